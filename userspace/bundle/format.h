@@ -1,0 +1,244 @@
+/*
+ * What a bundle holds: the record kinds, their fields, and the frames they travel in. This is the
+ * only header that writer and reader share; docs/bundle-format.md is the normative text.
+ *
+ * Every kind is described once, below, by a list of fields F(type, name). From the list come the C
+ * struct, the schema that encodes and decodes it, and the names that `inspect` prints. The first
+ * field of every kind is `id`: unique within its kind in the bundle, from 1, rising.
+ *
+ * Field types (the C type is uint64_t but for the two lists; REC_NULL stands for "unknown"):
+ *   U  unsigned number              T  time: CLOCK_MONOTONIC nanoseconds of the host
+ *   B  0 or 1                       W  time: CLOCK_REALTIME nanoseconds
+ *   E_ enumeration (E_name, values from 0 as listed in REC_ENUM_*)
+ *   S  id of a text string          X  id of a byte string (digest, build id, tag), printed in hex
+ *   L  list of numbers              M  list of string ids
+ */
+#ifndef DAYLIGHT_BUNDLE_FORMAT_H
+#define DAYLIGHT_BUNDLE_FORMAT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define BUNDLE_FORMAT 0 /* raised to 1 when it is frozen */
+
+#define REC_NULL UINT64_MAX
+
+/* String ids start at 1; 0 is the empty string and needs no entry; REC_NULL is "unknown". */
+#define REC_EMPTY 0
+
+/* May this string be shown to anyone (public), or may its owner hide it later (private)? */
+enum string_class { STRING_PUBLIC, STRING_PRIVATE };
+
+struct rec_list {
+	const uint64_t *items;
+	uint32_t count;
+};
+
+/* ---- enumerations: V(symbol, printed name) ---- */
+
+#define REC_ENUM_LOSS_CLASS(V)                                                                     \
+	V(ATTEMPTED, "attempted") V(DELIVERED, "delivered") V(SKIPPED, "skipped") V(LOST, "lost")
+#define REC_ENUM_ORIGIN(V) V(EXISTING, "existing") V(FORK, "fork") V(EXEC, "exec")
+#define REC_ENUM_MODULE_KIND(V)                                                                    \
+	V(FILE, "file") V(FROZEN, "frozen") V(GENERATED, "generated") V(MEMORY, "memory")          \
+	V(DELETED, "deleted")
+#define REC_ENUM_LANGUAGE(V) V(NATIVE, "native") V(PYTHON, "python")
+#define REC_ENUM_FAMILY(V) V(TCP4, "tcp4") V(TCP6, "tcp6") V(UNIX, "unix")
+#define REC_ENUM_DIRECTION(V) V(IN, "in") V(OUT, "out")
+#define REC_ENUM_SOURCE(V)                                                                         \
+	V(DEEP, "deep") V(SYSCALL, "syscall") V(SOCKET, "socket") V(SAMPLE, "sample")
+#define REC_ENUM_LINK(V)                                                                           \
+	V(THREAD, "thread") V(FLOW, "flow") V(TLS_ADJACENT, "tls-adjacent")                        \
+	V(AMBIGUOUS, "ambiguous")
+#define REC_ENUM_CALL_END(V)                                                                       \
+	V(COMPLETE, "complete") V(CLIENT_GONE, "client_gone") V(SERVER_GONE, "server_gone")        \
+	V(TIMEOUT, "timeout") V(WINDOW_START, "window_start") V(WINDOW_STOP, "window_stop")
+
+#define REC_ENUMS(D)                                                                               \
+	D(LOSS_CLASS, loss_class) D(ORIGIN, origin) D(MODULE_KIND, module_kind)                    \
+	D(LANGUAGE, language) D(FAMILY, family) D(DIRECTION, direction) D(SOURCE, source)          \
+	D(LINK, link) D(CALL_END, call_end)
+
+/* ---- record kinds: K(SYMBOL, name, FIELDS) ---- */
+
+/* First record of a bundle: the window and what collected it. */
+#define REC_WINDOW(F)                                                                              \
+	F(U, id) F(X, window) F(X, challenge) F(T, monotonic) F(U, boottime) F(W, realtime)        \
+	F(B, synced) F(S, start_reason) F(S, host) F(S, kernel) F(S, boot_id) F(S, arch)           \
+	F(S, version) F(X, exe_sha256) F(M, options) F(S, boundary_source)
+/* Last record: how it ended. */
+#define REC_WINDOW_END(F)                                                                          \
+	F(U, id) F(T, monotonic) F(U, boottime) F(W, realtime) F(B, synced) F(S, reason)
+#define REC_LABEL(F) F(U, id) F(S, key) F(S, value)
+/* A probe file that was used: catalog data. `shipped`: the embedded, unchanged one. */
+#define REC_PROBE(F) F(U, id) F(S, name) F(X, sha256) F(B, shipped)
+/* A BPF program that was attached, with the kernel's tag of its instructions. */
+#define REC_PROGRAM(F) F(U, id) F(S, name) F(X, tag)
+/* One a frame: the three clocks, so that drift can be seen. */
+#define REC_CLOCK(F)                                                                               \
+	F(U, id) F(T, monotonic) F(U, boottime) F(W, realtime) F(B, synced)
+/* A span of the window in which something was not watched. process may be REC_NULL (all). */
+#define REC_GAP(F) F(U, id) F(U, process) F(T, from) F(T, until) F(S, what)
+/* What the operator asked for: how = pid, port, exe, unit, cgroup, service, command. */
+#define REC_TARGET(F) F(U, id) F(S, how) F(S, value)
+/* A listening socket of the host, seen at `seen`; covered: a target process listens on it. */
+#define REC_LISTENER(F)                                                                            \
+	F(U, id) F(E_FAMILY, family) F(S, address) F(U, port) F(B, covered) F(U, process) F(T, seen)
+/* start: the kernel's start time (boot-time ns); with host and pid it names the process. */
+#define REC_PROCESS(F)                                                                             \
+	F(U, id) F(U, pid) F(U, start) F(U, parent) F(U, exe) F(S, comm) F(S, argv0)               \
+	F(M, options) F(E_ORIGIN, origin) F(T, seen) F(U, uid) F(S, cgroup) F(S, runtime)          \
+	F(S, service)
+#define REC_PROCESS_END(F) F(U, id) F(U, process) F(T, time) F(U, exit_code)
+/* Module `module` was seen mapped executable in the process at `time`. */
+#define REC_MAPPING(F) F(U, id) F(U, process) F(U, module) F(T, time)
+/* path is as the process sees it. */
+#define REC_MODULE(F) F(U, id) F(E_MODULE_KIND, kind) F(S, path) F(E_LANGUAGE, language)
+/*
+ * What a module's file was, when looked at (`when`, by `how`: "open" or why it could not be:
+ * "not-regular", "too-large", "missing", "changed", "denied"). mtime and ctime in realtime ns.
+ * changed_after_load: the file, or what leads to it, changed after the process started.
+ * digest_matches: the package database records this digest (0: another one, null: none).
+ */
+#define REC_IDENTITY(F)                                                                            \
+	F(U, id) F(U, module) F(U, process) F(U, device) F(U, inode) F(U, size) F(W, mtime)        \
+	F(W, ctime) F(X, sha256) F(X, build_id) F(S, package_manager) F(S, package)                \
+	F(S, package_version) F(B, digest_matches) F(S, how) F(T, when) F(B, changed_after_load)
+/*
+ * The compiled file that stands for a Python module. header_matches: its header names the source's
+ * mtime and size (or hash). proven: the source, compiled by the process's interpreter, gives the
+ * same code (0: other code, null: not compared, `how` says why). Absent: how = "absent".
+ */
+#define REC_PYC(F)                                                                                 \
+	F(U, id) F(U, module) F(U, process) F(S, path) F(X, sha256) F(U, size) F(W, mtime)         \
+	F(W, ctime) F(B, header_matches) F(B, proven) F(S, how) F(T, when) F(B, changed_after_load)
+/* A function is (module, qualname, line); line is its first. */
+#define REC_FUNCTION(F) F(U, id) F(U, module) F(S, name) F(S, qualname) F(U, line)
+/* frames: function ids, innermost first, outermost last. partial: the walk broke off. */
+#define REC_STACK(F) F(U, id) F(U, process) F(L, frames) F(B, partial)
+/* flow: the flow key (address of the outermost Python frame, 0: the thread). */
+#define REC_CONTEXT(F)                                                                             \
+	F(U, id) F(U, process) F(U, thread) F(U, flow) F(U, generation) F(T, start)
+#define REC_SIGHTING(F)                                                                            \
+	F(U, id) F(U, context) F(U, stack) F(E_SOURCE, source) F(T, first) F(T, last) F(U, count)
+#define REC_BINDING(F)                                                                             \
+	F(U, id) F(U, context) F(U, call) F(T, from) F(T, until) F(E_LINK, link)
+/* joined: open before it was first seen, so its first bytes may be the middle of something. */
+#define REC_CONNECTION(F)                                                                          \
+	F(U, id) F(U, process) F(E_FAMILY, family) F(S, local) F(U, local_port) F(S, remote)       \
+	F(U, remote_port) F(E_DIRECTION, direction) F(U, cookie) F(T, opened) F(B, joined)
+/* undecoded: why no call could be read from it ("" when decoded). suspect: undecided candidates. */
+#define REC_CONNECTION_END(F)                                                                      \
+	F(U, id) F(U, connection) F(T, time) F(S, reason) F(U, received) F(U, sent) F(U, calls)    \
+	F(S, undecoded) F(U, suspect)
+/*
+ * path: as kept, with non-literal segments replaced. request_ids: header name, value, name, ...
+ * Written when the call has ended. lost: events lost on its connection while it ran.
+ */
+#define REC_CALL(F)                                                                                \
+	F(U, id) F(U, process) F(U, connection) F(U, seq) F(S, protocol) F(S, method) F(S, path)   \
+	F(S, service) F(S, route) F(U, status) F(T, start) F(T, first_byte) F(T, end)              \
+	F(E_CALL_END, end_reason) F(U, request_bytes) F(U, response_bytes) F(S, request_id)        \
+	F(M, request_ids) F(S, host) F(U, lost)
+#define REC_HOP(F) F(U, id) F(U, call) F(U, connection) F(T, time)
+/*
+ * The ledger: running totals. The last record of a (stage, class, cause) holds. cause is "" for
+ * attempted and delivered. attempted = delivered + sum of skipped + sum of lost.
+ */
+#define REC_LOSS(F) F(U, id) F(T, time) F(S, stage) F(E_LOSS_CLASS, class) F(S, cause) F(U, count)
+#define REC_UNSUPPORTED(F) F(U, id) F(U, process) F(S, what) F(S, version)
+
+#define REC_KINDS(K)                                                                               \
+	K(WINDOW, window) K(WINDOW_END, window_end) K(LABEL, label) K(PROBE, probe)                \
+	K(PROGRAM, program) K(CLOCK, clock) K(GAP, gap) K(TARGET, target)                          \
+	K(LISTENER, listener) K(PROCESS, process) K(PROCESS_END, process_end)                      \
+	K(MAPPING, mapping) K(MODULE, module) K(IDENTITY, identity) K(PYC, pyc)                    \
+	K(FUNCTION, function) K(STACK, stack) K(CONTEXT, context) K(SIGHTING, sighting)            \
+	K(BINDING, binding) K(CONNECTION, connection) K(CONNECTION_END, connection_end)            \
+	K(CALL, call) K(HOP, hop) K(LOSS, loss) K(UNSUPPORTED, unsupported)
+
+/* ---- from the lists: enums, structs, schema ---- */
+
+#define REC_ENUM_VALUE_LOSS_CLASS(s, n) LOSS_##s,
+#define REC_ENUM_VALUE_ORIGIN(s, n) ORIGIN_##s,
+#define REC_ENUM_VALUE_MODULE_KIND(s, n) MODULE_##s,
+#define REC_ENUM_VALUE_LANGUAGE(s, n) LANGUAGE_##s,
+#define REC_ENUM_VALUE_FAMILY(s, n) FAMILY_##s,
+#define REC_ENUM_VALUE_DIRECTION(s, n) DIRECTION_##s,
+#define REC_ENUM_VALUE_SOURCE(s, n) SOURCE_##s,
+#define REC_ENUM_VALUE_LINK(s, n) LINK_##s,
+#define REC_ENUM_VALUE_CALL_END(s, n) CALL_END_##s,
+#define REC_DECLARE_ENUM(UP, low) enum low { REC_ENUM_##UP(REC_ENUM_VALUE_##UP) UP##_COUNT };
+REC_ENUMS(REC_DECLARE_ENUM)
+
+#define REC_KIND_VALUE(UP, low) REC_##UP##_KIND,
+/* Numbers on disk are these plus one; kinds are only ever added at the end. */
+enum rec_kind { REC_KINDS(REC_KIND_VALUE) REC_KIND_COUNT };
+
+#define REC_C_U uint64_t
+#define REC_C_B uint64_t
+#define REC_C_T uint64_t
+#define REC_C_W uint64_t
+#define REC_C_S uint64_t
+#define REC_C_X uint64_t
+#define REC_C_L struct rec_list
+#define REC_C_M struct rec_list
+#define REC_C_E_LOSS_CLASS uint64_t
+#define REC_C_E_ORIGIN uint64_t
+#define REC_C_E_MODULE_KIND uint64_t
+#define REC_C_E_LANGUAGE uint64_t
+#define REC_C_E_FAMILY uint64_t
+#define REC_C_E_DIRECTION uint64_t
+#define REC_C_E_SOURCE uint64_t
+#define REC_C_E_LINK uint64_t
+#define REC_C_E_CALL_END uint64_t
+#define REC_MEMBER(type, name) REC_C_##type name;
+/* struct rec_call, struct rec_process, ... */
+#define REC_DECLARE_STRUCT(UP, low) struct rec_##low { REC_##UP(REC_MEMBER) };
+REC_KINDS(REC_DECLARE_STRUCT)
+
+/* Any record: large enough and aligned for each kind. */
+#define REC_UNION_MEMBER(UP, low) struct rec_##low low;
+union rec_any {
+	uint64_t id; /* the first field of every kind */
+	REC_KINDS(REC_UNION_MEMBER)
+};
+
+enum rec_type {
+	REC_TYPE_U,
+	REC_TYPE_B,
+	REC_TYPE_T,
+	REC_TYPE_W,
+	REC_TYPE_S,
+	REC_TYPE_X,
+	REC_TYPE_L,
+	REC_TYPE_M,
+	REC_TYPE_E,
+};
+
+struct rec_field {
+	const char *name;
+	enum rec_type type;
+	uint16_t offset; /* in the struct */
+	const char *const *names; /* REC_TYPE_E: printed names */
+	uint16_t names_count;
+};
+
+struct rec_schema {
+	const char *name; /* as `inspect record KIND ID` and the format document call it */
+	const struct rec_field *fields;
+	uint16_t fields_count;
+	uint16_t size; /* of the struct */
+};
+
+/* Indexed by enum rec_kind; defined in bundle/format.c. */
+extern const struct rec_schema rec_schemas[REC_KIND_COUNT];
+
+/* Names of enum values; "?" outside the range. E.g. rec_link_name(LINK_FLOW) is "flow". */
+#define REC_DECLARE_NAME(UP, low) const char *rec_##low##_name(uint64_t value);
+REC_ENUMS(REC_DECLARE_NAME)
+
+/* The kind with this printed name, or REC_KIND_COUNT. */
+enum rec_kind rec_kind_find(const char *name);
+
+#endif

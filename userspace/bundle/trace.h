@@ -1,0 +1,75 @@
+/*
+ * A whole bundle in memory, for those who ask across records: tables by kind, lookups by id, and
+ * what belongs to a call. Read-only after loading.
+ */
+#ifndef DAYLIGHT_BUNDLE_TRACE_H
+#define DAYLIGHT_BUNDLE_TRACE_H
+
+#include "bundle/reader.h"
+
+struct trace;
+
+/*
+ * Loads the file. A bundle that ends early loads as far as it goes. Errors: ERR_USAGE as
+ * bundle_reader_open; ERR_INCOMPLETE on memory. Records whose references point nowhere are kept;
+ * lookups then give NULL.
+ */
+struct trace *trace_load(const char *path, struct err *err);
+void trace_free(struct trace *t);
+
+void trace_end(const struct trace *t, struct bundle_end *out);
+/* SHA-256 of the whole file, lower-case hex. */
+const char *trace_sha256(const struct trace *t);
+
+/* Rows of a kind in file order: trace_count and trace_at(kind, 0 .. count - 1). */
+size_t trace_count(const struct trace *t, enum rec_kind kind);
+const void *trace_at(const struct trace *t, enum rec_kind kind, size_t row);
+/* By id, or NULL. */
+const void *trace_find(const struct trace *t, enum rec_kind kind, uint64_t id);
+
+/* Text of a string id: "" for REC_EMPTY, NULL for REC_NULL, unknown or hidden. */
+const char *trace_text(const struct trace *t, uint64_t string);
+const struct bundle_string *trace_string(const struct trace *t, uint64_t string);
+/* Realtime ns of a T field, by the window's clocks; REC_NULL stays REC_NULL. */
+uint64_t trace_realtime(const struct trace *t, uint64_t monotonic);
+
+/* The window record (its first), or NULL; the window_end record, or NULL. */
+const struct rec_window *trace_window(const struct trace *t);
+const struct rec_window_end *trace_window_end(const struct trace *t);
+
+/* The newest identity / pyc record of a module, or NULL. */
+const struct rec_identity *trace_identity(const struct trace *t, uint64_t module);
+const struct rec_pyc *trace_pyc(const struct trace *t, uint64_t module);
+/* The end record of a connection or a process, or NULL. */
+const struct rec_connection_end *trace_connection_end(const struct trace *t, uint64_t connection);
+
+/* One function of a call: seen in sightings that bindings tie to it. Bit sets by enum value. */
+struct trace_call_function {
+	uint64_t function;
+	uint32_t links; /* 1 << enum link */
+	uint32_t sources; /* 1 << enum source */
+	uint64_t count; /* sum of the sightings' counts */
+	uint64_t sighting; /* one sighting and one binding that show it (not ambiguous if any is not) */
+	uint64_t binding;
+};
+
+/*
+ * The functions of a call, ordered by function id. *out is allocated (free it) and may be NULL for
+ * none. Returns the number, or -1 when memory is short. A sighting belongs to the call when a
+ * binding ties its context to the call and its [first, last] meets the binding's [from, until].
+ */
+long trace_call_functions(const struct trace *t, uint64_t call, struct trace_call_function **out);
+
+/* The ledger: final totals by (stage, class, cause). Release with free. */
+struct trace_loss {
+	const char *stage;
+	enum loss_class class;
+	const char *cause;
+	uint64_t count;
+	uint64_t record; /* id of the loss record */
+};
+long trace_losses(const struct trace *t, struct trace_loss **out);
+/* Sum of class lost over all stages. */
+uint64_t trace_lost_total(const struct trace *t);
+
+#endif

@@ -1,0 +1,84 @@
+/*
+ * Writes a bundle: records in, one sealed file out. One thread puts records; a second one, owned
+ * by the writer, compresses, appends and syncs, so putting never waits for the disk.
+ *
+ * Usage: open, string/put ..., tick at least every 100 ms, close. After a disk error the writer
+ * goes on accepting and dropping records (counted), so that the caller can end in order; what was
+ * durable stays readable.
+ */
+#ifndef DAYLIGHT_BUNDLE_WRITER_H
+#define DAYLIGHT_BUNDLE_WRITER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "bundle/format.h"
+
+struct bundle_writer;
+
+/* After a sync: everything up to `offset` bytes of the file is on disk and readable. */
+struct bundle_durable {
+	uint64_t frame; /* number of frames, all kinds */
+	uint64_t offset;
+	uint64_t records;
+};
+
+struct bundle_writer_options {
+	bool force; /* replace an existing file (it is replaced only once the new one is open) */
+	int level; /* zstd level; 0: the default, 3 */
+	size_t frame_bytes; /* raw bytes that close a frame; 0: 1 MiB */
+	uint64_t frame_ns; /* age that closes a frame; 0: 1 s */
+	size_t queue_bytes; /* frames waiting for the disk; 0: 64 MiB. Beyond: records are lost */
+	/* Called from the writer's thread after each sync; may be NULL. */
+	void (*durable)(void *ctx, const struct bundle_durable *durable);
+	void *ctx;
+};
+
+/* Counts for the ledger's stage `bundle`; readable at any time. */
+struct bundle_writer_stats {
+	uint64_t records; /* put */
+	uint64_t lost_queue; /* records dropped because the queue was full */
+	uint64_t lost_disk; /* records dropped after a disk error */
+	uint64_t bytes; /* of the file so far */
+};
+
+/* Creates the file. Errors: ERR_USAGE (exists without force, no such folder, denied). */
+struct bundle_writer *bundle_writer_open(const char *path,
+					 const struct bundle_writer_options *options,
+					 struct err *err);
+
+/*
+ * Interns a string and returns its id (REC_EMPTY for length 0, REC_NULL for data == NULL). The
+ * same bytes in the same class give the same id. Longer than 64 KiB is cut.
+ */
+uint64_t bundle_writer_string(struct bundle_writer *w, const void *data, size_t len,
+			      enum string_class class);
+/* The same for a C string; NULL gives REC_NULL. */
+uint64_t bundle_writer_text(struct bundle_writer *w, const char *text, enum string_class class);
+
+/* A new id for a record of the kind: 1, 2, 3, ... */
+uint64_t bundle_writer_id(struct bundle_writer *w, enum rec_kind kind);
+
+/*
+ * Appends a record (struct rec_<kind> with its id set; lists are copied). Returns 0, or -1 when it
+ * was dropped; drops are in the stats.
+ */
+int bundle_writer_put(struct bundle_writer *w, enum rec_kind kind, const void *rec);
+
+/* Closes the frame when it is old enough. Cheap; call it often. */
+void bundle_writer_tick(struct bundle_writer *w, uint64_t monotonic_ns);
+
+void bundle_writer_stats(struct bundle_writer *w, struct bundle_writer_stats *out);
+/* True once the disk failed; err then says how. */
+bool bundle_writer_failed(struct bundle_writer *w, struct err *err);
+
+/*
+ * Writes what is left, the index frame, syncs, closes and frees. Returns 0, or -1 with ERR_INCOMPLETE when
+ * something could not be written. `abandon`: free without sealing.
+ */
+int bundle_writer_close(struct bundle_writer *w, struct err *err);
+void bundle_writer_abandon(struct bundle_writer *w);
+
+#endif

@@ -1,0 +1,159 @@
+/*
+ * Daylight's declarative knowledge: what lies in probes/ (embedded in the binary) or in the folder
+ * given with --probes, validated. Errors name file, JSON place and remedy; all are ERR_USAGE.
+ *
+ * A catalog is loaded once and read-only afterwards. An unknown version of anything is simply not
+ * found: the caller says `unsupported`.
+ */
+#ifndef DAYLIGHT_CATALOG_CATALOG_H
+#define DAYLIGHT_CATALOG_CATALOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* ---- probe files ---- */
+
+struct catalog_file {
+	const char *name; /* "python/cpython-3.11.json" */
+	char sha256[65];
+	bool shipped; /* equal to the embedded file of that name */
+};
+
+/* ---- python layouts: probes/python/<name>.json ---- */
+
+enum python_strategy { PYTHON_CFRAME_ON_STACK, PYTHON_ENTRY_FRAME_ON_STACK, PYTHON_THREAD_ID_UNIQUE };
+
+/*
+ * Offsets in bytes; -1: the field does not exist in this version. Names are
+ * "<struct>.<field>" in the file; the order here is the file's.
+ */
+#define PYTHON_OFFSETS(O)                                                                          \
+	O(runtime_interpreters_head) O(interp_next) O(interp_threads_head) O(tstate_next)          \
+	O(tstate_interp) O(tstate_cframe) O(tstate_native_thread_id) O(cframe_current_frame)       \
+	O(frame_code) O(frame_previous) O(frame_owner) O(frame_is_entry) O(object_type)            \
+	O(code_code_adaptive) O(code_firstlineno) O(code_filename) O(code_name)                    \
+	O(code_qualname) O(code_flags) O(unicode_length) O(unicode_hash) O(unicode_state)          \
+	O(unicode_ascii_data) O(unicode_compact_data)
+
+struct python_layout {
+	const char *name; /* "cpython-3.11" */
+	unsigned int major, minor;
+	enum python_strategy strategy;
+	unsigned int pyc_magic; /* first two bytes of a .pyc, little endian */
+	const char *pyc_tag; /* "cpython-311" */
+#define PYTHON_OFFSET_MEMBER(name) int32_t name;
+	PYTHON_OFFSETS(PYTHON_OFFSET_MEMBER)
+};
+
+/* ---- service definitions: probes/services/<name>.json ---- */
+
+/* How a process is recognised: every given list must have a match. */
+struct service_match {
+	const char **exe_globs; /* fnmatch on the executable's path as the process sees it */
+	size_t exe_globs_count;
+	const char **arg_globs; /* fnmatch on any argument; used in memory only, never stored */
+	size_t arg_globs_count;
+	const char **module_globs; /* fnmatch on the path of any mapped or observed module */
+	size_t module_globs_count;
+};
+
+/* A route: methods and a template such as "/v3/users/{user_id}/projects". */
+struct service_route {
+	const char *id; /* unique in the definition */
+	const char **methods; /* upper case; none: any */
+	size_t methods_count;
+	const char *path; /* template; {name} is one segment, a final {name*} the rest */
+	const char **capabilities; /* guideline capability ids that this route serves */
+	size_t capabilities_count;
+	/* Files or functions of which one is expected in the stacks of a call of this route. */
+	const char **handlers; /* globs on a module path behind a root, "keystone/api/auth.py" */
+	size_t handlers_count;
+};
+
+/* Code of a section: globs on module paths relative to one of the definition's roots. */
+struct service_section {
+	const char *component; /* as in the guideline: "keystone" */
+	const char *section; /* as in the guideline: "auth (v3) API" */
+	const char **files; /* globs; '*' does not cross '/', '**' does */
+	size_t files_count;
+	const char **except; /* globs taken out again */
+	size_t except_count;
+	const char *reason; /* why this code is that section; with the source */
+};
+
+struct service_definition {
+	const char *name; /* "keystone" */
+	const char *title;
+	const char *versions; /* what it was written for: "22 (2022.2, Zed)" */
+	struct service_match *matches; /* any of them */
+	size_t matches_count;
+	const char **roots; /* globs of folders that code lies under, "/usr/lib/python3/dist-packages" */
+	size_t roots_count;
+	struct service_route *routes;
+	size_t routes_count;
+	struct service_section *sections;
+	size_t sections_count;
+};
+
+/* ---- the catalog ---- */
+
+struct catalog;
+
+/* dir: a folder with python/ and services/, or NULL for the embedded files. */
+struct catalog *catalog_load(const char *dir, struct err *err);
+/* Adds the *.json service definitions of one more folder (analyze --services). */
+int catalog_add_services(struct catalog *c, const char *dir, struct err *err);
+void catalog_free(struct catalog *c);
+
+size_t catalog_files_count(const struct catalog *c);
+const struct catalog_file *catalog_file_at(const struct catalog *c, size_t i);
+
+const struct python_layout *catalog_python(const struct catalog *c, unsigned int major,
+					   unsigned int minor);
+/* All layouts, for `doctor`. */
+size_t catalog_python_count(const struct catalog *c);
+const struct python_layout *catalog_python_at(const struct catalog *c, size_t i);
+
+size_t catalog_services_count(const struct catalog *c);
+const struct service_definition *catalog_service_at(const struct catalog *c, size_t i);
+const struct service_definition *catalog_service(const struct catalog *c, const char *name);
+/* The file that a definition came from. */
+const struct catalog_file *catalog_service_file(const struct catalog *c, const char *name);
+
+/* ---- matching (catalog/match.c) ---- */
+
+struct service_process {
+	const char *exe; /* path as the process sees it */
+	const char *const *args;
+	size_t args_count;
+	const char *const *modules;
+	size_t modules_count;
+};
+
+/* The first definition that matches, or NULL. */
+const struct service_definition *catalog_match_process(const struct catalog *c,
+						       const struct service_process *process);
+
+/*
+ * The route of a call, or NULL. A literal segment beats a placeholder. `kept` (KEPT_MAX bytes)
+ * receives the path that may be stored: with a route, each placeholder's value replaced by
+ * "{name}"; without one, every segment that is not literal where the routes lead so far replaced by
+ * "*". definition may be NULL (then every segment is replaced). Repeated, empty and trailing
+ * slashes stay as they are; percent-encoding is not decoded.
+ */
+#define KEPT_MAX 4096
+const struct service_route *service_route_match(const struct service_definition *definition,
+						const char *method, const char *path, char *kept);
+
+/*
+ * Glob of a section against a path behind a root. '*' and '?' stay inside a segment, '**' crosses
+ * segments.
+ */
+bool service_glob(const char *glob, const char *path);
+/* path behind the definition's first root that leads to it, or NULL. */
+const char *service_relative(const struct service_definition *definition, const char *path);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * What a module's file is: digest, build id, owner. Files of other processes are hostile: opened
+ * below the process's root, never following out of it, regular files only, non-blocking, with a
+ * size limit; a FIFO, a device or a huge file is named, not read.
+ *
+ * Nothing here writes records: identity results are plain structs; collect/modules.c keeps them.
+ */
+#ifndef DAYLIGHT_COLLECT_IDENTITY_H
+#define DAYLIGHT_COLLECT_IDENTITY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+#define IDENTITY_FILE_MAX (1024ULL * 1024 * 1024) /* larger: "too-large" */
+
+struct identity {
+	const char *how; /* "open", or why not: "not-regular", "too-large", "missing", "denied", "changed" */
+	uint64_t device, inode, size;
+	uint64_t mtime, ctime; /* realtime ns */
+	bool has_sha256;
+	uint8_t sha256[32];
+	uint8_t build_id[64];
+	size_t build_id_len; /* 0: none */
+	char package_manager[16]; /* "" when no package owns it; "dpkg" */
+	char package[128];
+	char package_version[128];
+	int digest_matches; /* 1, 0, or -1: the database records no digest for this path */
+};
+
+struct identity_store; /* package databases, indexed once per root; cache by (device, inode, ctime) */
+
+struct identity_store *identity_store_new(void);
+void identity_store_free(struct identity_store *s);
+
+/*
+ * Identifies `path` as seen by process `pid` (through /proc/PID/root; 0: the collector's own
+ * root). Safe to call from one thread at a time per store. When device and inode are not 0 they
+ * must agree with what is opened, else how is "changed". Returns 0 always; `how` tells.
+ */
+int identity_file(struct identity_store *s, pid_t pid, const char *path, uint64_t device,
+		  uint64_t inode, struct identity *out);
+
+/*
+ * Opens as above and returns a descriptor, or -1 with *how set. For those who need the bytes
+ * (ELF symbols). fstat'ed into *st.
+ */
+struct stat;
+int identity_open(pid_t pid, const char *path, struct stat *st, const char **how);
+
+/*
+ * True when the file's content or any change to what names it (its ctime, or the ctime of its
+ * folder when the file is missing) is later than `since` (realtime ns).
+ */
+bool identity_changed_since(pid_t pid, const char *path, const struct identity *id, uint64_t since);
+
+/* ---- compiled Python files (collect/pyc.c) ---- */
+
+struct pyc {
+	const char *how; /* "open", "absent", "unsupported-magic", or as identity.how */
+	char path[4096]; /* where it was looked for: __pycache__/NAME.TAG.pyc beside the source */
+	bool has_sha256;
+	uint8_t sha256[32];
+	uint64_t size, mtime, ctime;
+	int header_matches; /* 1, 0, -1: cannot tell */
+	bool changed_after; /* it, or the folder that would hold it, changed after `since` */
+};
+
+/* tag and magic are the interpreter's (struct python_layout). since: process start, realtime ns. */
+int pyc_look(pid_t pid, const char *source_path, const struct identity *source, const char *tag,
+	     unsigned int magic, uint64_t since, struct pyc *out);
+
+/*
+ * Proves compiled files after the window: for each item, the source is compiled by the
+ * interpreter `exe` (run with -I -S -B, as an unprivileged user, without privileges, network or
+ * inherited descriptors, bounded in time and memory) and its code compared with the .pyc's.
+ * The files are opened and passed in by the caller's side of the fence; the helper opens nothing.
+ * Sets item.proven: 1 same code, 0 other code, -1 not compared (`why` says so).
+ */
+struct pyc_item {
+	pid_t pid; /* whose root; may be gone (0: own root) */
+	const char *source_path;
+	const char *pyc_path; /* NULL: there is none */
+	const uint8_t *source_sha256; /* what must be compiled: 32 bytes, checked again */
+	const uint8_t *pyc_sha256;
+	int proven;
+	const char *why; /* "", "interpreter-missing", "timeout", "changed", "failed", ... */
+};
+int pyc_prove(const char *exe, struct pyc_item *items, size_t count, uint64_t timeout_ns,
+	      struct err *err);
+
+#endif
