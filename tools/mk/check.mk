@@ -1,0 +1,96 @@
+# Tests and checks.
+
+UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_$(or $(T),*).c))
+FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_$(or $(T),*).c))
+# Unit tests link every library part, built once more with the sanitizers.
+A := $(B)/asan
+ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1
+UNIT_SRC := $(SRC_OFFLINE) $(if $(filter 1,$(COLLECT)),$(SRC_COLLECT_LIB))
+UNIT_OBJ := $(patsubst %.c,$(A)/obj/%.o,$(UNIT_SRC)) $(A)/obj/gen/probes_embedded.o
+
+$(A)/obj/gen/%.o: $(B)/gen/%.c $(B)/flags
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(ASAN) -MMD -MP -c -o $@ $<
+
+$(A)/obj/%.o: %.c $(B)/flags $(if $(filter 1,$(COLLECT)),| $(B)/gen/daylight.skel.h)
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(ASAN) -MMD -MP -c -o $@ $<
+
+$(A)/libdaylight.a: $(UNIT_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(A)/test_%: $(A)/obj/tests/unit/test_%.o $(A)/libdaylight.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(ASAN) -o $@ $^ $(LIBS) -lcmocka
+
+$(A)/replay_%: $(A)/obj/tests/fuzz/fuzz_%.o $(A)/obj/tests/fuzz/replay.o $(A)/libdaylight.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(ASAN) -o $@ $^ $(LIBS)
+
+.PRECIOUS: $(A)/obj/%.o $(A)/test_% $(A)/replay_%
+
+.PHONY: check check-unit check-fuzz check-cli check-live check-services check-layers check-headers
+check: deps-check
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all check-build
+	$(Q)DAYLIGHT=$(abspath $(B))/daylight tools/run-tests.sh $(CHECKS)
+
+CHECK_STATIC := tools/check-layers.sh tools/check-headers.sh
+CHECK_UNIT := $(addprefix $(A)/,$(UNIT)) $(addprefix $(A)/replay_,$(FUZZ))
+CHECK_CLI := $(wildcard tests/cli/*.sh)
+CHECK_LIVE := $(wildcard tests/live/*.sh)
+CHECK_SERVICES := $(filter-out %-lib.sh,$(wildcard tests/services/*.sh))
+CHECKS := $(CHECK_STATIC) $(CHECK_UNIT) $(CHECK_CLI) $(CHECK_LIVE) $(CHECK_SERVICES)
+
+.PHONY: check-build
+check-build: $(CHECK_UNIT) $(LIVE_PROGRAMS)
+
+run = $(Q)DAYLIGHT=$(abspath $(B))/daylight tools/run-tests.sh
+check-unit: $(addprefix $(A)/,$(UNIT))
+	$(run) $^
+check-fuzz: $(addprefix $(A)/replay_,$(FUZZ))
+	$(run) $^
+check-cli: all
+	$(run) $(wildcard tests/cli/$(or $(T),*).sh)
+check-live: all
+	$(run) $(wildcard tests/live/$(or $(T),*).sh)
+check-services: all
+	$(run) $(filter-out %-lib.sh,$(wildcard tests/services/$(or $(T),*).sh))
+check-layers:
+	$(Q)tools/check-layers.sh
+check-headers:
+	$(Q)tools/check-headers.sh
+
+.PHONY: fuzz
+FUZZ_SECONDS ?= 60
+fuzz: $(addprefix $(B)/fuzz/,$(FUZZ))
+	$(Q)set -e; for t in $(FUZZ); do mkdir -p $(B)/fuzz/corpus-$$t; \
+		$(B)/fuzz/$$t -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=10 \
+		-print_final_stats=1 -artifact_prefix=$(B)/fuzz/ $(B)/fuzz/corpus-$$t tests/fuzz/corpus/$$t; \
+	done
+$(B)/fuzz/%: tests/fuzz/fuzz_%.c $(SRC_OFFLINE) $(B)/gen/probes_embedded.c
+	$(call say,FUZZ,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS_ALL) -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined \
+		-o $@ $^ $(LIBS_OFFLINE)
+
+.PHONY: lint format coverage
+C_FILES := $(shell find userspace bpf tests -name '*.[ch]' | LC_ALL=C sort)
+format:
+	$(Q)clang-format -i $(filter-out userspace/bundle/format.h,$(C_FILES))
+lint:
+	$(Q)tools/lint.sh
+coverage:
+	$(Q)$(MAKE) --no-print-directory B=$(B)/coverage COVERAGE=1 check-unit
+	$(Q)tools/coverage.sh $(B)/coverage
+
+.PHONY: bench bench-peers demo
+bench: all
+	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/bench.py
+bench-peers: all
+	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/bench.py --peers
+demo: deps-build
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all
+	$(Q)DAYLIGHT=$(abspath $(B))/daylight tools/demo/demo.sh
