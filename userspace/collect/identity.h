@@ -18,7 +18,12 @@
 #define IDENTITY_FILE_MAX (1024ULL * 1024 * 1024) /* larger: "too-large" */
 
 struct identity {
-	const char *how; /* "open", or why not: "not-regular", "too-large", "missing", "denied", "changed" */
+	/*
+	 * "open", or why not: "not-regular", "too-large", "missing", "denied", "changed", "gone"
+	 * (the process ended), "failed" (I/O error): see collect/rootfile.h.
+	 */
+	const char *how;
+	/* device is st_dev as stat(2) gives it (makedev(3)), not the kernel's own encoding. */
 	uint64_t device, inode, size;
 	uint64_t mtime, ctime; /* realtime ns */
 	bool has_sha256;
@@ -39,7 +44,9 @@ void identity_store_free(struct identity_store *s);
 /*
  * Identifies `path` as seen by process `pid` (through /proc/PID/root; 0: the collector's own
  * root). Safe to call from one thread at a time per store. When device and inode are not 0 they
- * must agree with what is opened, else how is "changed". Returns 0 always; `how` tells.
+ * must agree with what is opened, else how is "changed"; on overlayfs and btrfs, where mappings
+ * name another device than stat(2), the inode alone. Returns 0 always; `how` tells. A result is
+ * remembered by (device, inode, size, mtime, ctime), so a file that many processes map is read once.
  */
 int identity_file(struct identity_store *s, pid_t pid, const char *path, uint64_t device,
 		  uint64_t inode, struct identity *out);
@@ -52,8 +59,11 @@ struct stat;
 int identity_open(pid_t pid, const char *path, struct stat *st, const char **how);
 
 /*
- * True when the file's content or any change to what names it (its ctime, or the ctime of its
- * folder when the file is missing) is later than `since` (realtime ns).
+ * True when the file's content or any change to what names it (its ctime, that of a symbolic link
+ * at its path, or the ctime of the nearest folder that is left when the file is missing) is later
+ * than `since` (realtime ns), when it is another file than `id` (may be NULL) describes, or when
+ * it cannot be looked at: false means shown to be unchanged. File times are coarse, so what
+ * happened up to 10 ms before `since` counts as later.
  */
 bool identity_changed_since(pid_t pid, const char *path, const struct identity *id, uint64_t since);
 
