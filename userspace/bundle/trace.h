@@ -40,27 +40,62 @@ const struct rec_window_end *trace_window_end(const struct trace *t);
 /* The newest identity / pyc record of a module, or NULL. */
 const struct rec_identity *trace_identity(const struct trace *t, uint64_t module);
 const struct rec_pyc *trace_pyc(const struct trace *t, uint64_t module);
-/* The end record of a connection or a process, or NULL. */
+/* The end record of a connection / a process, or NULL. */
 const struct rec_connection_end *trace_connection_end(const struct trace *t, uint64_t connection);
+const struct rec_process_end *trace_process_end(const struct trace *t, uint64_t process);
+
+/*
+ * Records that point to another record: R(SYMBOL, KIND, kind, field) is "the KIND records whose
+ * field names an id", in file order.
+ */
+#define TRACE_RELATIONS(R)                                                                        \
+	R(IDENTITY_MODULE, IDENTITY, identity, module)                                            \
+	R(PYC_MODULE, PYC, pyc, module)                                                           \
+	R(MAPPING_PROCESS, MAPPING, mapping, process) R(MAPPING_MODULE, MAPPING, mapping, module) \
+		R(PROCESS_END_PROCESS, PROCESS_END, process_end,                                  \
+		  process) R(FUNCTION_MODULE, FUNCTION, function,                                 \
+			     module) R(CONNECTION_PROCESS, CONNECTION, connection, process)       \
+			R(CONNECTION_END_CONNECTION, CONNECTION_END, connection_end, connection)  \
+				R(CALL_PROCESS, CALL, call, process)                              \
+					R(CALL_CONNECTION, CALL, call, connection)                \
+						R(HOP_CALL, HOP, hop, call)                       \
+							R(BINDING_CALL, BINDING, binding, call)   \
+								R(SIGHTING_STACK, SIGHTING,       \
+								  sighting, stack)
+
+#define TRACE_RELATION_VALUE(SYMBOL, KIND, kind, field) TRACE_##SYMBOL,
+enum trace_relation { TRACE_RELATIONS(TRACE_RELATION_VALUE) TRACE_RELATION_COUNT };
+
+/* How many records point to id, and where they start: trace_related_at(first .. first + n - 1). */
+size_t trace_related(const struct trace *t, enum trace_relation relation, uint64_t id,
+		     size_t *first);
+const void *trace_related_at(const struct trace *t, enum trace_relation relation, size_t at);
 
 /* One function of a call: seen in sightings that bindings tie to it. Bit sets by enum value. */
 struct trace_call_function {
 	uint64_t function;
-	uint32_t links; /* 1 << enum link */
-	uint32_t sources; /* 1 << enum source */
-	uint64_t count; /* sum of the sightings' counts */
-	uint64_t sighting; /* one sighting and one binding that show it (not ambiguous if any is not) */
+	uint32_t links;	       /* 1 << enum link */
+	uint32_t sources;      /* 1 << enum source */
+	uint32_t sure_sources; /* those of them that a binding shows which is not ambiguous */
+	uint64_t count;	       /* sum of the sightings' counts */
+	uint64_t sighting;     /* one sighting and one binding that show it (not ambiguous if any is
+				  not) */
 	uint64_t binding;
 };
 
 /*
  * The functions of a call, ordered by function id. *out is allocated (free it) and may be NULL for
  * none. Returns the number, or -1 when memory is short. A sighting belongs to the call when a
- * binding ties its context to the call and its [first, last] meets the binding's [from, until].
+ * binding ties its context to the call and its [first, last] meets the binding's [from, until]
+ * (until unknown: to the end; any other time unknown: it meets nothing). A sighting counts once,
+ * whatever the number of bindings or of places in the stack.
  */
 long trace_call_functions(const struct trace *t, uint64_t call, struct trace_call_function **out);
 
-/* The ledger: final totals by (stage, class, cause). Release with free. */
+/*
+ * The ledger: final totals by (stage, class, cause), stages in order of appearance. Release with
+ * free. stage and cause are "" when the bundle does not name them.
+ */
 struct trace_loss {
 	const char *stage;
 	enum loss_class class;

@@ -1,0 +1,289 @@
+/* A whole bundle in memory: loading, tables by kind, lookup by id, strings, clocks. */
+#include "bundle/trace_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/cleanup.h"
+
+#define TRACE_CHUNK_ITEMS 8192
+
+int trace_charge(struct trace *t, size_t bytes, struct err *err)
+{
+	if (__builtin_add_overflow(t->bytes, bytes, &t->bytes) || t->bytes > t->bytes_max)
+		return err_set(err, ERR_INCOMPLETE,
+			       "the bundle needs more than %zu MiB of memory: use a larger machine",
+			       t->bytes_max >> 20);
+	return 0;
+}
+
+static int trace_no_memory(struct err *err)
+{
+	return err_set(err, ERR_INCOMPLETE, "not enough memory for the bundle: free some");
+}
+
+/* Copies a list into the arena. */
+static int trace_keep_list(struct trace *t, struct rec_list *list, struct err *err)
+{
+	struct trace_chunk *chunk = t->chunks;
+
+	if (!list->count) {
+		list->items = NULL;
+		return 0;
+	}
+	if (!chunk || chunk->cap - chunk->used < list->count) {
+		size_t cap = list->count > TRACE_CHUNK_ITEMS ? list->count : TRACE_CHUNK_ITEMS;
+		size_t size = sizeof(*chunk) + cap * sizeof(chunk->items[0]);
+
+		if (trace_charge(t, size, err))
+			return -1;
+		chunk = malloc(size);
+		if (!chunk)
+			return trace_no_memory(err);
+		chunk->next = t->chunks;
+		chunk->used = 0;
+		chunk->cap = cap;
+		t->chunks = chunk;
+	}
+	memcpy(chunk->items + chunk->used, list->items, list->count * sizeof(chunk->items[0]));
+	list->items = chunk->items + chunk->used;
+	chunk->used += list->count;
+	return 0;
+}
+
+static int trace_grow(struct trace *t, struct trace_table *table, size_t size, struct err *err)
+{
+	size_t cap = table->cap ? table->cap * 2 : 16;
+	uint8_t *rows;
+
+	/* Rows are numbered by 32 bits in the indexes. */
+	if (cap > UINT32_MAX)
+		return err_set(err, ERR_INCOMPLETE, "the bundle has too many records of one kind");
+	if (trace_charge(t, (cap - table->cap) * size, err))
+		return -1;
+	rows = realloc(table->rows, cap * size);
+	if (!rows)
+		return trace_no_memory(err);
+	table->rows = rows;
+	table->cap = cap;
+	return 0;
+}
+
+static uint64_t trace_row_id(const struct trace_table *table, size_t size, size_t row)
+{
+	uint64_t id;
+
+	memcpy(&id, table->rows + row * size, sizeof(id)); /* the first field of every kind */
+	return id;
+}
+
+static int trace_keep(struct trace *t, const struct bundle_record *record, struct err *err)
+{
+	const struct rec_schema *schema = &rec_schemas[record->kind];
+	struct trace_table *table = &t->tables[record->kind];
+	uint8_t *row;
+
+	if (table->count == table->cap && trace_grow(t, table, schema->size, err))
+		return -1;
+	row = table->rows + table->count * schema->size;
+	memcpy(row, record->rec, schema->size);
+	for (uint16_t i = 0; i < schema->fields_count; i++) {
+		const struct rec_field *f = &schema->fields[i];
+
+		if ((f->type == REC_TYPE_L || f->type == REC_TYPE_M) &&
+		    trace_keep_list(t, (struct rec_list *)(row + f->offset), err))
+			return -1;
+	}
+	if (table->count && record->rec->id <= trace_row_id(table, schema->size, table->count - 1))
+		table->rising = false;
+	table->count++;
+	return 0;
+}
+
+static int trace_hash_file(const char *path, char out[65], struct err *err)
+{
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	cleanup_free uint8_t *buf = malloc(1 << 16);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	uint8_t digest[EVP_MAX_MD_SIZE];
+	int rc = -1;
+	ssize_t n;
+
+	if (fd < 0) {
+		err_errno(err, ERR_USAGE, "cannot open %s", path);
+	} else if (!buf || !ctx || !EVP_DigestInit_ex(ctx, EVP_sha256(), NULL)) {
+		trace_no_memory(err);
+	} else {
+		while ((n = read(fd, buf, 1 << 16)) > 0 || (n < 0 && errno == EINTR))
+			if (n > 0)
+				EVP_DigestUpdate(ctx, buf, (size_t)n);
+		if (n < 0) {
+			err_errno(err, ERR_USAGE, "cannot read %s", path);
+		} else {
+			EVP_DigestFinal_ex(ctx, digest, NULL);
+			bytes_to_hex(digest, 32, out);
+			rc = 0;
+		}
+	}
+	EVP_MD_CTX_free(ctx);
+	return rc;
+}
+
+/* A small file may unfold to any size: three quarters of this machine's memory are the limit. */
+static size_t trace_memory_limit(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+
+	if (pages <= 0 || page <= 0)
+		return SIZE_MAX / 4;
+	return (size_t)pages / 4 * 3 * (size_t)page;
+}
+
+struct trace *trace_load(const char *path, struct err *err)
+{
+	struct bundle_record record;
+	struct trace *t = calloc(1, sizeof(*t));
+	int more;
+
+	if (!t) {
+		trace_no_memory(err);
+		return NULL;
+	}
+	t->bytes_max = trace_memory_limit();
+	for (int kind = 0; kind < REC_KIND_COUNT; kind++)
+		t->tables[kind].rising = true;
+	t->reader = bundle_reader_open(path, err);
+	if (!t->reader)
+		goto fail;
+	while ((more = bundle_reader_next(t->reader, &record, err)) > 0)
+		if (trace_keep(t, &record, err))
+			goto fail;
+	if (more < 0)
+		goto fail;
+	bundle_reader_end(t->reader, &t->end);
+	if (trace_index_build(t, err) || trace_hash_file(path, t->sha256, err))
+		goto fail;
+	return t;
+fail:
+	trace_free(t);
+	return NULL;
+}
+
+void trace_free(struct trace *t)
+{
+	struct trace_chunk *next;
+
+	if (!t)
+		return;
+	for (int kind = 0; kind < REC_KIND_COUNT; kind++) {
+		free(t->tables[kind].rows);
+		free(t->tables[kind].order);
+	}
+	for (int i = 0; i < TRACE_RELATION_COUNT; i++)
+		free(t->indexes[i].keys);
+	free(t->spans);
+	for (struct trace_chunk *chunk = t->chunks; chunk; chunk = next) {
+		next = chunk->next;
+		free(chunk);
+	}
+	if (t->reader)
+		bundle_reader_close(t->reader);
+	free(t);
+}
+
+void trace_end(const struct trace *t, struct bundle_end *out)
+{
+	*out = t->end;
+}
+
+const char *trace_sha256(const struct trace *t)
+{
+	return t->sha256;
+}
+
+size_t trace_count(const struct trace *t, enum rec_kind kind)
+{
+	return t->tables[kind].count;
+}
+
+const void *trace_at(const struct trace *t, enum rec_kind kind, size_t row)
+{
+	const struct trace_table *table = &t->tables[kind];
+
+	return row < table->count ? table->rows + row * rec_schemas[kind].size : NULL;
+}
+
+const void *trace_find(const struct trace *t, enum rec_kind kind, uint64_t id)
+{
+	const struct trace_table *table = &t->tables[kind];
+	size_t size = rec_schemas[kind].size, lo = 0, hi = table->count;
+
+	if (table->order) {
+		lo = trace_key_search(table->order, table->count, id);
+		if (lo == table->count || table->order[lo].key != id)
+			return NULL;
+		return table->rows + table->order[lo].row * size;
+	}
+	/* Ids without holes: the row is known. */
+	if (id - 1 < table->count && trace_row_id(table, size, id - 1) == id)
+		return table->rows + (id - 1) * size;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (trace_row_id(table, size, mid) < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == table->count || trace_row_id(table, size, lo) != id)
+		return NULL;
+	return table->rows + lo * size;
+}
+
+const struct bundle_string *trace_string(const struct trace *t, uint64_t string)
+{
+	return bundle_reader_string(t->reader, string);
+}
+
+const char *trace_text(const struct trace *t, uint64_t string)
+{
+	const struct bundle_string *s = trace_string(t, string);
+
+	return s && !s->hidden ? (const char *)s->data : NULL;
+}
+
+const struct rec_window *trace_window(const struct trace *t)
+{
+	return trace_at(t, REC_WINDOW_KIND, 0);
+}
+
+const struct rec_window_end *trace_window_end(const struct trace *t)
+{
+	size_t count = t->tables[REC_WINDOW_END_KIND].count;
+
+	return count ? trace_at(t, REC_WINDOW_END_KIND, count - 1) : NULL;
+}
+
+uint64_t trace_realtime(const struct trace *t, uint64_t monotonic)
+{
+	const struct rec_window *window = trace_window(t);
+	uint64_t out;
+
+	if (monotonic == REC_NULL || !window || window->monotonic == REC_NULL ||
+	    window->realtime == REC_NULL)
+		return REC_NULL;
+	if (monotonic >= window->monotonic) {
+		if (__builtin_add_overflow(window->realtime, monotonic - window->monotonic, &out))
+			return REC_NULL;
+	} else if (__builtin_sub_overflow(window->realtime, window->monotonic - monotonic, &out)) {
+		return REC_NULL;
+	}
+	return out;
+}

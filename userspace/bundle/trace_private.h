@@ -1,0 +1,63 @@
+/* What the parts of the trace share: tables, indexes, spans. Nobody else includes this. */
+#ifndef DAYLIGHT_BUNDLE_TRACE_PRIVATE_H
+#define DAYLIGHT_BUNDLE_TRACE_PRIVATE_H
+
+#include "bundle/trace.h"
+
+/* A chunk of the arena that holds the items of lists. */
+struct trace_chunk {
+	struct trace_chunk *next;
+	size_t used, cap; /* in items */
+	uint64_t items[];
+};
+
+/* A row under a key: the sorted arrays that lookups search. */
+struct trace_key {
+	uint64_t key;
+	uint32_t row;
+};
+
+/* The rows of a kind, in file order. */
+struct trace_table {
+	uint8_t *rows;
+	size_t count, cap;
+	bool rising;		 /* ids rise strictly, as the format demands: no order is needed */
+	struct trace_key *order; /* by (id, row) when they do not */
+};
+
+struct trace_index {
+	struct trace_key *keys; /* by (key, row) */
+	size_t count;
+};
+
+/*
+ * A sighting on the time line of its context. Sorted by (context, first, row); each context's part
+ * is an implicit balanced tree (root in the middle), and max_last is the latest end in the
+ * subtree, so that those that meet a time are found without looking at the others.
+ */
+struct trace_span {
+	uint64_t context, first, last, max_last;
+	uint32_t row;
+};
+
+struct trace {
+	struct bundle_reader *reader; /* owns the strings */
+	struct bundle_end end;
+	char sha256[65];
+	struct trace_table tables[REC_KIND_COUNT];
+	struct trace_chunk *chunks;
+	struct trace_index indexes[TRACE_RELATION_COUNT];
+	struct trace_span *spans;
+	size_t spans_count;
+	size_t bytes, bytes_max; /* memory held by tables, lists and indexes, and its limit */
+};
+
+/* Counts memory against the limit; -1 with ERR_INCOMPLETE beyond it. */
+int trace_charge(struct trace *t, size_t bytes, struct err *err);
+
+/* trace_index.c: after the last record. */
+int trace_index_build(struct trace *t, struct err *err);
+/* The first of `count` sorted keys that is not less than key. */
+size_t trace_key_search(const struct trace_key *keys, size_t count, uint64_t key);
+
+#endif

@@ -1,0 +1,122 @@
+/* The view `calls`: each API call with the functions that its bindings tie to it. */
+#include "inspect/rows.h"
+
+#include <stdlib.h>
+
+const char *inspect_evidence(const struct trace_call_function *functions, long count)
+{
+	uint32_t sources = 0;
+
+	for (long i = 0; i < count; i++)
+		sources |= functions[i].sure_sources;
+	return sources & 1U << SOURCE_DEEP ? "deep" : sources ? "stacks" : "none";
+}
+
+static json_t *call_hops(struct inspect_source *s, uint64_t call)
+{
+	size_t first, n = trace_related(s->t, TRACE_HOP_CALL, call, &first);
+	json_t *out = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		const struct rec_hop *hop = trace_related_at(s->t, TRACE_HOP_CALL, first + i);
+		const struct rec_connection *c =
+			trace_find(s->t, REC_CONNECTION_KIND, hop->connection);
+		json_t *row = json_object();
+
+		inspect_set(s, row, "hop", inspect_number(hop->id));
+		inspect_set(s, row, "connection", inspect_number(hop->connection));
+		inspect_set(s, row, "remote",
+			    c ? inspect_address(s, c->family, c->remote, c->remote_port)
+			      : json_null());
+		inspect_set(s, row, "time", inspect_monotonic(s, hop->time));
+		inspect_append(s, out, row);
+	}
+	return out;
+}
+
+/* Header names and values by turns; a name that comes again keeps its first value, the answer's. */
+static json_t *call_request_ids(struct inspect_source *s, const struct rec_list *list)
+{
+	json_t *out = json_object();
+
+	for (uint32_t i = 0; i + 1 < list->count; i += 2) {
+		json_t *name = inspect_string(s, list->items[i]);
+		const char *key = json_string_value(name);
+
+		if (key && !json_object_get(out, key))
+			inspect_set(s, out, key, inspect_string(s, list->items[i + 1]));
+		json_decref(name);
+	}
+	return out;
+}
+
+static json_t *call_functions(struct inspect_source *s, const struct trace_call_function *functions,
+			      long count)
+{
+	json_t *out = json_array();
+
+	for (long i = 0; i < count; i++) {
+		const struct trace_call_function *f = &functions[i];
+		json_t *shared = inspect_function(s, f->function);
+		json_t *row = json_copy(shared);
+
+		json_decref(shared);
+		inspect_set(s, row, "links", inspect_links(s, f->links));
+		inspect_set(s, row, "sources", inspect_sources(s, f->sources));
+		inspect_set(s, row, "count", inspect_number(f->count));
+		inspect_append(s, out, row);
+	}
+	return out;
+}
+
+static size_t calls_count(struct inspect_source *s)
+{
+	return trace_count(s->t, REC_CALL_KIND);
+}
+
+static json_t *calls_row(struct inspect_source *s, size_t i)
+{
+	const struct rec_call *c = trace_at(s->t, REC_CALL_KIND, i);
+	struct trace_call_function *functions;
+	long count = trace_call_functions(s->t, c->id, &functions);
+	json_t *row = json_object();
+
+	if (count < 0)
+		s->failed = true;
+	inspect_set(s, row, "call", inspect_number(c->id));
+	inspect_set(s, row, "process", inspect_process(s, c->process));
+	inspect_set(s, row, "connection", inspect_number(c->connection));
+	inspect_set(s, row, "seq", inspect_number(c->seq));
+	inspect_set(s, row, "protocol", inspect_string(s, c->protocol));
+	inspect_set(s, row, "method", inspect_string(s, c->method));
+	inspect_set(s, row, "path", inspect_string(s, c->path));
+	inspect_set(s, row, "service", inspect_string(s, c->service));
+	inspect_set(s, row, "route", inspect_string(s, c->route));
+	inspect_set(s, row, "host", inspect_string(s, c->host));
+	inspect_set(s, row, "status", inspect_number(c->status));
+	inspect_set(s, row, "start", inspect_monotonic(s, c->start));
+	inspect_set(s, row, "first_byte", inspect_monotonic(s, c->first_byte));
+	inspect_set(s, row, "end", inspect_monotonic(s, c->end));
+	inspect_set(s, row, "end_reason", json_string(rec_call_end_name(c->end_reason)));
+	inspect_set(s, row, "request_bytes", inspect_number(c->request_bytes));
+	inspect_set(s, row, "response_bytes", inspect_number(c->response_bytes));
+	inspect_set(s, row, "request_id", inspect_string(s, c->request_id));
+	inspect_set(s, row, "request_ids", call_request_ids(s, &c->request_ids));
+	inspect_set(s, row, "evidence", json_string(inspect_evidence(functions, count)));
+	inspect_set(s, row, "hops", call_hops(s, c->id));
+	inspect_set(s, row, "lost", inspect_number(c->lost));
+	inspect_set(s, row, "functions", call_functions(s, functions, count));
+	free(functions);
+	return row;
+}
+
+static const struct inspect_column calls_columns[] = {
+	{ "CALL", "call", CELL_RIGHT },	      { "START", "start", CELL_TIME },
+	{ "PID", "process.pid", CELL_RIGHT }, { "METHOD", "method", CELL_PLAIN },
+	{ "STATUS", "status", CELL_RIGHT },   { "EVIDENCE", "evidence", CELL_PLAIN },
+	{ "FUNCS", "functions", CELL_COUNT }, { "HOPS", "hops", CELL_COUNT },
+	{ "END", "end_reason", CELL_PLAIN },  { "PATH", "path", CELL_FLEX },
+	{ NULL, NULL, CELL_PLAIN },
+};
+
+const struct inspect_view inspect_calls = { "calls", calls_count, calls_row, calls_columns };

@@ -1,0 +1,252 @@
+/* The printers: a view's rows as a table, as one JSON document or as JSON lines. */
+#include "inspect/inspect.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "inspect/rows.h"
+
+#define JSON_ROW (JSON_COMPACT | JSON_ENSURE_ASCII)
+#define JSON_DOCUMENT (JSON_INDENT(2) | JSON_ENSURE_ASCII)
+
+static const struct inspect_view *const views[] = {
+	&inspect_calls,	 &inspect_processes,   &inspect_modules, &inspect_functions,
+	&inspect_stacks, &inspect_connections, &inspect_loss,
+};
+
+#define VIEWS (sizeof(views) / sizeof(views[0]))
+
+static const struct inspect_view *find_view(const char *name)
+{
+	for (size_t i = 0; i < VIEWS; i++)
+		if (!strcmp(views[i]->name, name))
+			return views[i];
+	return NULL;
+}
+
+int inspect_check_view(const char *view, struct err *err)
+{
+	if (find_view(view) || !strcmp(view, "summary"))
+		return 0;
+	return err_set(err, ERR_USAGE,
+		       "no view '%s': there are summary, calls, processes, modules, functions, "
+		       "stacks, connections, loss, record",
+		       view);
+}
+
+int inspect_check_kind(const char *kind, struct err *err)
+{
+	char names[512] = "";
+	size_t len = 0;
+
+	if (rec_kind_find(kind) != REC_KIND_COUNT)
+		return 0;
+	for (int i = 0; i < REC_KIND_COUNT && len < sizeof(names); i++)
+		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", i ? ", " : "",
+					rec_schemas[i].name);
+	return err_set(err, ERR_USAGE, "no record kind '%s': there are %s", kind, names);
+}
+
+static int print_no_memory(struct err *err)
+{
+	return err_set(err, ERR_INCOMPLETE, "not enough memory to print the bundle: free some");
+}
+
+/* Everything must have reached the other side of out. */
+static int print_finish(FILE *out, struct err *err)
+{
+	errno = 0;
+	if (!fflush(out) && !ferror(out))
+		return 0;
+	if (!errno)
+		errno = EIO; /* an earlier write failed */
+	return err_errno(err, ERR_INCOMPLETE, "cannot write all of the output");
+}
+
+static int print_json(const json_t *value, size_t flags, FILE *out, struct err *err)
+{
+	char *text = json_dumps(value, flags);
+
+	if (!text)
+		return print_no_memory(err);
+	fputs(text, out);
+	free(text);
+	return 0;
+}
+
+/* The next row, checked. */
+static json_t *print_row(struct inspect_source *s, const struct inspect_view *view, size_t i,
+			 struct err *err)
+{
+	json_t *row = view->row(s, i);
+
+	if (row && !s->failed)
+		return row;
+	json_decref(row);
+	print_no_memory(err);
+	return NULL;
+}
+
+static int print_view_json(struct inspect_source *s, const struct inspect_view *view, bool lines,
+			   FILE *out, struct err *err)
+{
+	size_t count = view->count(s);
+	int rc = 0;
+
+	if (!lines)
+		fprintf(out, "{\"schema\":\"%s\",\"%s\":[", INSPECT_SCHEMA, view->name);
+	for (size_t i = 0; i < count && !rc && !ferror(out); i++) {
+		json_t *row = print_row(s, view, i, err);
+
+		if (!row)
+			return -1;
+		if (!lines)
+			fputs(i ? ",\n" : "\n", out);
+		rc = print_json(row, JSON_ROW, out, err);
+		json_decref(row);
+		if (lines)
+			fputc('\n', out);
+	}
+	if (!lines)
+		fputs("\n]}\n", out);
+	return rc;
+}
+
+static int print_view_text(struct inspect_source *s, const struct inspect_view *view, FILE *out,
+			   struct err *err)
+{
+	struct inspect_table *table = inspect_table_new(view->columns);
+	size_t count = view->count(s);
+	int rc = table ? 0 : print_no_memory(err);
+
+	for (size_t i = 0; i < count && !rc; i++) {
+		json_t *row = print_row(s, view, i, err);
+
+		rc = !row ? -1 : inspect_table_add(table, row) ? print_no_memory(err) : 0;
+		json_decref(row);
+	}
+	if (!rc) {
+		inspect_table_print(table, out);
+		inspect_notes_print(s->t, out);
+	}
+	inspect_table_free(table);
+	return rc;
+}
+
+static int print_summary(struct inspect_source *s, const char *file, enum inspect_format format,
+			 FILE *out, struct err *err)
+{
+	json_t *summary = inspect_summary(s);
+	int rc = 0;
+
+	if (!summary || s->failed) {
+		rc = print_no_memory(err);
+	} else if (format == INSPECT_TEXT) {
+		inspect_summary_print(summary, file, out);
+		inspect_notes_print(s->t, out);
+	} else {
+		rc = print_json(summary, format == INSPECT_JSON ? JSON_DOCUMENT : JSON_ROW, out,
+				err);
+		fputc('\n', out);
+	}
+	json_decref(summary);
+	return rc;
+}
+
+int inspect_print(const struct trace *t, const char *file, const char *view,
+		  enum inspect_format format, FILE *out, struct err *err)
+{
+	const struct inspect_view *found = find_view(view);
+	struct inspect_source s;
+	int rc;
+
+	if (inspect_check_view(view, err))
+		return -1;
+	inspect_source_init(&s, t);
+	if (!found)
+		rc = print_summary(&s, file, format, out, err);
+	else if (format == INSPECT_TEXT)
+		rc = print_view_text(&s, found, out, err);
+	else
+		rc = print_view_json(&s, found, format == INSPECT_JSONL, out, err);
+	inspect_source_release(&s);
+	return rc ? rc : print_finish(out, err);
+}
+
+/* A field a line; the items of a list of objects below it. */
+static void print_record_text(const json_t *record, FILE *out)
+{
+	json_t *object = (json_t *)(uintptr_t)record, *value;
+	const char *key;
+
+	json_object_foreach(object, key, value) {
+		bool rows = json_is_array(value) && json_is_object(json_array_get(value, 0));
+
+		fprintf(out, "%-18s", key);
+		inspect_print_value(out, value);
+		fputc('\n', out);
+		for (size_t i = 0; rows && i < json_array_size(value); i++) {
+			fputs("  ", out);
+			inspect_print_value(out, json_array_get(value, i));
+			fputc('\n', out);
+		}
+	}
+}
+
+static int no_record(const struct trace *t, const char *file, enum rec_kind kind, const char *id,
+		     struct err *err)
+{
+	size_t count = trace_count(t, kind);
+	uint64_t least = REC_NULL, most = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t v = *(const uint64_t *)trace_at(t, kind, i);
+
+		least = v < least ? v : least;
+		most = v > most ? v : most;
+	}
+	if (!count)
+		return err_set(err, ERR_USAGE, "no %s %s in %s: it holds no %s at all",
+			       rec_schemas[kind].name, id, file, rec_schemas[kind].name);
+	return err_set(err, ERR_USAGE,
+		       "no %s %s in %s: it holds %zu, with ids from %" PRIu64 " to %" PRIu64,
+		       rec_schemas[kind].name, id, file, count, least, most);
+}
+
+int inspect_print_record(const struct trace *t, const char *file, const char *kind, const char *id,
+			 enum inspect_format format, FILE *out, struct err *err)
+{
+	enum rec_kind found = rec_kind_find(kind);
+	struct inspect_source s;
+	const void *rec = NULL;
+	json_t *record;
+	char *end;
+	uint64_t number;
+	int rc = 0;
+
+	if (inspect_check_kind(kind, err))
+		return -1;
+	errno = 0;
+	number = strtoull(id, &end, 10);
+	if (*id >= '0' && *id <= '9' && !*end && !errno)
+		rec = trace_find(t, found, number);
+	if (!rec)
+		return no_record(t, file, found, id, err);
+	inspect_source_init(&s, t);
+	record = inspect_record(&s, found, rec);
+	if (!record || s.failed) {
+		rc = print_no_memory(err);
+	} else if (format == INSPECT_TEXT) {
+		print_record_text(record, out);
+		inspect_notes_print(t, out);
+	} else {
+		rc = print_json(record, format == INSPECT_JSON ? JSON_DOCUMENT : JSON_ROW, out,
+				err);
+		fputc('\n', out);
+	}
+	json_decref(record);
+	inspect_source_release(&s);
+	return rc ? rc : print_finish(out, err);
+}

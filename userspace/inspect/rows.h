@@ -1,0 +1,126 @@
+/* What the parts of inspect share: a source of JSON rows, the views, columns and text helpers. */
+#ifndef DAYLIGHT_INSPECT_ROWS_H
+#define DAYLIGHT_INSPECT_ROWS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/bytes.h"
+#include "bundle/trace.h"
+
+/*
+ * Where rows come from. Values are built without a check each: when memory is short `failed` is
+ * set, and the row must not be printed. What many rows share is built once.
+ */
+struct inspect_source {
+	const struct trace *t;
+	bool failed;
+	json_t **functions; /* by row of the function table; NULL: not built yet */
+	json_t *links[1 << LINK_COUNT], *sources[1 << SOURCE_COUNT]; /* by bit set */
+	json_t *losses;						     /* all rows of the ledger */
+};
+
+void inspect_source_init(struct inspect_source *s, const struct trace *t);
+void inspect_source_release(struct inspect_source *s);
+
+/* ---- values.c: what a field holds, as JSON; null when unknown, dangling or hidden ---- */
+
+/* Adds value (its reference is taken) to an object / an array. */
+void inspect_set(struct inspect_source *s, json_t *object, const char *key, json_t *value);
+void inspect_append(struct inspect_source *s, json_t *array, json_t *value);
+/* Adds n to the number under a key, which may be any bytes. */
+void inspect_add(struct inspect_source *s, json_t *object, const char *key, uint64_t n);
+
+json_t *inspect_bytes(const void *data, size_t len);
+json_t *inspect_string(const struct inspect_source *s, uint64_t string);
+json_t *inspect_hex(const struct inspect_source *s, uint64_t string);
+json_t *inspect_number(uint64_t v);
+json_t *inspect_bool(uint64_t v);
+json_t *inspect_monotonic(const struct inspect_source *s, uint64_t ns);
+json_t *inspect_realtime(uint64_t ns);
+/* The start time of a process, which is boot time. */
+json_t *inspect_boottime(const struct inspect_source *s, uint64_t ns);
+json_t *inspect_strings(struct inspect_source *s, const struct rec_list *list);
+/* "10.0.0.1:5000", "[::1]:5000", a path; null when the address is. */
+json_t *inspect_address(const struct inspect_source *s, uint64_t family, uint64_t address,
+			uint64_t port);
+/* The path of a module id. */
+json_t *inspect_module_path(const struct inspect_source *s, uint64_t module);
+/* {id, pid, exe} */
+json_t *inspect_process(struct inspect_source *s, uint64_t process);
+/* {function, name, qualname, module, path, line}; a new reference to a shared object. */
+json_t *inspect_function(struct inspect_source *s, uint64_t function);
+json_t *inspect_frames(struct inspect_source *s, const struct rec_list *frames);
+/* Names of a bit set; a new reference to a shared array. */
+json_t *inspect_links(struct inspect_source *s, uint32_t bits);
+json_t *inspect_sources(struct inspect_source *s, uint32_t bits);
+
+/* ---- text.c: JSON values as text for a terminal ---- */
+
+/* The value at a path such as "process.exe" or "frames.-1.name"; NULL when there is none. */
+const json_t *inspect_get(const json_t *root, const char *path);
+/*
+ * Length of the UTF-8 character at p (len > 0) and its code point; 0 when it is not UTF-8.
+ */
+size_t inspect_utf8(const uint8_t *p, size_t len, uint32_t *code);
+/* A value in a few words: "-" for null, lists joined by commas, list of objects: their number. */
+int inspect_put_value(struct bytes *out, const json_t *value);
+/* The same, to a stream. */
+int inspect_print_value(FILE *out, const json_t *value);
+
+/* ---- table.c ---- */
+
+enum inspect_cell {
+	CELL_PLAIN,
+	CELL_RIGHT, /* a number */
+	CELL_TIME,  /* the time of day of an RFC 3339 time */
+	CELL_SHORT, /* the first 12 characters of a digest */
+	CELL_FLEX,  /* is cut at its end when the line is too long */
+	CELL_PATH,  /* is cut at its start when the line is too long */
+	CELL_COUNT, /* of a list */
+};
+
+struct inspect_column {
+	const char *title;
+	const char *path;
+	enum inspect_cell cell;
+};
+
+#define INSPECT_COLUMNS 100 /* of a line of text */
+
+struct inspect_table;
+
+struct inspect_table *inspect_table_new(const struct inspect_column *columns);
+/* Adds a row; -1 when memory is short. */
+int inspect_table_add(struct inspect_table *table, const json_t *row);
+void inspect_table_print(const struct inspect_table *table, FILE *out);
+void inspect_table_free(struct inspect_table *table);
+
+/* ---- views: one row source and the columns that text shows of it ---- */
+
+struct inspect_view {
+	const char *name; /* also the key of the list in a JSON document */
+	size_t (*count)(struct inspect_source *s);
+	/* Row 0 .. count - 1: a new reference, or NULL. */
+	json_t *(*row)(struct inspect_source *s, size_t i);
+	const struct inspect_column *columns; /* ends with title == NULL */
+};
+
+extern const struct inspect_view inspect_calls, inspect_processes, inspect_modules,
+	inspect_functions, inspect_stacks, inspect_connections, inspect_loss;
+
+/* calls.c: deep, stacks or none, from the functions of a call. */
+const char *inspect_evidence(const struct trace_call_function *functions, long count);
+
+/* summary.c, summary_text.c */
+json_t *inspect_summary(struct inspect_source *s);
+void inspect_summary_print(const json_t *summary, const char *file, FILE *out);
+/* The last lines of every text: whether the bundle ends early, and what was lost. */
+void inspect_notes_print(const struct trace *t, FILE *out);
+
+/* record.c */
+json_t *inspect_record(struct inspect_source *s, enum rec_kind kind, const void *rec);
+
+#endif

@@ -1,0 +1,175 @@
+/*
+ * Rows as aligned text. Cells are kept until all are known; when a line would be wider than
+ * INSPECT_COLUMNS, the widest of the columns that may be cut gives way.
+ */
+#include "inspect/rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TABLE_GAP 2
+#define TABLE_CUT_MIN 12 /* no column is cut below this */
+
+struct inspect_table {
+	const struct inspect_column *columns;
+	size_t columns_count;
+	size_t *widths;
+	struct bytes text; /* cells, each NUL-terminated, row by row */
+	size_t cells;
+};
+
+/* Characters, not bytes. The text holds UTF-8 only. */
+static size_t text_width(const char *text)
+{
+	size_t width = 0;
+
+	for (; *text; text++)
+		width += ((uint8_t)*text & 0xc0) != 0x80;
+	return width;
+}
+
+struct inspect_table *inspect_table_new(const struct inspect_column *columns)
+{
+	struct inspect_table *table = calloc(1, sizeof(*table));
+
+	if (!table)
+		return NULL;
+	table->columns = columns;
+	while (columns[table->columns_count].title)
+		table->columns_count++;
+	table->widths = calloc(table->columns_count, sizeof(*table->widths));
+	if (!table->widths) {
+		free(table);
+		return NULL;
+	}
+	for (size_t i = 0; i < table->columns_count; i++)
+		table->widths[i] = text_width(columns[i].title);
+	return table;
+}
+
+void inspect_table_free(struct inspect_table *table)
+{
+	if (!table)
+		return;
+	bytes_release(&table->text);
+	free(table->widths);
+	free(table);
+}
+
+/* Only as much of a value as its column shows. */
+static int put_cell(struct bytes *out, enum inspect_cell cell, const json_t *value)
+{
+	const char *text = json_string_value(value);
+	char number[32];
+
+	if (cell == CELL_COUNT) {
+		snprintf(number, sizeof(number), "%zu", json_array_size(value));
+		return bytes_put(out, number, strlen(number));
+	}
+	if (cell == CELL_TIME && text && strlen(text) >= 23) /* ....-..-..THH:MM:SS.mmm */
+		return bytes_put(out, text + 11, 12);
+	if (cell == CELL_SHORT && text && strlen(text) > 12)
+		return bytes_put(out, text, 12);
+	return inspect_put_value(out, value);
+}
+
+int inspect_table_add(struct inspect_table *table, const json_t *row)
+{
+	for (size_t i = 0; i < table->columns_count; i++) {
+		const struct inspect_column *column = &table->columns[i];
+		size_t start = table->text.len, width;
+
+		if (put_cell(&table->text, column->cell, inspect_get(row, column->path)) ||
+		    bytes_put_u8(&table->text, 0))
+			return -1;
+		width = text_width((const char *)table->text.data + start);
+		if (width > table->widths[i])
+			table->widths[i] = width;
+		table->cells++;
+	}
+	return 0;
+}
+
+static bool column_cuts(const struct inspect_column *column)
+{
+	return column->cell == CELL_FLEX || column->cell == CELL_PATH;
+}
+
+static void table_fit(const struct inspect_table *table, size_t *widths)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; i < table->columns_count; i++) {
+		widths[i] = table->widths[i];
+		total += widths[i] + (i ? TABLE_GAP : 0);
+	}
+	while (total > INSPECT_COLUMNS) {
+		size_t widest = table->columns_count;
+
+		for (size_t i = 0; i < table->columns_count; i++)
+			if (column_cuts(&table->columns[i]) && widths[i] > TABLE_CUT_MIN &&
+			    (widest == table->columns_count || widths[i] > widths[widest]))
+				widest = i;
+		if (widest == table->columns_count)
+			return;
+		widths[widest]--;
+		total--;
+	}
+}
+
+/* Prints `count` characters of text, from its start. */
+static const char *print_characters(FILE *out, const char *text, size_t count)
+{
+	for (; *text && (count || ((uint8_t)*text & 0xc0) == 0x80); text++) {
+		if (((uint8_t)*text & 0xc0) != 0x80)
+			count--;
+		fputc(*text, out);
+	}
+	return text;
+}
+
+static void print_cell(FILE *out, const char *text, size_t limit, enum inspect_cell cell, bool last)
+{
+	size_t width = text_width(text), pad = width < limit ? limit - width : 0;
+
+	if (cell == CELL_RIGHT || cell == CELL_COUNT) {
+		fprintf(out, "%*s%s", (int)pad, "", text);
+		return;
+	}
+	if (width > limit && cell == CELL_PATH) {
+		for (size_t skip = width - limit + 3; *text && skip;)
+			if (((uint8_t) * ++text & 0xc0) != 0x80)
+				skip--;
+		fprintf(out, "...%s", text);
+	} else if (width > limit) {
+		print_characters(out, text, limit - 3);
+		fputs("...", out);
+	} else {
+		fputs(text, out);
+	}
+	if (!last)
+		fprintf(out, "%*s", (int)pad, "");
+}
+
+void inspect_table_print(const struct inspect_table *table, FILE *out)
+{
+	size_t widths[32], columns = table->columns_count;
+	const char *text = (const char *)table->text.data;
+
+	table_fit(table, widths);
+	for (size_t i = 0; i < columns; i++) {
+		fprintf(out, "%*s", i ? TABLE_GAP : 0, "");
+		print_cell(out, table->columns[i].title, widths[i], table->columns[i].cell,
+			   i + 1 == columns);
+	}
+	fputc('\n', out);
+	for (size_t cell = 0; cell < table->cells; cell++) {
+		size_t i = cell % columns;
+
+		fprintf(out, "%*s", i ? TABLE_GAP : 0, "");
+		print_cell(out, text, widths[i], table->columns[i].cell, i + 1 == columns);
+		if (i + 1 == columns)
+			fputc('\n', out);
+		text += strlen(text) + 1;
+	}
+}
