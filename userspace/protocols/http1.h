@@ -24,19 +24,19 @@ enum http1_direction { HTTP1_REQUEST, HTTP1_RESPONSE }; /* received, sent by the
 /* One chunk of a connection as the kernel saw it. */
 struct http1_chunk {
 	enum http1_direction direction;
-	uint64_t offset; /* in the direction's stream; less than expected: repeated bytes, more: gap */
-	uint64_t length; /* bytes the socket moved */
+	uint64_t offset;     /* in the stream; less than expected: repeated bytes, more: gap */
+	uint64_t length;     /* bytes the socket moved */
 	const uint8_t *data; /* its first `captured` bytes */
-	size_t captured; /* <= length; the rest is a gap */
-	uint64_t time; /* ns */
+	size_t captured;     /* <= length; the rest is a gap */
+	uint64_t time;	     /* ns */
 };
 
 enum http1_end { HTTP1_COMPLETE, HTTP1_CLIENT_GONE, HTTP1_SERVER_GONE, HTTP1_WINDOW_STOP };
 
-/* One header value that is kept. Neither string is NUL-terminated. */
+/* One header value that is kept: visible ASCII, at most 256 bytes, else it is left out. */
 struct http1_id {
-	const char *name; /* canonical, e.g. "X-Openstack-Request-Id"; static */
-	const char *value;
+	const char *name;  /* canonical, e.g. "X-Openstack-Request-Id"; static */
+	const char *value; /* NUL-terminated */
 	size_t len;
 };
 
@@ -47,21 +47,33 @@ struct http1_id {
  * answer's before the request's. Bodies, other headers and query values never leave the decoder.
  */
 struct http1_call {
-	uint64_t seq; /* 1, 2, ... on the connection, in order of arrival */
+	uint64_t seq;	    /* 1, 2, ... on the connection, in order of arrival */
 	const char *method; /* a token of at most 32 characters */
-	const char *path; /* decoded no further than cut; at most 4,096 bytes ("*" for OPTIONS *) */
-	const char *host; /* "" when absent */
+	/*
+	 * Decoded no further than cut; at most 4,096 bytes; "*" for OPTIONS *, "" for CONNECT.
+	 * Visible ASCII: bytes above 126 are percent-encoded.
+	 */
+	const char *path;
+	const char *host;    /* "" when absent, or not of the form of a host and a port */
 	unsigned int status; /* final status; 0 while there is none */
-	uint64_t start; /* first byte of the request */
+	uint64_t start;	     /* first byte of the request */
 	uint64_t first_byte; /* first byte of the final response; UINT64_MAX: none */
-	uint64_t end; /* last byte of the response */
-	uint64_t request_bytes, response_bytes; /* head and body, as on the wire */
+	uint64_t end;	     /* last byte of the response */
+	/*
+	 * Head and body, as on the wire, interim responses with the response. Of a request that
+	 * was answered early: the bytes that had arrived by then.
+	 */
+	uint64_t request_bytes, response_bytes;
 	const struct http1_id *ids; /* of the answer first */
 	size_t ids_count;
 	size_t ids_answered; /* how many of them the answer carried */
 	enum http1_end end_reason;
 	const char *protocol; /* "http/1.0", "http/1.1" */
-	uint64_t lost; /* gaps that fell into it */
+	/*
+	 * Holes that fell into it: chunks that never came (offset), or any hole that made the rest
+	 * undecidable. Bytes of a known body that were not captured are none.
+	 */
+	uint64_t lost;
 };
 
 struct http1_callbacks {
@@ -79,7 +91,10 @@ struct http1;
  * looked like a head before that is counted suspect.
  */
 struct http1 *http1_new(bool joined, const struct http1_callbacks *callbacks);
-/* Ends calls in flight with `end` at `time` (COMPLETE for an answer delimited by closing). */
+/*
+ * Ends calls in flight with `end` at `time`. An answer delimited by closing is COMPLETE when the
+ * server has closed. Later chunks are ignored.
+ */
 void http1_finish(struct http1 *h, enum http1_end end, uint64_t time);
 void http1_free(struct http1 *h);
 
@@ -94,11 +109,11 @@ void http1_feed(struct http1 *h, const struct http1_chunk *chunk);
 uint64_t http1_current(const struct http1 *h);
 
 struct http1_stats {
-	uint64_t calls; /* ended, of any end */
+	uint64_t calls;	  /* ended, of any end */
 	uint64_t suspect; /* candidates that could not be decided */
-	uint64_t gaps; /* holes met where framing needed the bytes */
-	bool decoding; /* false: given up; `why` says so */
-	const char *why; /* "", "not-http", "suspect", "upgraded", "gap", "joined" */
+	uint64_t gaps;	  /* holes met where framing needed the bytes */
+	bool decoding;	  /* false: given up; `why` says so */
+	const char *why;  /* "", "not-http", "suspect", "upgraded", "gap", "joined" */
 };
 void http1_stats(const struct http1 *h, struct http1_stats *out);
 

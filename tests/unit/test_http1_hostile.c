@@ -1,0 +1,619 @@
+/* HTTP/1 that cannot be decided: attacks, holes, joined connections, limits; and random traffic. */
+#include "http1_kit.h"
+
+#define OK_HEAD "HTTP/1.1 200 OK\r\n"
+#define OK_EMPTY OK_HEAD "Content-Length: 0\r\n\r\n"
+#define GET(path) "GET " path " HTTP/1.1\r\n\r\n"
+
+static struct kit k;
+
+static void expect_end(const char *calls, const char *counts)
+{
+	kit_end(&k, HTTP1_WINDOW_STOP);
+	assert_string_equal(k.brief, calls);
+	if (!strstr(k.full, counts))
+		fail_msg("no \"%s\" in\n%s", counts, k.full);
+}
+
+/* A bad request behind a good one: the good one is answered, the bad one is no call. */
+static const struct {
+	const char *bytes;
+	size_t len;
+} bad_requests[] = {
+	{ "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 0 },
+	{ "POST / HTTP/1.1\r\nContent-Length: 1, 2\r\n\r\n", 0 },
+	{ "POST / HTTP/1.1\r\nContent-Length: 1,\r\n\r\n", 0 },
+	{ "POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\n", 0 },
+	{ "POST / HTTP/1.1\r\nContent-Length: 0x1\r\n\r\n", 0 },
+	{ "POST / HTTP/1.1\r\nContent-Length:\r\n\r\n", 0 },
+	{ "POST / HTTP/1.1\r\nContent-Length: 18446744073709551617\r\n\r\n", 0 },
+	{ "POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 0 },
+	{ "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n", 0 },
+	{ "POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 0 },
+	{ "POST / HTTP/1.1\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", 0 },
+	{ "POST / HTTP/1.1\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", 0 },
+	{ "POST / HTTP/1.1\r\nTransfer-Encoding: chunked;a=b\r\n\r\n", 0 },
+	{ "POST / HTTP/1.1\r\nTransfer-Encoding: x y, chunked\r\n\r\n", 0 },
+	{ "POST / HTTP/1.1\r\nTransfer-Encoding:\r\n\r\n", 0 },
+	{ "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 0 },
+	{ "GET / HTTP/1.1\r\nA: b\r\n folded\r\n\r\n", 0 },
+	{ "GET / HTTP/1.1\r\n A: b\r\n\r\n", 0 },
+	{ "GET / HTTP/1.1\r\nContent-Length : 3\r\n\r\n", 0 },
+	{ "GET / HTTP/1.1\r\nno colon\r\n\r\n", 0 },
+	{ "GET / HTTP/1.1\r\n: empty\r\n\r\n", 0 },
+	{ "GET / HTTP/1.1\r\nA: b\0c\r\n\r\n", 26 },
+	{ "GET /\0 HTTP/1.1\r\n\r\n", 20 },
+	{ "GET / HTTP/1.1\r\nA: b\rB: c\r\n\r\n", 0 },
+	{ "GET / HTTP/1.1\r\nA: b\x7f\r\n\r\n", 0 },
+	{ "GET  / HTTP/1.1\r\n\r\n", 0 },
+	{ "GET /  HTTP/1.1\r\n\r\n", 0 },
+	{ "GET / a HTTP/1.1\r\n\r\n", 0 },
+	{ "GET /\t HTTP/1.1\r\n\r\n", 0 },
+	{ "GET / HTTP/1.1 \r\n\r\n", 0 },
+	{ "GET / http/1.1\r\n\r\n", 0 },
+	{ "GET / HTTP/2.0\r\n\r\n", 0 },
+	{ "GET /\r\n\r\n", 0 },
+	{ "GET user:pw@host/ HTTP/1.1\r\n\r\n", 0 },
+	{ "GET ?q HTTP/1.1\r\n\r\n", 0 },
+	{ " GET / HTTP/1.1\r\n\r\n", 0 },
+	{ "\rGET / HTTP/1.1\r\n\r\n", 0 },
+	{ "G(T / HTTP/1.1\r\n\r\n", 0 },
+	{ "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG / HTTP/1.1\r\n\r\n", 0 },
+};
+
+static void test_bad_requests(void **state)
+{
+	(void)state;
+	for (size_t n = 0; n < sizeof(bad_requests) / sizeof(*bad_requests); n++) {
+		const char *bytes = bad_requests[n].bytes;
+		size_t len = bad_requests[n].len ? bad_requests[n].len : strlen(bytes);
+
+		for (size_t cut = 0; cut <= len; cut++) {
+			struct http1_stats stats;
+
+			kit_init(&k, false);
+			kit_text(&k, 'C', GET("/good"));
+			kit_feed(&k, 'C', bytes, cut);
+			kit_feed(&k, 'C', bytes + cut, len - cut);
+			kit_text(&k, 'C', GET("/later"));
+			assert_int_equal(http1_current(k.h), 1);
+			kit_text(&k, 'S', OK_EMPTY);
+			http1_stats(k.h, &stats);
+			if (strcmp(stats.why, "suspect"))
+				fail_msg("taken: %s", bytes);
+			kit_text(&k, 'S', "HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n");
+			expect_end("1 GET /good - 200 complete\nwhy suspect\n", "suspect=1 gaps=0");
+		}
+	}
+}
+
+/* Bad chunks of a request body: the call is answered, what follows is not read. */
+static void test_bad_chunks(void **state)
+{
+	static const char *const bad[] = {
+		"\r\n",
+		"x\r\n",
+		";a\r\n",
+		"5\n",
+		"5 \r\n",
+		"5;a\rb\r\n",
+		"5;a\nb\r\n",
+		"-1\r\n",
+		"0x5\r\n",
+		"1\r\naX\r\n",
+		"1\r\na\n",
+		"1\r\na\rX",
+		"0\r\n A: b\r\n",
+		"0\r\nA b\r\n",
+		"0\r\nA : b\r\n",
+		"0\r\nA: b\rX",
+		"0\r\n:\r\n",
+		"0\r\nA: \x01\r\n",
+		"0\r\n\rX",
+		"FFFFFFFFFFFFFFFFF\r\n",
+		"8000000000000000\r\n",
+	};
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(bad) / sizeof(*bad); n++)
+		for (int bytewise = 0; bytewise < 2; bytewise++) {
+			kit_init(&k, false);
+			kit_text(&k, 'C', "PUT /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+			for (size_t i = 0; bytewise && i < strlen(bad[n]); i++)
+				kit_feed(&k, 'C', bad[n] + i, 1);
+			if (!bytewise)
+				kit_text(&k, 'C', bad[n]);
+			kit_text(&k, 'C', "\r\n0\r\n\r\n" GET("/false"));
+			kit_text(&k, 'S', OK_EMPTY OK_EMPTY);
+			expect_end("1 PUT /c - 200 complete\nwhy suspect\n", "suspect=1 gaps=0");
+		}
+}
+
+/* Bad answers: nothing can be said any more; what waits stays open. */
+static void test_bad_responses(void **state)
+{
+	static const char *const bad[] = {
+		"HTTP/2 200\r\n\r\n",
+		"HTTP/1.1 20 OK\r\n\r\n",
+		"HTTP/1.1 2000 OK\r\n\r\n",
+		"HTTP/1.1  200 OK\r\n\r\n",
+		"HTTP/1.1 099 OK\r\n\r\n",
+		"\r\nHTTP/1.1 200 OK\r\n\r\n",
+		"hello",
+		OK_HEAD "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+		OK_HEAD "Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
+		OK_HEAD "Transfer-Encoding: chunked, gzip\r\n\r\n",
+		"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+		OK_HEAD "A: b\r\n folded\r\n\r\n",
+		OK_HEAD "Content-Length : 0\r\n\r\n",
+	};
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(bad) / sizeof(*bad); n++)
+		for (size_t cut = 0; cut <= strlen(bad[n]); cut++) {
+			kit_init(&k, false);
+			kit_text(&k, 'C', GET("/1") GET("/2"));
+			kit_feed(&k, 'S', bad[n], cut);
+			kit_text(&k, 'S', bad[n] + cut);
+			kit_text(&k, 'C', GET("/false"));
+			kit_text(&k, 'S', OK_EMPTY OK_EMPTY);
+			expect_end("1 GET /1 - 0 stop\n2 GET /2 - 0 stop\nwhy suspect\n",
+				   "suspect=1 gaps=0");
+		}
+}
+
+static void test_not_http(void **state)
+{
+	static const struct kit_step first[] = {
+		{ 'C', "\x16\x03\x01\x02", 4 },
+		{ 'C', "*1\r\n$4\r\nPING\r\n", 0 },
+		{ 'C', "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0 },
+		{ 'C', "\0\0\0\0", 4 },
+		{ 'S', "220 mail\r\n", 0 },
+		{ 'S', "\x4a\0\0\0\n8.0", 8 },
+	};
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(first) / sizeof(*first); n++) {
+		size_t len = first[n].len ? first[n].len : strlen(first[n].bytes);
+
+		kit_init(&k, false);
+		for (size_t i = 0; i < len; i++)
+			kit_feed(&k, first[n].side, first[n].bytes + i, 1);
+		kit_text(&k, 'C', GET("/false"));
+		kit_text(&k, 'S', OK_EMPTY);
+		expect_end("why not-http\n", "suspect=0 gaps=0");
+	}
+	/* Asked in text, answered in something else. */
+	kit_init(&k, false);
+	kit_text(&k, 'C', "get a\r\n");
+	kit_text(&k, 'S', "END\r\n");
+	expect_end("why not-http\n", "suspect=0 gaps=0");
+	/* Answers that nobody asked for. */
+	kit_init(&k, false);
+	kit_text(&k, 'S', OK_EMPTY);
+	expect_end("why suspect\n", "suspect=1 gaps=0");
+	kit_init(&k, false);
+	kit_text(&k, 'C', GET("/1"));
+	kit_text(&k, 'S', OK_EMPTY OK_EMPTY);
+	expect_end("1 GET /1 - 200 complete\nwhy suspect\n", "suspect=1 gaps=0");
+	kit_init(&k, false);
+	kit_text(&k, 'C', "GET /no-line");
+	kit_text(&k, 'S', "HTTP/1.1 414 Too Long\r\nContent-Length: 0\r\n\r\n");
+	expect_end("why suspect\n", "suspect=1 gaps=0");
+}
+
+static void test_gaps(void **state)
+{
+	static const char zeros[4096];
+
+	(void)state;
+	/* Inside bodies of known length, up to their last byte: only counted. */
+	kit_init(&k, false);
+	kit_text(&k, 'C', "POST /1 HTTP/1.1\r\nContent-Length: 100\r\n\r\n");
+	kit_hole(&k, 'C', 40);
+	kit_feed_cut(&k, 'C', zeros, 60, 0);
+	kit_text(&k, 'C', GET("/2"));
+	kit_feed_cut(&k, 'S', OK_HEAD "Content-Length: 1000\r\n\r\n", strlen(OK_HEAD) + 24 + 1000,
+		     strlen(OK_HEAD) + 24);
+	kit_text(&k, 'S', OK_EMPTY);
+	assert_non_null(strstr(k.full, "in=141 out=1041 lost=1"));
+	assert_non_null(strstr(k.full, "lost=0"));
+	expect_end("1 POST /1 - 200 complete\n2 GET /2 - 200 complete\n", "suspect=0 gaps=0");
+
+	/* Data of a chunk and the CRLF behind it. */
+	kit_init(&k, false);
+	kit_text(&k, 'C', GET("/1") GET("/2"));
+	kit_text(&k, 'S', OK_HEAD "Transfer-Encoding: chunked\r\n\r\n40\r\nabcd");
+	kit_feed_cut(&k, 'S', zeros, 62, 0);
+	kit_text(&k, 'S', "0\r\n\r\n" OK_EMPTY);
+	expect_end("1 GET /1 - 200 complete\n2 GET /2 - 200 complete\n", "suspect=0 gaps=0");
+
+	/* A chunk header is missing: nothing more can be said. */
+	kit_init(&k, false);
+	kit_text(&k, 'C', GET("/1") GET("/2"));
+	kit_text(&k, 'S', OK_HEAD "Transfer-Encoding: chunked\r\n\r\n40\r\nabcd");
+	kit_feed_cut(&k, 'S', zeros, 63, 0);
+	kit_text(&k, 'S', "0\r\n\r\n" OK_EMPTY);
+	assert_int_equal(http1_current(k.h), 0);
+	expect_end("1 GET /1 - 200 stop\n2 GET /2 - 0 stop\nwhy gap\n", "suspect=1 gaps=1");
+
+	/* A trailer is missing. */
+	kit_init(&k, false);
+	kit_text(&k, 'C', "PUT /1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n");
+	kit_hole(&k, 'C', 2);
+	kit_text(&k, 'C', GET("/false"));
+	kit_text(&k, 'S', OK_EMPTY OK_EMPTY);
+	expect_end("1 PUT /1 - 200 complete\nwhy gap\n", "suspect=1 gaps=1");
+
+	/* In a head, between heads, in an answer's head, at the very start. */
+	kit_init(&k, false);
+	kit_text(&k, 'C', GET("/1") "GET /2 HT");
+	kit_hole(&k, 'C', 1);
+	kit_text(&k, 'C', "P/1.1\r\n\r\n");
+	kit_text(&k, 'S', OK_EMPTY OK_EMPTY);
+	expect_end("1 GET /1 - 200 complete\nwhy gap\n", "suspect=1 gaps=1");
+	kit_init(&k, false);
+	kit_text(&k, 'C', GET("/1"));
+	kit_hole(&k, 'C', 100);
+	kit_text(&k, 'C', GET("/false"));
+	kit_text(&k, 'S', OK_EMPTY);
+	expect_end("1 GET /1 - 200 complete\nwhy gap\n", "suspect=1 gaps=1");
+	kit_init(&k, false);
+	kit_text(&k, 'C', GET("/1"));
+	kit_hole(&k, 'S', 10);
+	kit_text(&k, 'S', OK_EMPTY);
+	assert_null(strstr(k.full, "lost=0"));
+	expect_end("1 GET /1 - 0 stop\nwhy gap\n", "suspect=1 gaps=1");
+	kit_init(&k, false);
+	kit_hole(&k, 'C', 10);
+	kit_text(&k, 'C', GET("/false"));
+	expect_end("why gap\n", "suspect=1 gaps=1");
+
+	/* A hole that swallows the end of a body and more. */
+	kit_init(&k, false);
+	kit_text(&k, 'C', "POST /1 HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc");
+	kit_hole(&k, 'C', UINT32_MAX);
+	kit_text(&k, 'C', GET("/false"));
+	kit_text(&k, 'S', OK_EMPTY);
+	expect_end("1 POST /1 - 200 complete\nwhy gap\n", "suspect=1 gaps=1");
+}
+
+/* Offsets and lengths at the edges of their type. */
+static void test_extreme_offsets(void **state)
+{
+	struct http1_chunk c = { HTTP1_REQUEST, UINT64_MAX - 1, 5, NULL, 0, 1 };
+
+	(void)state;
+	kit_init(&k, false);
+	http1_feed(k.h, &c);
+	c.offset = 0;
+	c.length = 0;
+	http1_feed(k.h, &c);
+	kit_text(&k, 'C', "POST /1 HTTP/1.1\r\nContent-Length: 9223372036854775000\r\n\r\n");
+	c.offset = k.sent[0];
+	c.length = UINT64_MAX - c.offset;
+	http1_feed(k.h, &c);
+	kit_text(&k, 'S', OK_EMPTY);
+	expect_end("1 POST /1 - 200 complete\nwhy gap\n", "suspect=1 gaps=1");
+}
+
+static void feed_head_of(size_t len, size_t piece)
+{
+	static char head[HTTP1_HEAD_MAX + 64];
+	static const char line[] = "GET /long HTTP/1.1\r\nA: ";
+
+	memset(head, 'x', sizeof(head));
+	memcpy(head, line, sizeof(line) - 1);
+	memcpy(head + len - 4, "\r\n\r\n", 4);
+	kit_init(&k, false);
+	for (size_t at = 0; at < len; at += piece)
+		kit_feed(&k, 'C', head + at, len - at < piece ? len - at : piece);
+	kit_text(&k, 'C', GET("/2"));
+	kit_text(&k, 'S', OK_EMPTY OK_EMPTY);
+}
+
+static void test_limits(void **state)
+{
+	static const size_t pieces[] = { 1, 1000, HTTP1_HEAD_MAX, HTTP1_HEAD_MAX + 64 };
+	static char path[5000];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pieces) / sizeof(*pieces); i++) {
+		feed_head_of(HTTP1_HEAD_MAX, pieces[i]);
+		expect_end("1 GET /long - 200 complete\n2 GET /2 - 200 complete\n", "suspect=0");
+		feed_head_of(HTTP1_HEAD_MAX + 1, pieces[i]);
+		expect_end("why suspect\n", "suspect=1");
+	}
+	for (unsigned int n = HTTP1_PENDING_MAX; n <= HTTP1_PENDING_MAX + 1; n++) {
+		kit_init(&k, false);
+		for (unsigned int i = 0; i < n; i++)
+			kit_text(&k, 'C', GET("/"));
+		for (unsigned int i = 0; i < n; i++)
+			kit_text(&k, 'S', OK_EMPTY);
+		assert_int_equal(k.calls, HTTP1_PENDING_MAX);
+		kit_end(&k, HTTP1_CLIENT_GONE);
+		assert_int_equal(!!strstr(k.full, "suspect=1"), n > HTTP1_PENDING_MAX);
+	}
+	/* An endless chunk extension, endless trailers. */
+	for (int trailer = 0; trailer < 2; trailer++) {
+		kit_init(&k, false);
+		kit_text(&k, 'C', "PUT /1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+		kit_text(&k, 'C', trailer ? "0\r\n" : "5;");
+		for (int i = 0; i < HTTP1_HEAD_MAX / 4; i++)
+			kit_text(&k, 'C', trailer ? "A:b\r\n" : "extend");
+		expect_end("1 PUT /1 - 0 stop\nwhy suspect\n", "suspect=1");
+	}
+	/* A path is cut, and not inside an encoded byte. */
+	memset(path, 'p', sizeof(path) - 1);
+	path[4094] = '\xe9';
+	kit_init(&k, false);
+	kit_text(&k, 'C', "GET /");
+	kit_text(&k, 'C', path);
+	kit_text(&k, 'C', "?secret HTTP/1.1\r\n\r\n");
+	kit_text(&k, 'S', OK_EMPTY);
+	assert_null(strstr(k.brief, "secret"));
+	assert_int_equal(strchr(strchr(k.brief, '/'), ' ') - strchr(k.brief, '/'), 4095);
+	kit_end(&k, HTTP1_CLIENT_GONE);
+	/* A request id is kept up to its limit. */
+	for (int extra = 0; extra < 2; extra++) {
+		kit_init(&k, false);
+		path[256 + extra] = '\0';
+		kit_text(&k, 'C', "GET / HTTP/1.1\r\nX-Trans-Id: ");
+		kit_text(&k, 'C', path);
+		kit_text(&k, 'C', "\r\n\r\n");
+		kit_text(&k, 'S', OK_EMPTY);
+		assert_int_equal(!strstr(k.brief, "X-Trans-Id"), extra);
+		kit_end(&k, HTTP1_CLIENT_GONE);
+		path[256 + extra] = 'p';
+	}
+}
+
+/* Only a complete answer, then a receive that starts with a request line, makes it certain. */
+static void test_joined(void **state)
+{
+	static const struct {
+		const char *why, *expect;
+		uint64_t suspect;
+		struct kit_step steps[6];
+	} cases[] = {
+		{ "answer, then request",
+		  "1 GET /x - 200 complete\n",
+		  0,
+		  { { 'S', "tail of an answer", 0 },
+		    { 'S', OK_HEAD "Content-Length: 3\r\n\r\n", 0 },
+		    { 'S', "abc", 0 },
+		    { 'C', GET("/x"), 0 },
+		    { 'S', OK_EMPTY, 0 } } },
+		{ "first request is not certain",
+		  "1 GET /x - 200 complete\n",
+		  1,
+		  { { 'C', GET("/unknown"), 0 },
+		    { 'S', OK_HEAD "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0 },
+		    { 'C', GET("/x"), 0 },
+		    { 'S', OK_EMPTY, 0 } } },
+		{ "head may come in parts behind its line",
+		  "1 GET /x h 200 complete\n",
+		  0,
+		  { { 'S', OK_EMPTY, 0 },
+		    { 'C', "GET /x HTTP/1.1\r\nHo", 0 },
+		    { 'C', "st: h\r\n\r\n", 0 },
+		    { 'S', OK_EMPTY, 0 } } },
+		{ "a body is being received",
+		  "why joined\n",
+		  1,
+		  { { 'S', OK_EMPTY, 0 },
+		    { 'C', "rest of a body", 0 },
+		    { 'C', GET("/false"), 0 },
+		    { 'S', OK_HEAD "Content-Length: 2\r\n\r\nx", 0 } } },
+		{ "an interim answer is no end",
+		  "why joined\n",
+		  1,
+		  { { 'S', "HTTP/1.1 100 Continue\r\n\r\n", 0 }, { 'C', GET("/false"), 0 } } },
+		{ "received in between",
+		  "why joined\n",
+		  2,
+		  { { 'S', OK_HEAD "Content-Length: 2\r\n\r\nx", 0 },
+		    { 'C', GET("/false"), 0 },
+		    { 'S', "x", 0 },
+		    { 'C', GET("/false"), 0 } } },
+		{ "bytes behind the answer",
+		  "why joined\n",
+		  1,
+		  { { 'S', OK_EMPTY "more", 0 }, { 'C', GET("/false"), 0 } } },
+		{ "sent again after the answer",
+		  "why joined\n",
+		  1,
+		  { { 'S', OK_EMPTY, 0 }, { 'S', "more", 0 }, { 'C', GET("/false"), 0 } } },
+		{ "length not known",
+		  "why joined\n",
+		  1,
+		  { { 'S', OK_HEAD "\r\n", 0 }, { 'C', GET("/false"), 0 } } },
+		{ "no whole request line",
+		  "why joined\n",
+		  0,
+		  { { 'S', OK_EMPTY, 0 },
+		    { 'C', "GET /fal", 0 },
+		    { 'C', "se HTTP/1.1\r\n\r\n", 0 } } },
+	};
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(cases) / sizeof(*cases); n++) {
+		char counts[32];
+
+		kit_init(&k, true);
+		k.sent[0] = 1000; /* whatever came before */
+		k.sent[1] = 77;
+		for (const struct kit_step *s = cases[n].steps; s->side; s++) {
+			kit_text(&k, s->side, s->bytes);
+			if (!k.calls && s[1].side && s->side == 'S')
+				assert_int_equal(http1_current(k.h), 0);
+		}
+		snprintf(counts, sizeof(counts), "suspect=%ju gaps=0", (uintmax_t)cases[n].suspect);
+		if (strcmp(k.brief, "") && strstr(cases[n].expect, "why"))
+			fail_msg("%s: %s", cases[n].why, k.brief);
+		expect_end(cases[n].expect, counts);
+	}
+	/* A hole in front of the request. */
+	kit_init(&k, true);
+	kit_text(&k, 'S', OK_EMPTY);
+	kit_text(&k, 'C', "x");
+	kit_text(&k, 'S', OK_EMPTY);
+	kit_hole(&k, 'C', 10);
+	kit_text(&k, 'C', GET("/false"));
+	expect_end("why joined\n", "suspect=1 gaps=0");
+}
+
+/* Freed without an end, in every state: nothing leaks (the address sanitizer says so). */
+static void test_freed_early(void **state)
+{
+	(void)state;
+	for (int joined = 0; joined < 2; joined++) {
+		kit_init(&k, joined);
+		kit_text(&k, 'S', joined ? OK_HEAD "Content-" : "");
+		kit_text(&k, 'C', GET("/1") "GET /2");
+		http1_free(k.h);
+		assert_int_equal(k.calls, 0);
+	}
+	http1_free(NULL);
+	kit_init(&k, false);
+	kit_text(&k, 'C', GET("/1"));
+	http1_finish(k.h, HTTP1_WINDOW_STOP, 9);
+	kit_text(&k, 'C', GET("/late"));
+	http1_finish(k.h, HTTP1_WINDOW_STOP, 9);
+	http1_free(k.h);
+	assert_int_equal(k.calls, 1);
+}
+
+static uint64_t rng;
+
+static uint64_t draw(uint64_t below)
+{
+	rng ^= rng << 13;
+	rng ^= rng >> 7;
+	rng ^= rng << 17;
+	return rng % below;
+}
+
+/* A body that is nothing but heads, by length or in chunks cut anywhere. */
+static void add_body(char *out, bool chunked)
+{
+	static const char heads[] = OK_EMPTY GET("/false") "POST /false HTTP/1.1\r\n"
+							   "Content-Length: 1\r\n\r\n0\r\n\r\n";
+	size_t from = draw(40), len = draw(sizeof(heads) - 1 - from), at = 0;
+
+	if (!chunked) {
+		kit_add(out, "Content-Length: %zu\r\n\r\n%.*s", len, (int)len, heads + from);
+		return;
+	}
+	kit_add(out, "Transfer-Encoding: chunked\r\n\r\n");
+	while (at < len) {
+		size_t n = 1 + draw(len - at);
+
+		kit_add(out, "%zx%s\r\n%.*s\r\n", n, draw(4) ? "" : ";e=\"GET / HTTP/1.1\"", (int)n,
+			heads + from + at);
+		at += n;
+	}
+	kit_add(out, "0\r\n%s\r\n", draw(4) ? "" : "GET: / HTTP/1.1\r\n");
+}
+
+/* Whatever the bodies and the cuts: the calls are those that were made. */
+static void test_random_traffic(void **state)
+{
+	static char in[KIT_LOG], out[KIT_LOG], truth[KIT_LOG];
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 1500; seed++) {
+		size_t n, at[2] = { 0, 0 }, piece;
+
+		rng = seed * 0x9e3779b97f4a7c15u;
+		n = 1 + draw(12);
+		piece = 1 + draw(200);
+		in[0] = out[0] = truth[0] = '\0';
+		for (size_t i = 1; i <= n; i++) {
+			bool body = draw(2), head = !body && !draw(4);
+			unsigned int status = draw(5) ? 200 + (unsigned int)draw(3) : 404;
+			const char *method = body ? "POST" : head ? "HEAD" : "GET";
+
+			kit_add(in, "%s /r/%zu?q HTTP/1.1\r\n", method, i);
+			if (body)
+				add_body(in, draw(2));
+			else
+				kit_add(in, "\r\n");
+			if (!draw(4))
+				kit_add(out, "HTTP/1.1 100 Continue\r\n\r\n");
+			kit_add(out, "HTTP/1.1 %u X\r\nX-Trans-Id: t%zu\r\n", status, i);
+			if (head)
+				kit_add(out, "Content-Length: 55\r\n\r\n");
+			else
+				add_body(out, draw(2));
+			kit_add(truth, "%zu %s /r/%zu - %u complete X-Trans-Id=t%zu\n", i, method,
+				i, status, i);
+		}
+		kit_init(&k, false);
+		while (in[at[0]] || out[at[1]]) {
+			int side = in[at[0]] ? 0 : 1; /* answers behind all requests */
+			const char *from = side ? out : in;
+			size_t len = strlen(from + at[side]), take = 1 + draw(piece);
+
+			if (take > len)
+				take = len;
+			kit_feed(&k, side ? 'S' : 'C', from + at[side], take);
+			at[side] += take;
+		}
+		assert_int_equal(k.calls, n);
+		expect_end(truth, "suspect=0 gaps=0");
+	}
+}
+
+/* Bodies made of heads, cut in the stream and in the chunks at every place. */
+static void test_bodies_of_heads(void **state)
+{
+	static const char body[] = GET("/false") OK_EMPTY GET("/false");
+	static char in[KIT_LOG], out[KIT_LOG];
+	size_t len = sizeof(body) - 1;
+
+	(void)state;
+	for (size_t chunk = 1; chunk <= len; chunk++) {
+		in[0] = out[0] = '\0';
+		kit_add(in, "POST /true HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+		kit_add(out, OK_HEAD "Transfer-Encoding: chunked\r\n\r\n");
+		for (size_t at = 0; at < len; at += chunk) {
+			size_t n = len - at < chunk ? len - at : chunk;
+
+			kit_add(in, "%zx\r\n%.*s\r\n", n, (int)n, body + at);
+			kit_add(out, "%zx\r\n%.*s\r\n", n, (int)n, body + at);
+		}
+		kit_add(in, "0\r\n\r\n");
+		kit_add(out, "0\r\n\r\n");
+		for (size_t segment = 1; segment <= strlen(in); segment++) {
+			kit_init(&k, false);
+			for (size_t at = 0; at < strlen(in); at += segment)
+				kit_feed(&k, 'C', in + at,
+					 strlen(in) - at < segment ? strlen(in) - at : segment);
+			for (size_t at = 0; at < strlen(out); at += segment)
+				kit_feed(&k, 'S', out + at,
+					 strlen(out) - at < segment ? strlen(out) - at : segment);
+			expect_end("1 POST /true - 200 complete\n", "suspect=0 gaps=0");
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bad_requests),
+		cmocka_unit_test(test_bad_chunks),
+		cmocka_unit_test(test_bad_responses),
+		cmocka_unit_test(test_not_http),
+		cmocka_unit_test(test_gaps),
+		cmocka_unit_test(test_extreme_offsets),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_joined),
+		cmocka_unit_test(test_freed_early),
+		cmocka_unit_test(test_random_traffic),
+		cmocka_unit_test(test_bodies_of_heads),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,457 @@
+/*
+ * The state of an HTTP/1 connection: two streams, the requests that wait for their answers, and
+ * the rules by which a connection is given up.
+ */
+#include "protocols/http1.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocols/http1_exchange.h"
+#include "protocols/http1_join.h"
+#include "protocols/http1_stream.h"
+
+struct http1 {
+	struct http1_callbacks callbacks;
+	struct http1_stream streams[2]; /* by enum http1_direction */
+	uint64_t next[2];		/* offset expected, by direction */
+	bool seen[2];
+	struct http1_exchange *first, *last; /* waiting for an answer, in order */
+	unsigned int pending;		     /* how many */
+	struct http1_exchange *reading;	     /* whose body is being received; NULL: nobody's */
+	uint64_t seq;			     /* of the last whole request head */
+	uint64_t answer_time;		     /* of the last byte sent */
+	struct http1_join *join; /* not NULL until it is certain where a request begins */
+	uint64_t calls, suspect, gaps;
+	const char *why; /* why it was given up, or "" */
+	bool finished;
+};
+
+struct http1 *http1_new(bool joined, const struct http1_callbacks *callbacks)
+{
+	struct http1 *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return NULL;
+	h->callbacks = *callbacks;
+	h->why = "";
+	if (joined) {
+		h->join = calloc(1, sizeof(*h->join));
+		if (!h->join) {
+			free(h);
+			return NULL;
+		}
+	}
+	return h;
+}
+
+static void http1_join_end(struct http1 *h)
+{
+	if (!h->join)
+		return;
+	h->suspect += h->join->suspect;
+	http1_join_release(h->join);
+	free(h->join);
+	h->join = NULL;
+}
+
+/* Takes the oldest waiting exchange off the list. */
+static void http1_drop_first(struct http1 *h)
+{
+	struct http1_exchange *e = h->first;
+
+	h->first = e->next;
+	if (!h->first)
+		h->last = NULL;
+	h->pending--;
+	if (h->reading == e)
+		h->reading = NULL;
+	http1_exchange_free(e);
+}
+
+static void http1_end_first(struct http1 *h, enum http1_end end, uint64_t time)
+{
+	h->calls++;
+	http1_exchange_report(h->first, end, time, &h->callbacks);
+	http1_drop_first(h);
+}
+
+void http1_free(struct http1 *h)
+{
+	if (!h)
+		return;
+	while (h->first)
+		http1_drop_first(h);
+	http1_join_end(h);
+	http1_stream_release(&h->streams[HTTP1_REQUEST]);
+	http1_stream_release(&h->streams[HTTP1_RESPONSE]);
+	free(h);
+}
+
+static void http1_stream_stop(struct http1_stream *s)
+{
+	http1_stream_release(s);
+	s->state = STREAM_OVER;
+}
+
+/*
+ * Gives a direction up. Without the requests, those already waiting can still be answered; without
+ * the responses nothing can be said any more, and what waits stays open until the end.
+ */
+static void http1_give_up(struct http1 *h, enum http1_direction direction, enum http1_verdict v)
+{
+	const char *why = v == HTTP1_GAP ? "gap" : "suspect";
+
+	if (v == HTTP1_NOT_HTTP && !h->seq)
+		why = "not-http";
+	else
+		h->suspect++;
+	if (v == HTTP1_GAP)
+		h->gaps++;
+	if (!*h->why)
+		h->why = why;
+	http1_stream_stop(&h->streams[HTTP1_REQUEST]);
+	if (direction == HTTP1_REQUEST) {
+		if (v == HTTP1_GAP && h->reading && !h->reading->lost)
+			h->reading->lost = 1;
+		return;
+	}
+	http1_stream_stop(&h->streams[HTTP1_RESPONSE]);
+	for (struct http1_exchange *e = h->first; e; e = e->next)
+		if (v == HTTP1_GAP && !e->lost)
+			e->lost = 1;
+}
+
+/* A tunnel or another protocol begins: requests read ahead were none. */
+static void http1_upgrade(struct http1 *h)
+{
+	while (h->first)
+		http1_drop_first(h);
+	http1_stream_stop(&h->streams[HTTP1_REQUEST]);
+	http1_stream_stop(&h->streams[HTTP1_RESPONSE]);
+	h->why = "upgraded";
+}
+
+/* Makes an exchange of a request's head, which is `len` bytes on the wire. */
+static enum http1_verdict http1_add_request(struct http1 *h, const struct http1_head *head,
+					    size_t len)
+{
+	struct http1_stream *s = &h->streams[HTTP1_REQUEST];
+	struct http1_exchange *e;
+
+	if (h->pending == HTTP1_PENDING_MAX)
+		return HTTP1_SUSPECT;
+	e = http1_exchange_new(head);
+	if (!e)
+		return HTTP1_GAP;
+	e->seq = ++h->seq;
+	e->start = s->start;
+	e->request_bytes = len;
+	if (h->last)
+		h->last->next = e;
+	else
+		h->first = e;
+	h->last = e;
+	h->pending++;
+	h->reading = e;
+	return HTTP1_OK;
+}
+
+/* Skips empty lines before a request; returns the number of bytes, or -1 for a bare CR. */
+static int64_t http1_skip_empty_lines(struct http1_stream *s, const uint8_t *data, uint64_t len)
+{
+	uint64_t at = 0;
+
+	for (; at < len; at++) {
+		if (s->skipped_cr && data[at] != '\n')
+			return -1;
+		if (data[at] != '\r' && data[at] != '\n')
+			break;
+		s->skipped_cr = data[at] == '\r';
+	}
+	return (int64_t)at;
+}
+
+static enum http1_verdict http1_request_head(struct http1 *h, const uint8_t *data, uint64_t len,
+					     uint64_t time, uint64_t *used)
+{
+	struct http1_stream *s = &h->streams[HTTP1_REQUEST];
+	enum http1_framing framing;
+	enum http1_verdict v, begins;
+	struct http1_head head;
+	const uint8_t *at;
+	size_t at_len;
+
+	if (!s->len) {
+		int64_t skipped = http1_skip_empty_lines(s, data, len);
+
+		if (skipped) {
+			*used = skipped > 0 ? (uint64_t)skipped : 0;
+			return skipped > 0 ? HTTP1_OK : HTTP1_SUSPECT;
+		}
+		s->start = time;
+	}
+	v = http1_stream_head(s, data, len, &at, &at_len, used);
+	if (v) {
+		begins = http1_head_begins_request(s->buf, s->len);
+		return begins == HTTP1_NOT_HTTP ? begins : v;
+	}
+	v = http1_head_read_request(at, at_len, &head);
+	if (!v)
+		v = http1_head_request_framing(&head, &framing);
+	if (!v)
+		v = http1_add_request(h, &head, at_len);
+	if (v)
+		return v;
+	http1_stream_release(s);
+	if (framing == HTTP1_NO_BODY) {
+		h->reading = NULL;
+	} else {
+		http1_body_init(&s->body, framing, head.length);
+		s->state = STREAM_BODY;
+	}
+	return HTTP1_OK;
+}
+
+static enum http1_verdict http1_request_body(struct http1 *h, const uint8_t *data, uint64_t len,
+					     uint64_t *used)
+{
+	struct http1_stream *s = &h->streams[HTTP1_REQUEST];
+	enum http1_verdict v = http1_body_take(&s->body, data, len, used);
+
+	if (v != HTTP1_OK && v != HTTP1_MORE)
+		return v;
+	if (h->reading)
+		h->reading->request_bytes += *used;
+	if (v == HTTP1_OK) {
+		s->state = STREAM_HEAD;
+		h->reading = NULL;
+	}
+	return HTTP1_OK;
+}
+
+/*
+ * The server answers while the head of the only request is still coming: it has refused it (too
+ * long, too late). The lines that are whole must do; where the request ends is not known, so no
+ * request is read after it.
+ */
+static enum http1_verdict http1_cut_request(struct http1 *h)
+{
+	struct http1_stream *s = &h->streams[HTTP1_REQUEST];
+	const uint8_t *lf = memrchr(s->buf, '\n', s->len);
+	struct http1_head head;
+	enum http1_verdict v;
+
+	if (!lf)
+		return http1_head_begins_request(s->buf, s->len) == HTTP1_NOT_HTTP ? HTTP1_NOT_HTTP
+										   : HTTP1_SUSPECT;
+	v = http1_head_read_request(s->buf, (size_t)(lf - s->buf) + 1, &head);
+	if (!v)
+		v = http1_add_request(h, &head, s->len);
+	if (v)
+		return v;
+	http1_stream_release(s);
+	s->state = STREAM_CUT;
+	return HTTP1_OK;
+}
+
+/* Bytes are sent and no request waits. */
+static enum http1_verdict http1_answer_unasked(struct http1 *h, const uint8_t *data)
+{
+	struct http1_stream *s = &h->streams[HTTP1_REQUEST];
+
+	if (!data)
+		return HTTP1_GAP;
+	if (*data != 'H')
+		return HTTP1_NOT_HTTP;
+	return s->len ? http1_cut_request(h) : HTTP1_SUSPECT;
+}
+
+static enum http1_verdict http1_response_head(struct http1 *h, const uint8_t *data, uint64_t len,
+					      uint64_t time, uint64_t *used)
+{
+	struct http1_stream *s = &h->streams[HTTP1_RESPONSE];
+	struct http1_exchange *e = h->first;
+	enum http1_framing framing = HTTP1_NO_BODY;
+	struct http1_head head;
+	const uint8_t *at;
+	size_t at_len;
+	enum http1_verdict v;
+	bool upgrade;
+
+	if (!s->len)
+		s->start = time;
+	v = http1_stream_head(s, data, len, &at, &at_len, used);
+	if (v)
+		return http1_head_begins_response(s->buf, s->len) == HTTP1_SUSPECT ? HTTP1_SUSPECT
+										   : v;
+	v = http1_head_read_response(at, at_len, &head);
+	upgrade = head.status == 101 || (head.status / 100 == 2 && !strcmp(e->method, "CONNECT"));
+	if (!v && !upgrade)
+		v = http1_head_response_framing(&head, !strcmp(e->method, "HEAD"), &framing);
+	if (v)
+		return v;
+	e->response_bytes += at_len;
+	if (head.status >= 200 || upgrade) {
+		e->first_byte = s->start;
+		if (http1_exchange_answer(e, &head))
+			return HTTP1_GAP;
+	}
+	http1_stream_release(s);
+	if (upgrade) {
+		http1_end_first(h, HTTP1_COMPLETE, time);
+		http1_upgrade(h);
+	} else if (framing != HTTP1_NO_BODY) {
+		http1_body_init(&s->body, framing, head.length);
+		s->state = STREAM_BODY;
+	} else if (head.status >= 200) {
+		http1_end_first(h, HTTP1_COMPLETE, time);
+	}
+	return HTTP1_OK;
+}
+
+static enum http1_verdict http1_response_body(struct http1 *h, const uint8_t *data, uint64_t len,
+					      uint64_t time, uint64_t *used)
+{
+	struct http1_stream *s = &h->streams[HTTP1_RESPONSE];
+	enum http1_verdict v = http1_body_take(&s->body, data, len, used);
+
+	if (v != HTTP1_OK && v != HTTP1_MORE)
+		return v;
+	h->first->response_bytes += *used;
+	if (v == HTTP1_OK) {
+		s->state = STREAM_HEAD;
+		http1_end_first(h, HTTP1_COMPLETE, time);
+	}
+	return HTTP1_OK;
+}
+
+static void http1_take_request(struct http1 *h, const uint8_t *data, uint64_t len, uint64_t time)
+{
+	struct http1_stream *s = &h->streams[HTTP1_REQUEST];
+
+	while (len) {
+		enum http1_verdict v = HTTP1_GAP;
+		uint64_t used = len;
+
+		if (s->state == STREAM_OVER || s->state == STREAM_CUT)
+			return;
+		if (s->state == STREAM_BODY)
+			v = http1_request_body(h, data, len, &used);
+		else if (data)
+			v = http1_request_head(h, data, len, time, &used);
+		if (v != HTTP1_OK && v != HTTP1_MORE) {
+			http1_give_up(h, HTTP1_REQUEST, v);
+			return;
+		}
+		len -= used;
+		data = data ? data + used : NULL;
+	}
+}
+
+static void http1_take_response(struct http1 *h, const uint8_t *data, uint64_t len, uint64_t time)
+{
+	struct http1_stream *s = &h->streams[HTTP1_RESPONSE];
+
+	h->answer_time = time;
+	while (len) {
+		enum http1_verdict v = HTTP1_OK;
+		uint64_t used = len;
+
+		if (s->state == STREAM_OVER ||
+		    (!h->first && h->streams[HTTP1_REQUEST].state == STREAM_OVER))
+			return;
+		if (!h->first)
+			v = http1_answer_unasked(h, data);
+		if (!v && s->state == STREAM_BODY)
+			v = http1_response_body(h, data, len, time, &used);
+		else if (!v)
+			v = data ? http1_response_head(h, data, len, time, &used) : HTTP1_GAP;
+		if (v != HTTP1_OK && v != HTTP1_MORE) {
+			http1_give_up(h, HTTP1_RESPONSE, v);
+			return;
+		}
+		len -= used;
+		data = data ? data + used : NULL;
+	}
+}
+
+/* Bytes of one direction in order; data NULL: they are missing. */
+static void http1_take(struct http1 *h, const struct http1_chunk *c, const uint8_t *data,
+		       uint64_t len, bool first)
+{
+	if (!len)
+		return;
+	if (h->join) {
+		if (!http1_join_take(h->join, c->direction, data, len, first))
+			return;
+		http1_join_end(h);
+	}
+	if (c->direction == HTTP1_REQUEST)
+		http1_take_request(h, data, len, c->time);
+	else
+		http1_take_response(h, data, len, c->time);
+}
+
+void http1_feed(struct http1 *h, const struct http1_chunk *c)
+{
+	uint64_t *next = &h->next[c->direction], end, repeated = 0, captured;
+
+	if (h->finished || !c->length || __builtin_add_overflow(c->offset, c->length, &end))
+		return;
+	if (!h->seen[c->direction] && h->join)
+		*next = c->offset;
+	h->seen[c->direction] = true;
+	if (c->offset > *next) {
+		struct http1_exchange *in = c->direction == HTTP1_REQUEST ? h->reading : h->first;
+
+		if (in)
+			in->lost++;
+		http1_take(h, c, NULL, c->offset - *next, false);
+	} else {
+		repeated = *next - c->offset;
+	}
+	if (repeated >= c->length)
+		return;
+	*next = end;
+	captured = c->captured < c->length ? c->captured : c->length;
+	if (captured > repeated)
+		http1_take(h, c, c->data + repeated, captured - repeated, !repeated);
+	else
+		captured = repeated;
+	http1_take(h, c, NULL, c->length - captured, false);
+}
+
+void http1_finish(struct http1 *h, enum http1_end end, uint64_t time)
+{
+	const struct http1_stream *s = &h->streams[HTTP1_RESPONSE];
+	bool closes = s->state == STREAM_BODY && s->body.framing == HTTP1_UNTIL_CLOSE;
+
+	if (h->finished)
+		return;
+	h->finished = true;
+	if (h->first && closes && (end == HTTP1_SERVER_GONE || end == HTTP1_COMPLETE))
+		http1_end_first(h, HTTP1_COMPLETE, h->answer_time);
+	while (h->first)
+		http1_end_first(h, end == HTTP1_COMPLETE ? HTTP1_SERVER_GONE : end, time);
+	http1_stream_stop(&h->streams[HTTP1_REQUEST]);
+	http1_stream_stop(&h->streams[HTTP1_RESPONSE]);
+}
+
+uint64_t http1_current(const struct http1 *h)
+{
+	if (h->join || h->streams[HTTP1_RESPONSE].state == STREAM_OVER)
+		return 0;
+	if (h->first)
+		return h->first->seq;
+	return h->streams[HTTP1_REQUEST].len ? h->seq + 1 : 0;
+}
+
+void http1_stats(const struct http1 *h, struct http1_stats *out)
+{
+	out->calls = h->calls;
+	out->suspect = h->suspect + (h->join ? h->join->suspect : 0);
+	out->gaps = h->gaps;
+	out->why = h->join ? "joined" : h->why;
+	out->decoding = !*out->why;
+}
