@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A real keystone for tests and figures: Debian's packages under uwsgi, two processes of one
 # thread, sqlite, fernet, on a free port of the loopback. Sourced by bash scripts.
 #
@@ -6,6 +7,7 @@
 #   keystone_start            starts it; sets KEYSTONE_PID (uwsgi's master) and KEYSTONE_PORT
 #   keystone_stop             stops it, by pid
 #   keystone_password TEXT    changes the admin's password in the database (while it is stopped)
+#   keystone_drive LOG ARG..  drives the usual calls; the client writes what it did to LOG
 #   collect_start FILE ARG... starts `daylight collect` and waits for "collecting:"
 #   collect_stop              ends it and keeps its exit code in COLLECT_CODE
 #
@@ -21,6 +23,8 @@ DAYLIGHT=${DAYLIGHT:-$ROOT_DIR/build/daylight}
 # The system's interpreter: the first python3 in PATH may be another one.
 PYTHON=/usr/bin/python3
 KEYSTONE_PASSWORD=fixture-password
+GUIDELINE=$ROOT_DIR/../shared/guidelines/2020.06.json
+[ -r "$GUIDELINE" ] || GUIDELINE=$SERVICES_DIR/guideline.json
 KEYSTONE_PACKAGE=/usr/lib/python3/dist-packages/keystone
 KEYSTONE_ARGS=()
 KEYSTONE_ENV=()
@@ -155,6 +159,13 @@ keystone_stop() {
 	KEYSTONE_PID=
 }
 
+keystone_drive() {
+	local log=$1
+	shift
+	KEYSTONE_PASSWORD=$KEYSTONE_PASSWORD "$PYTHON" "$SERVICES_DIR/keystone-client.py" run \
+		"$KEYSTONE_PORT" -o "$log" "$@"
+}
+
 collect_start() {
 	local file=$1 attempt
 	shift
@@ -175,9 +186,18 @@ collect_start() {
 collect_stop() {
 	[ -n "$COLLECT_PID" ] || return 0
 	kill -INT "$COLLECT_PID" 2>/dev/null || true
+	# shellcheck disable=SC2034 # for the caller
 	COLLECT_CODE=0
 	wait "$COLLECT_PID" || COLLECT_CODE=$?
 	COLLECT_PID=
+}
+
+# keystone_section BUNDLE REPORT: analyzes; prints "STATUS COMPARED" of the section "auth (v3) API".
+keystone_section() {
+	local code=0
+	"$DAYLIGHT" analyze "$1" --guideline "$GUIDELINE" -o "$2" >"$2.txt" 2>&1 || code=$?
+	[ "$code" = 0 ] || fail "analyze ended with exit code $code: $(tail -n 1 "$2.txt")"
+	"$PYTHON" "$SERVICES_DIR/check.py" section "$2" keystone "auth (v3) API"
 }
 
 # For `trap ... EXIT`: nothing that was started here outlives the test.

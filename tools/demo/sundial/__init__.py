@@ -1,0 +1,1 @@
+"""Sundial: the sample service of the demo. It tells the sun's hours of places and keeps alarms."""
