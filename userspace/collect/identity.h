@@ -88,7 +88,14 @@ int pyc_look(pid_t pid, const char *source_path, const struct identity *source, 
  * interpreter `exe` (run with -I -S -B, as an unprivileged user, without privileges, network or
  * inherited descriptors, bounded in time and memory) and its code compared with the .pyc's.
  * The files are opened and passed in by the caller's side of the fence; the helper opens nothing.
- * Sets item.proven: 1 same code, 0 other code, -1 not compared (`why` says so).
+ * Sets item.proven: 1 same code, 0 other code, -1 not compared (`why` says so): "absent",
+ * "changed" and the other values of identity.how, "other-root" (the process has another root than
+ * the collector, whose interpreter this is), "interpreter-missing", "interpreter-failed",
+ * "unsupported-magic" (compiled by another version), "source-not-compiled", "damaged" (not a
+ * compiled file), "timeout", "failed" (the helper crashed or ran out of memory on it).
+ * Files of a process that is gone are taken from the collector's own root, by their digests.
+ * Returns 0, or -1 with err when the interpreter cannot be run; every item is set in any case.
+ * Needs CAP_SETUID, CAP_SETGID and CAP_KILL when run as root.
  */
 struct pyc_item {
 	pid_t pid; /* whose root; may be gone (0: own root) */
@@ -97,7 +104,7 @@ struct pyc_item {
 	const uint8_t *source_sha256; /* what must be compiled: 32 bytes, checked again */
 	const uint8_t *pyc_sha256;
 	int proven;
-	const char *why; /* "", "interpreter-missing", "timeout", "changed", "failed", ... */
+	const char *why; /* "" when proven is 0 or 1 */
 };
 int pyc_prove(const char *exe, struct pyc_item *items, size_t count, uint64_t timeout_ns,
 	      struct err *err);
