@@ -111,12 +111,11 @@ static json_t *calls_row(struct inspect_source *s, size_t i)
 }
 
 static const struct inspect_column calls_columns[] = {
-	{ "CALL", "call", CELL_RIGHT },	      { "START", "start", CELL_TIME },
-	{ "PID", "process.pid", CELL_RIGHT }, { "METHOD", "method", CELL_PLAIN },
-	{ "STATUS", "status", CELL_RIGHT },   { "EVIDENCE", "evidence", CELL_PLAIN },
-	{ "FUNCS", "functions", CELL_COUNT }, { "HOPS", "hops", CELL_COUNT },
-	{ "END", "end_reason", CELL_PLAIN },  { "PATH", "path", CELL_FLEX },
-	{ NULL, NULL, CELL_PLAIN },
+	{ "CALL", "call", CELL_RIGHT },		{ "START", "start", CELL_TIME },
+	{ "PID", "process.pid", CELL_RIGHT },	{ "METHOD", "method", CELL_FLEX },
+	{ "STATUS", "status", CELL_RIGHT },	{ "END", "end_reason", CELL_PLAIN },
+	{ "EVIDENCE", "evidence", CELL_PLAIN }, { "FUNCS", "functions", CELL_COUNT },
+	{ "PATH", "path", CELL_FLEX },		{ NULL, NULL, CELL_PLAIN },
 };
 
 const struct inspect_view inspect_calls = { "calls", calls_count, calls_row, calls_columns };

@@ -68,10 +68,14 @@ static int print_finish(FILE *out, struct err *err)
 static int print_json(const json_t *value, size_t flags, FILE *out, struct err *err)
 {
 	char *text = json_dumps(value, flags);
+	const char *from = text, *del;
 
 	if (!text)
 		return print_no_memory(err);
-	fputs(text, out);
+	/* DEL is the one control character that the library leaves as it is. */
+	for (; (del = strchr(from, 0x7f)); from = del + 1)
+		fprintf(out, "%.*s\\u007f", (int)(del - from), from);
+	fputs(from, out);
 	free(text);
 	return 0;
 }
@@ -144,7 +148,7 @@ static int print_summary(struct inspect_source *s, const char *file, enum inspec
 	if (!summary || s->failed) {
 		rc = print_no_memory(err);
 	} else if (format == INSPECT_TEXT) {
-		inspect_summary_print(summary, file, out);
+		rc = inspect_summary_print(summary, file, out) ? print_no_memory(err) : 0;
 		inspect_notes_print(s->t, out);
 	} else {
 		rc = print_json(summary, format == INSPECT_JSON ? JSON_DOCUMENT : JSON_ROW, out,
@@ -175,24 +179,24 @@ int inspect_print(const struct trace *t, const char *file, const char *view,
 	return rc ? rc : print_finish(out, err);
 }
 
-/* A field a line; the items of a list of objects below it. */
-static void print_record_text(const json_t *record, FILE *out)
+/* A field a line; then the functions of a stack. */
+static int print_record_text(const json_t *record, FILE *out)
 {
 	json_t *object = (json_t *)(uintptr_t)record, *value;
+	const json_t *functions = json_object_get(record, "functions");
 	const char *key;
 
 	json_object_foreach(object, key, value) {
-		bool rows = json_is_array(value) && json_is_object(json_array_get(value, 0));
-
-		fprintf(out, "%-18s", key);
+		if (value == functions)
+			continue;
+		fprintf(out, "%-20s", key);
 		inspect_print_value(out, value);
 		fputc('\n', out);
-		for (size_t i = 0; rows && i < json_array_size(value); i++) {
-			fputs("  ", out);
-			inspect_print_value(out, json_array_get(value, i));
-			fputc('\n', out);
-		}
 	}
+	if (!functions)
+		return 0;
+	fputc('\n', out);
+	return inspect_table_print_rows(inspect_functions.columns, functions, out);
 }
 
 static int no_record(const struct trace *t, const char *file, enum rec_kind kind, const char *id,
@@ -239,7 +243,7 @@ int inspect_print_record(const struct trace *t, const char *file, const char *ki
 	if (!record || s.failed) {
 		rc = print_no_memory(err);
 	} else if (format == INSPECT_TEXT) {
-		print_record_text(record, out);
+		rc = print_record_text(record, out) ? print_no_memory(err) : 0;
 		inspect_notes_print(t, out);
 	} else {
 		rc = print_json(record, format == INSPECT_JSON ? JSON_DOCUMENT : JSON_ROW, out,

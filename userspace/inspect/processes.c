@@ -41,11 +41,10 @@ static json_t *processes_row(struct inspect_source *s, size_t i)
 
 static const struct inspect_column processes_columns[] = {
 	{ "PROCESS", "process", CELL_RIGHT }, { "PID", "pid", CELL_RIGHT },
-	{ "PARENT", "parent", CELL_RIGHT },   { "ORIGIN", "origin", CELL_PLAIN },
-	{ "SEEN", "seen", CELL_TIME },	      { "END", "end", CELL_TIME },
-	{ "SERVICE", "service", CELL_FLEX },  { "RUNTIME", "runtime", CELL_FLEX },
-	{ "CALLS", "calls", CELL_RIGHT },     { "EXE", "exe", CELL_PATH },
-	{ NULL, NULL, CELL_PLAIN },
+	{ "PARENT", "parent", CELL_RIGHT },   { "SEEN", "seen", CELL_TIME },
+	{ "END", "end", CELL_TIME },	      { "SERVICE", "service", CELL_FLEX },
+	{ "RUNTIME", "runtime", CELL_FLEX },  { "CALLS", "calls", CELL_RIGHT },
+	{ "EXE", "exe", CELL_PATH },	      { NULL, NULL, CELL_PLAIN },
 };
 
 const struct inspect_view inspect_processes = { "processes", processes_count, processes_row,
@@ -84,12 +83,11 @@ static json_t *connections_row(struct inspect_source *s, size_t i)
 }
 
 static const struct inspect_column connections_columns[] = {
-	{ "CONN", "connection", CELL_RIGHT }, { "PID", "process.pid", CELL_RIGHT },
-	{ "DIR", "direction", CELL_PLAIN },   { "LOCAL", "local", CELL_FLEX },
-	{ "REMOTE", "remote", CELL_FLEX },    { "OPENED", "opened", CELL_TIME },
-	{ "CLOSED", "closed", CELL_TIME },    { "CALLS", "calls", CELL_RIGHT },
-	{ "SUSPECT", "suspect", CELL_RIGHT }, { "UNDECODED", "undecoded", CELL_FLEX },
-	{ NULL, NULL, CELL_PLAIN },
+	{ "CONNECTION", "connection", CELL_RIGHT }, { "PID", "process.pid", CELL_RIGHT },
+	{ "DIR", "direction", CELL_PLAIN },	    { "LOCAL", "local", CELL_FLEX },
+	{ "REMOTE", "remote", CELL_FLEX },	    { "OPENED", "opened", CELL_TIME },
+	{ "CALLS", "calls", CELL_RIGHT },	    { "SUSPECT", "suspect", CELL_RIGHT },
+	{ "UNDECODED", "undecoded", CELL_FLEX },    { NULL, NULL, CELL_PLAIN },
 };
 
 const struct inspect_view inspect_connections = { "connections", connections_count, connections_row,

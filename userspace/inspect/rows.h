@@ -97,6 +97,8 @@ struct inspect_table *inspect_table_new(const struct inspect_column *columns);
 int inspect_table_add(struct inspect_table *table, const json_t *row);
 void inspect_table_print(const struct inspect_table *table, FILE *out);
 void inspect_table_free(struct inspect_table *table);
+/* All of it at once, of a list of rows. */
+int inspect_table_print_rows(const struct inspect_column *columns, const json_t *rows, FILE *out);
 
 /* ---- views: one row source and the columns that text shows of it ---- */
 
@@ -116,7 +118,8 @@ const char *inspect_evidence(const struct trace_call_function *functions, long c
 
 /* summary.c, summary_text.c */
 json_t *inspect_summary(struct inspect_source *s);
-void inspect_summary_print(const json_t *summary, const char *file, FILE *out);
+/* -1 when memory is short. */
+int inspect_summary_print(const json_t *summary, const char *file, FILE *out);
 /* The last lines of every text: whether the bundle ends early, and what was lost. */
 void inspect_notes_print(const struct trace *t, FILE *out);
 

@@ -34,22 +34,7 @@ static void print_items(FILE *out, const char *label, const json_t *root, const 
 		print_line(out, i ? "" : label, json_array_get(list, i), parts);
 }
 
-/* The view's own table, of the rows that the summary holds. */
-static void print_loss(FILE *out, const json_t *summary)
-{
-	const json_t *list = inspect_get(summary, "loss");
-	struct inspect_table *table = inspect_table_new(inspect_loss.columns);
-
-	if (table && json_array_size(list)) {
-		for (size_t i = 0; i < json_array_size(list); i++)
-			inspect_table_add(table, json_array_get(list, i));
-		fputs("\nloss\n", out);
-		inspect_table_print(table, out);
-	}
-	inspect_table_free(table);
-}
-
-void inspect_summary_print(const json_t *summary, const char *file, FILE *out)
+int inspect_summary_print(const json_t *summary, const char *file, FILE *out)
 {
 	json_t *name = inspect_bytes(file, strlen(file));
 
@@ -61,8 +46,8 @@ void inspect_summary_print(const json_t *summary, const char *file, FILE *out)
 		   PARTS({ "format", "bundle.format" }, { "bytes", "bundle.bytes" },
 			 { "sealed", "bundle.sealed" }, { "complete", "bundle.complete" },
 			 { "ends", "bundle.end_reason" }));
-	print_line(out, "window", summary,
-		   PARTS({ "", "window.id" }, { "challenge", "window.challenge" }));
+	print_line(out, "window", summary, PARTS({ "", "window.id" }));
+	print_line(out, "challenge", summary, PARTS({ "", "window.challenge" }));
 	print_line(out, "start", summary,
 		   PARTS({ "", "window.start" }, { "", "window.start_reason" }));
 	print_line(out, "stop", summary,
@@ -99,7 +84,10 @@ void inspect_summary_print(const json_t *summary, const char *file, FILE *out)
 			 { "undecoded", "visibility.connections.undecoded" }));
 	print_items(out, "unsupported", summary, "unsupported",
 		    PARTS({ "process", "process" }, { "", "what" }, { "", "version" }));
-	print_loss(out, summary);
+	if (!json_array_size(inspect_get(summary, "loss")))
+		return 0;
+	fputs("\nloss\n", out);
+	return inspect_table_print_rows(inspect_loss.columns, inspect_get(summary, "loss"), out);
 }
 
 void inspect_notes_print(const struct trace *t, FILE *out)

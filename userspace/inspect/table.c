@@ -118,58 +118,72 @@ static void table_fit(const struct inspect_table *table, size_t *widths)
 }
 
 /* Prints `count` characters of text, from its start. */
-static const char *print_characters(FILE *out, const char *text, size_t count)
+static void print_characters(FILE *out, const char *text, size_t count)
 {
 	for (; *text && (count || ((uint8_t)*text & 0xc0) == 0x80); text++) {
 		if (((uint8_t)*text & 0xc0) != 0x80)
 			count--;
 		fputc(*text, out);
 	}
-	return text;
 }
 
-static void print_cell(FILE *out, const char *text, size_t limit, enum inspect_cell cell, bool last)
+/*
+ * Prints a cell behind `blank` columns that are still to be filled, and returns how many are to be
+ * filled behind it: no line ends with blanks.
+ */
+static size_t print_cell(FILE *out, const char *text, size_t limit, enum inspect_cell cell,
+			 size_t blank)
 {
 	size_t width = text_width(text), pad = width < limit ? limit - width : 0;
+	bool right = cell == CELL_RIGHT || cell == CELL_COUNT;
 
-	if (cell == CELL_RIGHT || cell == CELL_COUNT) {
-		fprintf(out, "%*s%s", (int)pad, "", text);
-		return;
-	}
-	if (width > limit && cell == CELL_PATH) {
+	if (!width)
+		return blank + limit;
+	fprintf(out, "%*s", (int)(blank + (right ? pad : 0)), "");
+	if (width <= limit) {
+		fputs(text, out);
+	} else if (cell == CELL_PATH) {
 		for (size_t skip = width - limit + 3; *text && skip;)
 			if (((uint8_t) * ++text & 0xc0) != 0x80)
 				skip--;
 		fprintf(out, "...%s", text);
-	} else if (width > limit) {
+	} else {
 		print_characters(out, text, limit - 3);
 		fputs("...", out);
-	} else {
-		fputs(text, out);
 	}
-	if (!last)
-		fprintf(out, "%*s", (int)pad, "");
+	return right ? 0 : pad;
 }
 
 void inspect_table_print(const struct inspect_table *table, FILE *out)
 {
-	size_t widths[32], columns = table->columns_count;
+	size_t widths[32], columns = table->columns_count, blank = 0;
 	const char *text = (const char *)table->text.data;
 
 	table_fit(table, widths);
-	for (size_t i = 0; i < columns; i++) {
-		fprintf(out, "%*s", i ? TABLE_GAP : 0, "");
-		print_cell(out, table->columns[i].title, widths[i], table->columns[i].cell,
-			   i + 1 == columns);
-	}
+	for (size_t i = 0; i < columns; i++)
+		blank = TABLE_GAP + print_cell(out, table->columns[i].title, widths[i],
+					       table->columns[i].cell, blank);
 	fputc('\n', out);
 	for (size_t cell = 0; cell < table->cells; cell++) {
 		size_t i = cell % columns;
 
-		fprintf(out, "%*s", i ? TABLE_GAP : 0, "");
-		print_cell(out, text, widths[i], table->columns[i].cell, i + 1 == columns);
+		blank = TABLE_GAP +
+			print_cell(out, text, widths[i], table->columns[i].cell, i ? blank : 0);
 		if (i + 1 == columns)
 			fputc('\n', out);
 		text += strlen(text) + 1;
 	}
+}
+
+int inspect_table_print_rows(const struct inspect_column *columns, const json_t *rows, FILE *out)
+{
+	struct inspect_table *table = inspect_table_new(columns);
+	int rc = table ? 0 : -1;
+
+	for (size_t i = 0; i < json_array_size(rows) && !rc; i++)
+		rc = inspect_table_add(table, json_array_get(rows, i));
+	if (!rc)
+		inspect_table_print(table, out);
+	inspect_table_free(table);
+	return rc;
 }
