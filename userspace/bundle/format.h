@@ -34,6 +34,57 @@ struct rec_list {
 	uint32_t count;
 };
 
+/*
+ * ---- frames; docs/bundle-format.md says what they mean ----
+ *
+ * Numbers outside zstd frames are little endian and of fixed width. A skippable frame is its magic,
+ * the length of its payload (4 bytes each) and the payload.
+ */
+
+#define BUNDLE_ZSTD_MAGIC 0xFD2FB528u
+#define BUNDLE_HEADER_MAGIC 0x184D2A51u
+#define BUNDLE_STRINGS_MAGIC 0x184D2A52u /* stands before a string frame */
+#define BUNDLE_CHAIN_MAGIC 0x184D2A53u
+#define BUNDLE_INDEX_MAGIC 0x184D2A54u
+#define BUNDLE_SIGNATURE_MAGIC 0x184D2A55u /* reserved */
+#define BUNDLE_TIMESTAMP_MAGIC 0x184D2A56u /* reserved */
+#define BUNDLE_IS_SKIPPABLE(magic) (((magic) & 0xFFFFFFF0u) == 0x184D2A50u)
+
+#define BUNDLE_NAME "DAYLIGHT" /* the first bytes of the header's payload */
+#define BUNDLE_HASH 32 /* SHA-256 */
+#define BUNDLE_SALT 16
+#define BUNDLE_ID 16
+#define BUNDLE_SKIPPABLE_HEAD 8 /* magic and length */
+#define BUNDLE_HEADER_SIZE 36 /* payload: name, format, compatible, incompatible, bundle id */
+#define BUNDLE_STRINGS_SIZE 40 /* payload: length and SHA-256 of the string frame behind it */
+#define BUNDLE_CHAIN_SIZE 40 /* payload: number, H */
+
+/* The first byte of what a zstd frame holds. */
+enum bundle_content { BUNDLE_CONTENT_STRINGS = 1, BUNDLE_CONTENT_RECORDS = 2 };
+
+/* How a string is written. */
+enum bundle_form { BUNDLE_FORM_PUBLIC, BUNDLE_FORM_PRIVATE, BUNDLE_FORM_HIDDEN };
+
+/* Parts of the index: tag, length, bytes. */
+enum bundle_index {
+	BUNDLE_INDEX_CHAIN = 1,
+	BUNDLE_INDEX_TOTALS = 2,
+	BUNDLE_INDEX_FRAMES = 3,
+	BUNDLE_INDEX_END = 4,
+};
+
+/* Limits that writers keep and readers insist on. */
+#define BUNDLE_CONTENT_MAX (16u << 20) /* bytes that a zstd frame holds */
+#define BUNDLE_FRAME_MAX (17u << 20) /* bytes of a zstd frame */
+#define BUNDLE_STRING_MAX 65536u /* bytes of a string */
+#define BUNDLE_STRINGS_MAX 262144u /* strings of a string frame */
+#define BUNDLE_TEXT_MAX (512u << 20) /* bytes of all strings */
+#define BUNDLE_LIST_MAX 65536u /* items of a list */
+#define BUNDLE_TABLE_MAX (32u << 20) /* bytes of the index's frame table */
+#define BUNDLE_INDEX_MAX (33u << 20) /* bytes of the index frame */
+#define BUNDLE_KINDS_MAX 255 /* the largest number of a record kind */
+#define BUNDLE_FIELDS_MAX 64 /* fields of a kind that this program knows */
+
 /* ---- enumerations: V(symbol, printed name) ---- */
 
 #define REC_ENUM_LOSS_CLASS(V)                                                                     \
@@ -61,12 +112,12 @@ struct rec_list {
 
 /* ---- record kinds: K(SYMBOL, name, FIELDS) ---- */
 
-/* First record of a bundle: the window and what collected it. */
+/* The first record that is put: the window and what collected it. */
 #define REC_WINDOW(F)                                                                              \
 	F(U, id) F(X, window) F(X, challenge) F(T, monotonic) F(U, boottime) F(W, realtime)        \
 	F(B, synced) F(S, start_reason) F(S, host) F(S, kernel) F(S, boot_id) F(S, arch)           \
 	F(S, version) F(X, exe_sha256) F(M, options) F(S, boundary_source)
-/* Last record: how it ended. */
+/* The last record that is put: how it ended. */
 #define REC_WINDOW_END(F)                                                                          \
 	F(U, id) F(T, monotonic) F(U, boottime) F(W, realtime) F(B, synced) F(S, reason)
 #define REC_LABEL(F) F(U, id) F(S, key) F(S, value)
@@ -74,7 +125,7 @@ struct rec_list {
 #define REC_PROBE(F) F(U, id) F(S, name) F(X, sha256) F(B, shipped)
 /* A BPF program that was attached, with the kernel's tag of its instructions. */
 #define REC_PROGRAM(F) F(U, id) F(S, name) F(X, tag)
-/* One a frame: the three clocks, so that drift can be seen. */
+/* First in each data frame, by the writer itself: the three clocks, so that drift can be seen. */
 #define REC_CLOCK(F)                                                                               \
 	F(U, id) F(T, monotonic) F(U, boottime) F(W, realtime) F(B, synced)
 /* A span of the window in which something was not watched. process may be REC_NULL (all). */

@@ -1,0 +1,530 @@
+/* The writer's thread: frames to bytes, the chain, the index, the disk. */
+#include "bundle/append.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <openssl/evp.h>
+#include <zstd.h>
+
+#define QUEUE_BYTES (64u << 20)
+#define LEVEL 3
+
+struct append {
+	int fd;
+	char *path;
+	void (*durable)(void *ctx, const struct bundle_durable *durable);
+	void *ctx;
+	size_t queue_max;
+	pthread_t thread;
+
+	pthread_mutex_t lock; /* of the next five */
+	pthread_cond_t wake;
+	struct append_job *first, **last;
+	size_t queued; /* bytes */
+	bool stop;
+
+	_Atomic bool failed;
+	struct err why; /* set before failed, never changed after */
+	_Atomic uint64_t lost;
+	_Atomic uint64_t bytes;
+
+	/* The thread's own. */
+	ZSTD_CCtx *zstd;
+	EVP_MD_CTX *hash;
+	EVP_MD_CTX *link;    /* of the bytes since the last chain frame */
+	struct bytes out;    /* frames not written yet */
+	struct bytes commit; /* the canonical form of a string frame */
+	uint8_t chain[BUNDLE_HASH];
+	uint64_t links;
+	uint64_t position; /* bytes so far that belong to no string frame */
+	uint64_t frames;
+	uint64_t records;
+	uint64_t strings;
+	uint64_t data_frames, listed;
+	uint64_t table_position, table_opened; /* of the frame that the table lists last */
+	uint64_t totals[REC_KIND_COUNT];
+	struct bytes table;
+};
+
+void append_job_free(struct append_job *job)
+{
+	if (!job)
+		return;
+	bytes_release(&job->strings);
+	bytes_release(&job->records);
+	free(job);
+}
+
+static size_t append_job_bytes(const struct append_job *job)
+{
+	return sizeof(*job) + job->strings.len + job->records.len;
+}
+
+static void append_fail(struct append *a, const char *what)
+{
+	if (atomic_load(&a->failed))
+		return;
+	err_errno(&a->why, ERR_INCOMPLETE,
+		  "%s: cannot %s (what was written before stays readable; free space or use "
+		  "another disk)",
+		  a->path, what);
+	atomic_store(&a->failed, true);
+}
+
+/* Writes the whole buffer, or takes back what was written of it. */
+static int append_write(struct append *a)
+{
+	size_t at = 0;
+
+	while (at < a->out.len) {
+		ssize_t n = write(a->fd, a->out.data + at, a->out.len - at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			append_fail(a, "write");
+			/* A clean end is a courtesy: readers cope with half a frame too. */
+			if (ftruncate(a->fd, (off_t)atomic_load(&a->bytes)))
+				return -1;
+			return -1;
+		}
+		at += (size_t)n;
+	}
+	atomic_fetch_add(&a->bytes, a->out.len);
+	a->out.len = 0;
+	return 0;
+}
+
+static int append_sync(struct append *a)
+{
+	if (fdatasync(a->fd)) {
+		append_fail(a, "sync");
+		return -1;
+	}
+	return 0;
+}
+
+static int append_skippable(struct bytes *out, uint32_t magic, uint32_t len)
+{
+	return bytes_put_le32(out, magic) || bytes_put_le32(out, len) ? -1 : 0;
+}
+
+/* A little-endian number into bytes that are there already. */
+static void append_patch(uint8_t *at, uint64_t v, size_t width)
+{
+	for (size_t i = 0; i < width; i++)
+		at[i] = (uint8_t)(v >> (8 * i));
+}
+
+/* Compresses content behind what `out` holds. */
+static int append_compress(struct append *a, const struct bytes *content)
+{
+	size_t bound = ZSTD_compressBound(content->len), n;
+
+	if (bytes_reserve(&a->out, bound))
+		return -1;
+	n = ZSTD_compress2(a->zstd, a->out.data + a->out.len, bound, content->data, content->len);
+	if (ZSTD_isError(n))
+		return -1;
+	a->out.len += n;
+	return 0;
+}
+
+/* The content of a string frame with each private string in its hidden form. */
+static int append_commit(struct append *a, const struct bytes *content)
+{
+	struct bytes_reader in = { content->data, content->len, 0, false };
+	struct bytes *out = &a->commit;
+	uint64_t count;
+
+	bytes_get_u8(&in);
+	bytes_get_varint(&in);
+	count = bytes_get_varint(&in);
+	out->len = 0;
+	if (bytes_put_le32(out, BUNDLE_STRINGS_MAGIC) || bytes_put_le32(out, 0) ||
+	    bytes_put(out, content->data, in.at))
+		return -1;
+	while (count--) {
+		size_t start = in.at;
+		bool private = bytes_get_u8(&in) == BUNDLE_FORM_PRIVATE;
+		const uint8_t *salt = private ? bytes_get(&in, BUNDLE_SALT) : NULL;
+		size_t len = bytes_get_varint(&in);
+		const uint8_t *data = bytes_get(&in, len);
+		uint8_t hash[BUNDLE_HASH];
+
+		if (in.bad)
+			return -1;
+		if (!private) {
+			if (bytes_put(out, content->data + start, in.at - start))
+				return -1;
+			continue;
+		}
+		if (!EVP_DigestInit_ex(a->hash, EVP_sha256(), NULL) ||
+		    !EVP_DigestUpdate(a->hash, salt, BUNDLE_SALT) ||
+		    !EVP_DigestUpdate(a->hash, data, len) ||
+		    !EVP_DigestFinal_ex(a->hash, hash, NULL))
+			return -1;
+		if (bytes_put_u8(out, BUNDLE_FORM_HIDDEN) || bytes_put(out, hash, sizeof(hash)))
+			return -1;
+	}
+	append_patch(out->data + 4, out->len - BUNDLE_SKIPPABLE_HEAD, 4);
+	return 0;
+}
+
+/* The string frame, the skippable frame before it, and their canonical form into the link. */
+static int append_strings(struct append *a, const struct bytes *content)
+{
+	size_t frame = a->out.len + BUNDLE_SKIPPABLE_HEAD + BUNDLE_STRINGS_SIZE;
+	static const uint8_t room[BUNDLE_STRINGS_SIZE];
+	uint8_t *payload;
+	size_t len;
+
+	if (append_skippable(&a->out, BUNDLE_STRINGS_MAGIC, BUNDLE_STRINGS_SIZE) ||
+	    bytes_put(&a->out, room, sizeof(room)) || append_compress(a, content) ||
+	    append_commit(a, content))
+		return -1;
+	len = a->out.len - frame;
+	payload = a->out.data + frame - BUNDLE_STRINGS_SIZE;
+	append_patch(payload, len, 8);
+	if (!EVP_Digest(a->out.data + frame, len, payload + 8, NULL, EVP_sha256(), NULL) ||
+	    !EVP_DigestUpdate(a->link, a->commit.data, a->commit.len))
+		return -1;
+	a->frames += 2;
+	return 0;
+}
+
+static uint64_t zigzag(uint64_t delta)
+{
+	return delta << 1 ^ (uint64_t)((int64_t)delta >> 63);
+}
+
+/* A line of the index's table: where the data frame is, when it was opened, what it holds. */
+static int append_list(struct append *a, const struct append_job *job, size_t len)
+{
+	struct bytes *t = &a->table;
+	uint64_t kinds = 0;
+
+	for (size_t i = 0; i < REC_KIND_COUNT; i++) {
+		a->totals[i] += job->counts[i];
+		kinds += job->counts[i] != 0;
+	}
+	a->data_frames++;
+	if (t->len > BUNDLE_TABLE_MAX - 4096)
+		return 0;
+	if (bytes_put_varint(t, a->position - a->table_position) || bytes_put_varint(t, len) ||
+	    bytes_put_varint(t, zigzag(job->opened - a->table_opened)) ||
+	    bytes_put_varint(t, kinds))
+		return -1;
+	for (size_t i = 0; i < REC_KIND_COUNT; i++) {
+		if (!job->counts[i])
+			continue;
+		if (bytes_put_varint(t, i + 1) || bytes_put_varint(t, job->counts[i]))
+			return -1;
+	}
+	a->table_position = a->position;
+	a->table_opened = job->opened;
+	a->listed++;
+	return 0;
+}
+
+/* Ends the link: its hash is in a->chain and starts the next one. */
+static int append_hash(struct append *a)
+{
+	if (!EVP_DigestFinal_ex(a->link, a->chain, NULL) ||
+	    !EVP_DigestInit_ex(a->link, EVP_sha256(), NULL) ||
+	    !EVP_DigestUpdate(a->link, a->chain, sizeof(a->chain)))
+		return -1;
+	return 0;
+}
+
+static int append_frames(struct append *a, const struct append_job *job)
+{
+	size_t start, len;
+
+	if (job->strings_count && append_strings(a, &job->strings))
+		return -1;
+	start = a->out.len;
+	if (append_compress(a, &job->records))
+		return -1;
+	len = a->out.len - start;
+	if (!EVP_DigestUpdate(a->link, a->out.data + start, len) || append_list(a, job, len) ||
+	    append_hash(a))
+		return -1;
+	a->links++;
+	if (append_skippable(&a->out, BUNDLE_CHAIN_MAGIC, BUNDLE_CHAIN_SIZE) ||
+	    bytes_put_le64(&a->out, a->links) || bytes_put(&a->out, a->chain, sizeof(a->chain)))
+		return -1;
+	a->position += len + BUNDLE_SKIPPABLE_HEAD + BUNDLE_CHAIN_SIZE;
+	a->frames += 2;
+	a->records += job->records_count;
+	a->strings += job->strings_count;
+	return 0;
+}
+
+/* A job to the file; one that cannot be written is lost as a whole. */
+static void append_take(struct append *a, const struct append_job *job)
+{
+	if (!atomic_load(&a->failed) && append_frames(a, job)) {
+		errno = ENOMEM;
+		append_fail(a, "write");
+	}
+	if (atomic_load(&a->failed) || append_write(a))
+		atomic_fetch_add(&a->lost, job->records_count);
+}
+
+static void append_report(struct append *a)
+{
+	const struct bundle_durable durable = { a->frames, atomic_load(&a->bytes), a->records };
+
+	if (atomic_load(&a->failed) || append_sync(a))
+		return;
+	if (a->durable)
+		a->durable(a->ctx, &durable);
+}
+
+static void *append_run(void *arg)
+{
+	struct append *a = arg;
+
+	for (;;) {
+		struct append_job *job;
+		bool stop;
+
+		pthread_mutex_lock(&a->lock);
+		while (!a->first && !a->stop)
+			pthread_cond_wait(&a->wake, &a->lock);
+		job = a->first;
+		a->first = NULL;
+		a->last = &a->first;
+		stop = a->stop;
+		pthread_mutex_unlock(&a->lock);
+		if (!job && stop)
+			return NULL;
+		/* All that waits is written, then synced once. */
+		while (job) {
+			struct append_job *next = job->next;
+
+			append_take(a, job);
+			pthread_mutex_lock(&a->lock);
+			a->queued -= append_job_bytes(job);
+			pthread_mutex_unlock(&a->lock);
+			append_job_free(job);
+			job = next;
+		}
+		append_report(a);
+	}
+}
+
+bool append_has_room(struct append *a, size_t bytes)
+{
+	bool room;
+
+	pthread_mutex_lock(&a->lock);
+	room = a->queued + bytes <= a->queue_max;
+	pthread_mutex_unlock(&a->lock);
+	return room;
+}
+
+void append_push(struct append *a, struct append_job *job)
+{
+	job->next = NULL;
+	pthread_mutex_lock(&a->lock);
+	*a->last = job;
+	a->last = &job->next;
+	a->queued += append_job_bytes(job);
+	pthread_cond_signal(&a->wake);
+	pthread_mutex_unlock(&a->lock);
+}
+
+bool append_failed(struct append *a, struct err *err)
+{
+	if (!atomic_load(&a->failed))
+		return false;
+	err_set(err, a->why.kind, "%s", a->why.text);
+	return true;
+}
+
+uint64_t append_lost(struct append *a)
+{
+	return atomic_load(&a->lost);
+}
+
+uint64_t append_bytes(struct append *a)
+{
+	return atomic_load(&a->bytes);
+}
+
+/* A part of the index: tag, length, bytes. */
+static int append_part(struct bytes *out, enum bundle_index tag, const struct bytes *part)
+{
+	return bytes_put_varint(out, tag) || bytes_put_varint(out, part->len) ||
+			       bytes_put(out, part->data, part->len)
+		       ? -1
+		       : 0;
+}
+
+static int append_index_parts(struct append *a, uint64_t closed, struct bytes *part)
+{
+	struct bytes *out = &a->out;
+
+	if (bytes_put_le64(part, a->links) || bytes_put(part, a->chain, sizeof(a->chain)) ||
+	    append_part(out, BUNDLE_INDEX_CHAIN, part))
+		return -1;
+	part->len = 0;
+	for (size_t i = 0; i < REC_KIND_COUNT; i++) {
+		if (!a->totals[i])
+			continue;
+		if (bytes_put_varint(part, i + 1) || bytes_put_varint(part, a->totals[i]))
+			return -1;
+	}
+	if (append_part(out, BUNDLE_INDEX_TOTALS, part) ||
+	    append_part(out, BUNDLE_INDEX_FRAMES, &a->table))
+		return -1;
+	part->len = 0;
+	if (bytes_put_varint(part, a->data_frames) || bytes_put_varint(part, a->listed) ||
+	    bytes_put_varint(part, a->strings) || bytes_put_varint(part, closed) ||
+	    append_part(out, BUNDLE_INDEX_END, part))
+		return -1;
+	return 0;
+}
+
+/* The index frame; its last bytes are the hash of the chain's end and of the index before them. */
+static int append_index(struct append *a, uint64_t closed)
+{
+	struct bytes part = BYTES_INIT;
+	size_t start = a->out.len;
+	int ret = append_skippable(&a->out, BUNDLE_INDEX_MAGIC, 0);
+
+	if (!ret)
+		ret = append_index_parts(a, closed, &part);
+	bytes_release(&part);
+	if (ret)
+		return -1;
+	append_patch(a->out.data + start + 4,
+		     a->out.len - start - BUNDLE_SKIPPABLE_HEAD + BUNDLE_HASH, 4);
+	if (!EVP_DigestUpdate(a->link, a->out.data + start, a->out.len - start) || append_hash(a) ||
+	    bytes_put(&a->out, a->chain, sizeof(a->chain)))
+		return -1;
+	a->frames++;
+	return 0;
+}
+
+static int append_header(struct append *a)
+{
+	uint8_t id[BUNDLE_ID];
+
+	if (getrandom(id, sizeof(id), 0) != sizeof(id))
+		return -1;
+	if (append_skippable(&a->out, BUNDLE_HEADER_MAGIC, BUNDLE_HEADER_SIZE) ||
+	    bytes_put(&a->out, BUNDLE_NAME, 8) || bytes_put_le32(&a->out, BUNDLE_FORMAT) ||
+	    bytes_put_le32(&a->out, 0) || bytes_put_le32(&a->out, 0) ||
+	    bytes_put(&a->out, id, sizeof(id)))
+		return -1;
+	/* The chain starts from zeros and covers the header. */
+	if (!EVP_DigestInit_ex(a->link, EVP_sha256(), NULL) ||
+	    !EVP_DigestUpdate(a->link, a->chain, sizeof(a->chain)) ||
+	    !EVP_DigestUpdate(a->link, a->out.data, a->out.len))
+		return -1;
+	a->position = a->out.len;
+	a->frames = 1;
+	return 0;
+}
+
+static void append_free(struct append *a)
+{
+	close(a->fd);
+	free(a->path);
+	ZSTD_freeCCtx(a->zstd);
+	EVP_MD_CTX_free(a->hash);
+	EVP_MD_CTX_free(a->link);
+	bytes_release(&a->out);
+	bytes_release(&a->commit);
+	bytes_release(&a->table);
+	pthread_mutex_destroy(&a->lock);
+	pthread_cond_destroy(&a->wake);
+	free(a);
+}
+
+/* Signals are the main thread's; a file size limit shall be an error, not a death. */
+static int append_start(struct append *a)
+{
+	sigset_t all, old;
+	int ret;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	ret = pthread_create(&a->thread, NULL, append_run, a);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return ret;
+}
+
+struct append *append_open(int fd, const char *path, const struct bundle_writer_options *options,
+			   struct err *err)
+{
+	struct append *a = calloc(1, sizeof(*a));
+
+	if (!a) {
+		close(fd);
+		err_set(err, ERR_INCOMPLETE, "%s: out of memory", path);
+		return NULL;
+	}
+	a->fd = fd;
+	a->path = strdup(path);
+	a->durable = options->durable;
+	a->ctx = options->ctx;
+	a->queue_max = options->queue_bytes ? options->queue_bytes : QUEUE_BYTES;
+	a->last = &a->first;
+	pthread_mutex_init(&a->lock, NULL);
+	pthread_cond_init(&a->wake, NULL);
+	a->zstd = ZSTD_createCCtx();
+	a->hash = EVP_MD_CTX_new();
+	a->link = EVP_MD_CTX_new();
+	if (!a->path || !a->zstd || !a->hash || !a->link || append_header(a)) {
+		err_set(err, ERR_INCOMPLETE, "%s: out of memory or randomness", path);
+		append_free(a);
+		return NULL;
+	}
+	ZSTD_CCtx_setParameter(a->zstd, ZSTD_c_compressionLevel,
+			       options->level ? options->level : LEVEL);
+	ZSTD_CCtx_setParameter(a->zstd, ZSTD_c_checksumFlag, 1);
+	if (append_write(a) || append_sync(a)) {
+		err_set(err, ERR_INCOMPLETE, "%s", a->why.text);
+		append_free(a);
+		return NULL;
+	}
+	if (append_start(a)) {
+		err_set(err, ERR_INCOMPLETE, "%s: cannot start the writer's thread", path);
+		append_free(a);
+		return NULL;
+	}
+	return a;
+}
+
+int append_close(struct append *a, bool seal, uint64_t closed, struct err *err)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&a->lock);
+	a->stop = true;
+	pthread_cond_signal(&a->wake);
+	pthread_mutex_unlock(&a->lock);
+	pthread_join(a->thread, NULL);
+	if (seal && !atomic_load(&a->failed)) {
+		if (append_index(a, closed)) {
+			errno = ENOMEM;
+			append_fail(a, "write the index");
+		} else if (!append_write(a)) {
+			append_report(a);
+		}
+	}
+	if (append_failed(a, err))
+		ret = -1;
+	append_free(a);
+	return ret;
+}

@@ -1,0 +1,276 @@
+/* The reader's interface: frames to records, strings by id. */
+#include "bundle/reader.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bundle/decode.h"
+#include "bundle/scan.h"
+
+/* Strings live in blocks, so that pointers to them stay good. */
+#define BLOCK_STRINGS 1024
+
+struct bundle_reader {
+	char *path;
+	struct scan scan;
+	struct scan_header header;
+	struct scan_content content;
+	struct decode_records records;
+	union rec_any rec;
+	bool in_frame;	 /* records has more */
+	uint64_t frames; /* read so far */
+	uint64_t frame;	 /* number of the one that records are from */
+
+	struct bundle_string **blocks;
+	size_t blocks_count;
+	uint8_t **texts; /* one allocation a string frame */
+	size_t texts_count;
+	uint64_t strings; /* ids 1 .. strings are defined */
+	uint64_t text;	  /* bytes of all of them */
+
+	bool done, sealed, window_end;
+	const char *end_reason;
+	uint64_t end_offset;
+};
+
+struct bundle_reader *bundle_reader_open(const char *path, struct err *err)
+{
+	struct bundle_reader *r = calloc(1, sizeof(*r));
+
+	if (!r || !(r->path = strdup(path))) {
+		err_set(err, ERR_INCOMPLETE, "%s: out of memory", path);
+		free(r);
+		return NULL;
+	}
+	if (scan_open(&r->scan, r->path, &r->header, err)) {
+		free(r->path);
+		free(r);
+		return NULL;
+	}
+	return r;
+}
+
+void bundle_reader_close(struct bundle_reader *r)
+{
+	if (!r)
+		return;
+	scan_close(&r->scan);
+	scan_content_release(&r->content);
+	decode_records_release(&r->records);
+	for (size_t i = 0; i < r->blocks_count; i++)
+		free(r->blocks[i]);
+	free(r->blocks);
+	for (size_t i = 0; i < r->texts_count; i++)
+		free(r->texts[i]);
+	free(r->texts);
+	free(r->path);
+	free(r);
+}
+
+const struct bundle_string *bundle_reader_string(const struct bundle_reader *r, uint64_t id)
+{
+	static const struct bundle_string empty = { (const uint8_t *)"", 0, STRING_PUBLIC, false };
+
+	if (id == REC_EMPTY)
+		return &empty;
+	if (id > r->strings)
+		return NULL;
+	return &r->blocks[(id - 1) / BLOCK_STRINGS][(id - 1) % BLOCK_STRINGS];
+}
+
+/* Room for the string behind the last one. */
+static struct bundle_string *reader_new_string(struct bundle_reader *r)
+{
+	if (r->strings / BLOCK_STRINGS == r->blocks_count) {
+		size_t size = (r->blocks_count + 1) * sizeof(*r->blocks);
+		struct bundle_string **blocks = realloc(r->blocks, size);
+
+		if (!blocks)
+			return NULL;
+		r->blocks = blocks;
+		blocks[r->blocks_count] = calloc(BLOCK_STRINGS, sizeof(**blocks));
+		if (!blocks[r->blocks_count])
+			return NULL;
+		r->blocks_count++;
+	}
+	return &r->blocks[r->strings / BLOCK_STRINGS][r->strings % BLOCK_STRINGS];
+}
+
+/* All strings of a frame into one allocation; each entry has a byte to spare for its NUL. */
+static int reader_strings(struct bundle_reader *r, size_t len)
+{
+	struct decode_strings in;
+	struct decode_string s;
+	uint8_t **texts, *text;
+	int ret;
+
+	if (decode_strings_open(&in, r->content.data, len) || in.next != r->strings + 1)
+		return -1;
+	texts = realloc(r->texts, (r->texts_count + 1) * sizeof(*texts));
+	if (!texts)
+		return -1;
+	r->texts = texts;
+	text = malloc(len);
+	if (!text)
+		return -1;
+	texts[r->texts_count++] = text;
+	while ((ret = decode_strings_next(&in, &s)) > 0) {
+		struct bundle_string *out = reader_new_string(r);
+
+		r->text += s.len;
+		if (!out || r->text > BUNDLE_TEXT_MAX)
+			return -1;
+		out->class = s.form == BUNDLE_FORM_PUBLIC ? STRING_PUBLIC : STRING_PRIVATE;
+		out->hidden = s.form == BUNDLE_FORM_HIDDEN;
+		out->len = out->hidden ? 0 : s.len;
+		out->data = text;
+		memcpy(text, s.data, out->len);
+		text[out->len] = '\0';
+		text += out->len + 1;
+		r->strings++;
+	}
+	return ret;
+}
+
+static void reader_end(struct bundle_reader *r, const char *reason, uint64_t offset)
+{
+	r->done = true;
+	r->in_frame = false;
+	r->end_reason = reason;
+	r->end_offset = offset;
+}
+
+/* The string frame that the skippable frame `head` announced. */
+static void reader_string_unit(struct bundle_reader *r, uint64_t start, uint64_t announced,
+			       struct err *err)
+{
+	struct scan_frame f;
+	enum scan_result result = scan_next(&r->scan, &f, err);
+	long len = -1;
+
+	if (result == SCAN_ERROR || result == SCAN_CUT || result == SCAN_END) {
+		reader_end(r, result == SCAN_ERROR ? "unreadable" : "cut", start);
+		return;
+	}
+	if (result == SCAN_FRAME && f.kind == SCAN_ZSTD && f.size == announced)
+		len = scan_decompress(&r->content, &f);
+	if (len < 0 || reader_strings(r, (size_t)len))
+		reader_end(r, "damaged", start);
+	else
+		r->frames++;
+}
+
+static uint64_t le64(const uint8_t *p)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < 8; i++)
+		v |= (uint64_t)p[i] << (8 * i);
+	return v;
+}
+
+/* Takes in the next frame. */
+static void reader_frame(struct bundle_reader *r, struct err *err)
+{
+	uint64_t start = r->scan.at;
+	struct scan_frame f;
+	long len;
+
+	switch (scan_next(&r->scan, &f, err)) {
+	case SCAN_FRAME:
+		break;
+	case SCAN_END:
+		reader_end(r, r->sealed ? "sealed" : "cut", start);
+		return;
+	case SCAN_CUT:
+		reader_end(r, r->sealed ? "trailing" : "cut", start);
+		r->sealed = false;
+		return;
+	case SCAN_DAMAGED:
+		reader_end(r, r->sealed ? "trailing" : "damaged", start);
+		r->sealed = false;
+		return;
+	case SCAN_ERROR:
+		reader_end(r, "unreadable", start);
+		return;
+	}
+	if (r->sealed) {
+		r->sealed = false;
+		reader_end(r, "trailing", start);
+		return;
+	}
+	r->frames++;
+	switch (f.kind) {
+	case SCAN_HEADER:
+		if (start) {
+			r->frames--;
+			reader_end(r, "damaged", start);
+		}
+		return;
+	case SCAN_STRINGS:
+		reader_string_unit(r, start, le64(f.data + BUNDLE_SKIPPABLE_HEAD), err);
+		if (r->done)
+			r->frames--;
+		return;
+	case SCAN_INDEX:
+		r->sealed = true;
+		return;
+	case SCAN_CHAIN:
+	case SCAN_OTHER:
+		return;
+	case SCAN_ZSTD:
+		break;
+	}
+	len = scan_decompress(&r->content, &f);
+	if (len <= 0 || decode_records_open(&r->records, r->content.data, (size_t)len)) {
+		r->frames--;
+		reader_end(r, "damaged", start);
+		return;
+	}
+	r->frame = r->frames - 1;
+	r->end_offset = start;
+	r->in_frame = true;
+}
+
+int bundle_reader_next(struct bundle_reader *r, struct bundle_record *out, struct err *err)
+{
+	struct err failed = ERR_INIT;
+
+	while (!r->done) {
+		int ret;
+
+		if (!r->in_frame) {
+			reader_frame(r, &failed);
+			continue;
+		}
+		ret = r->records.left ? decode_records_next(&r->records, &r->rec) : 0;
+		if (ret > 0) {
+			out->kind = r->records.kind;
+			out->rec = &r->rec;
+			out->frame = r->frame;
+			if (out->kind == REC_WINDOW_END_KIND)
+				r->window_end = true;
+			return 1;
+		}
+		if (!ret)
+			ret = decode_records_batch(&r->records);
+		if (!ret) {
+			r->in_frame = false;
+		} else if (ret < 0) {
+			r->frames--;
+			reader_end(r, "damaged", r->end_offset);
+		}
+	}
+	return failed.kind != ERR_NONE ? err_set(err, failed.kind, "%s", failed.text) : 0;
+}
+
+void bundle_reader_end(const struct bundle_reader *r, struct bundle_end *out)
+{
+	out->bytes = r->scan.size;
+	out->end_offset = r->end_offset;
+	out->end_reason = r->end_reason ? r->end_reason : "open";
+	out->sealed = r->sealed;
+	out->complete = r->sealed && r->window_end;
+	out->format = r->header.format;
+	out->frames = r->frames;
+}
