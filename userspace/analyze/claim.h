@@ -1,0 +1,40 @@
+/*
+ * Claims: one line each, its status, the records that show it, and what weakens it. A record is
+ * named only when it can be found in its bundle.
+ */
+#ifndef DAYLIGHT_ANALYZE_CLAIM_H
+#define DAYLIGHT_ANALYZE_CLAIM_H
+
+#include <jansson.h>
+
+#include "analyze/survey.h"
+
+#define CLAIM_RECORDS_MAX 8
+
+/* A JSON string of any bytes: what is not UTF-8 becomes \xNN. NULL text: null. */
+json_t *claim_text(const char *text);
+/* The same by format. */
+json_t *claim_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+struct claim {
+	char *id;
+	json_t *text, *status;
+	json_t *records, *weakened;
+};
+
+/* Starts a claim that carries what weakens every claim. -1: no memory. */
+int claim_init(struct claim *c, const json_t *weakened, const char *id);
+/* Names a record, unless it does not exist, is named already, or eight are. id 0, REC_NULL: none.
+ */
+int claim_record(struct claim *c, const struct evidence *e, enum rec_kind kind, uint64_t id);
+/* The chain of an example: call, binding, sighting, stack, function. */
+int claim_example(struct claim *c, const struct evidence *e, const struct group_example *example);
+/* bundle NULL: not of one bundle. */
+int claim_weaken(json_t *weakened, const struct evidence *bundle, const char *what, json_t *text);
+/* Moves the claim into the array and releases it, also on failure. */
+int claim_finish(struct claim *c, json_t *claims);
+
+/* What weakens every claim of the report: array of {what, bundle, text}. NULL: no memory. */
+json_t *claim_weaknesses(const struct survey *s);
+
+#endif

@@ -1,0 +1,240 @@
+/* Is the file that a process loaded the file it should be? */
+#include "analyze/compare.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+
+#define ANCESTORS_MAX 64
+
+static bool has_digest(const struct evidence *e, uint64_t string, char hex[65])
+{
+	const struct bundle_string *s = trace_string(e->trace, string);
+
+	if (!s || s->hidden || s->len != 32)
+		return false;
+	bytes_to_hex(s->data, 32, hex);
+	return true;
+}
+
+static bool text_is(const struct evidence *e, uint64_t string, const char *text)
+{
+	const char *have = trace_text(e->trace, string);
+
+	return have && !strcmp(have, text);
+}
+
+/*
+ * When the code of a process may have been loaded first, in realtime ns: its own start, or that of
+ * the process it was forked from. REC_NULL: cannot be told.
+ */
+static uint64_t loaded_since(const struct evidence *e, uint64_t process)
+{
+	const struct rec_window *w = trace_window(e->trace);
+	const struct rec_process *p = trace_find(e->trace, REC_PROCESS_KIND, process);
+
+	for (int i = 0; p && p->origin != ORIGIN_EXEC && i < ANCESTORS_MAX; i++) {
+		const struct rec_process *parent =
+			trace_find(e->trace, REC_PROCESS_KIND, p->parent);
+
+		/* One that was running already was forked only if it still is the same program. */
+		if (!parent || parent->start > p->start ||
+		    (p->origin == ORIGIN_EXISTING && parent->exe != p->exe))
+			break;
+		p = parent;
+	}
+	if (!w || !p || p->start == REC_NULL || w->realtime == REC_NULL ||
+	    w->boottime == REC_NULL || w->realtime < w->boottime)
+		return REC_NULL;
+	return w->realtime - w->boottime + p->start;
+}
+
+/* Did it change after the process loaded it? NULL: no; else why the comparison does not hold. */
+static const char *stale(const struct evidence *e, uint64_t process, uint64_t changed,
+			 uint64_t ctime)
+{
+	uint64_t since;
+
+	if (changed == 1)
+		return "the file changed after the process had started";
+	if (changed != 0)
+		return "it is not known whether the file changed after the process had started";
+	since = loaded_since(e, process);
+	if (since != REC_NULL && ctime != REC_NULL && ctime > since)
+		return "the file changed after the process had started";
+	return NULL;
+}
+
+static void judge_disk(const struct evidence *e, const struct rec_identity *identity,
+		       const char *digest, struct verdict *v)
+{
+	char hex[65];
+
+	v->identity = identity;
+	v->rank = VERDICT_UNKNOWN;
+	if (!text_is(e, identity->how, "open") || !has_digest(e, identity->sha256, hex)) {
+		v->reason = "the file could not be read";
+		return;
+	}
+	if (digest) {
+		v->differs = strcmp(digest, hex) != 0;
+		v->rank = v->differs ? VERDICT_MODIFIED : VERDICT_UNMODIFIED;
+	} else if (identity->digest_matches <= 1) {
+		v->differs = identity->digest_matches == 0;
+		v->rank = v->differs ? VERDICT_MODIFIED : VERDICT_AS_PACKAGED;
+	} else {
+		v->rank = VERDICT_UNREFERENCED;
+	}
+	if (v->differs)
+		v->level = "file";
+}
+
+static void give_up(struct verdict *v, const char *reason)
+{
+	v->rank = VERDICT_UNKNOWN;
+	v->reason = reason;
+}
+
+/* The compiled file beside a source whose own comparison gave an unchanged verdict. */
+static void judge_pyc(const struct evidence *e, const struct rec_pyc *pyc, uint64_t process,
+		      struct verdict *v)
+{
+	char hex[65];
+	const char *why;
+
+	v->pyc = pyc;
+	if (!pyc) {
+		give_up(v, "the compiled file was not looked at");
+		return;
+	}
+	why = stale(e, process, pyc->changed_after_load, pyc->ctime);
+	if (why) {
+		give_up(v, "the compiled file may have changed after the process had started");
+		return;
+	}
+	if (text_is(e, pyc->how, "absent")) {
+		v->compared = true;
+		return;
+	}
+	if (!has_digest(e, pyc->sha256, hex)) {
+		give_up(v, "the compiled file could not be read");
+	} else if (pyc->proven == 0 && pyc->header_matches != 0) {
+		v->rank = VERDICT_MODIFIED;
+		v->level = "pyc";
+		v->differs = v->compared = v->with_pyc = true;
+	} else if (pyc->header_matches != 1) {
+		give_up(v, "the compiled file is not of this source");
+	} else if (pyc->proven != 1) {
+		give_up(v, "the compiled file was not compared with its source");
+	} else {
+		v->compared = v->with_pyc = true;
+	}
+}
+
+static void judge(const struct evidence *e, const struct evidence_module *module,
+		  const struct rec_identity *identity, const struct rec_pyc *pyc,
+		  const char *digest, uint64_t process, struct verdict *v)
+{
+	const char *why;
+
+	*v = (struct verdict){ 0 };
+	v->pyc = pyc;
+	judge_disk(e, identity, digest, v);
+	if (v->rank == VERDICT_UNKNOWN)
+		return;
+	why = stale(e, process, identity->changed_after_load, identity->ctime);
+	if (module->rec->kind == MODULE_DELETED)
+		why = "the file was deleted while it was in use";
+	/* What differs now was changed at some time; what is equal now may have been other code. */
+	if (why && v->rank != VERDICT_MODIFIED)
+		give_up(v, why);
+	if (v->rank == VERDICT_MODIFIED || v->rank == VERDICT_UNKNOWN)
+		v->compared = !why;
+	else if (module->rec->language == LANGUAGE_PYTHON)
+		judge_pyc(e, pyc, process, v);
+	else if (module->rec->language == LANGUAGE_NATIVE)
+		v->compared = true;
+	else
+		give_up(v, "code of a language that is not known");
+}
+
+static void keep_weakest(struct verdict *out, bool *any, const struct verdict *v)
+{
+	bool differs = (*any && out->differs) || v->differs;
+
+	if (!*any || v->rank > out->rank)
+		*out = *v;
+	else if (v->rank == out->rank && !v->with_pyc)
+		out->with_pyc = false;
+	out->differs = differs;
+	*any = true;
+}
+
+/* Judges the identity with each compiled file that counts for the process. */
+static void judge_pycs(const struct evidence *e, const struct evidence_module *module,
+		       const struct rec_identity *identity, const char *digest, uint64_t process,
+		       struct verdict *out, bool *any)
+{
+	size_t first, n = trace_related(e->trace, TRACE_PYC_MODULE, module->rec->id, &first);
+	struct verdict v;
+	size_t own = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct rec_pyc *pyc = trace_related_at(e->trace, TRACE_PYC_MODULE, first + i);
+
+		own += pyc->process == process;
+	}
+	for (size_t i = 0; i < n; i++) {
+		const struct rec_pyc *pyc = trace_related_at(e->trace, TRACE_PYC_MODULE, first + i);
+
+		if (own && pyc->process != process)
+			continue;
+		judge(e, module, identity, pyc, digest, process, &v);
+		keep_weakest(out, any, &v);
+	}
+	if (!n) {
+		judge(e, module, identity, NULL, digest, process, &v);
+		keep_weakest(out, any, &v);
+	}
+}
+
+void compare_module(const struct evidence *e, const struct evidence_module *module,
+		    const char *digest, const uint64_t *processes, size_t count,
+		    struct verdict *out)
+{
+	size_t first, n = trace_related(e->trace, TRACE_IDENTITY_MODULE, module->rec->id, &first);
+	bool any = false;
+
+	*out = (struct verdict){ 0 };
+	for (size_t p = 0; p < count; p++) {
+		const struct rec_identity *identity;
+		size_t own = 0;
+
+		for (size_t i = 0; i < n; i++) {
+			identity = trace_related_at(e->trace, TRACE_IDENTITY_MODULE, first + i);
+			own += identity->process == processes[p];
+		}
+		for (size_t i = 0; i < n; i++) {
+			identity = trace_related_at(e->trace, TRACE_IDENTITY_MODULE, first + i);
+			if (!own || identity->process == processes[p])
+				judge_pycs(e, module, identity, digest, processes[p], out, &any);
+		}
+	}
+	if (!any)
+		give_up(out, "the file was not looked at");
+}
+
+void compare_disk(const struct evidence *e, const struct evidence_module *module,
+		  const char *digest, struct verdict *out)
+{
+	const struct rec_identity *identity = trace_identity(e->trace, module->rec->id);
+	const struct rec_pyc *pyc = trace_pyc(e->trace, module->rec->id);
+
+	*out = (struct verdict){ 0 };
+	if (!identity)
+		return;
+	judge_disk(e, identity, digest, out);
+	out->pyc = pyc;
+	if (pyc && pyc->proven == 0 && pyc->header_matches != 0)
+		out->differs = true;
+}

@@ -1,0 +1,121 @@
+/* The route rows of a report and their claims. */
+#include <string.h>
+
+#include "analyze/output.h"
+
+static int compare_routes(const void *a, const void *b)
+{
+	const struct survey_route *x = *(struct survey_route *const *)a;
+	const struct survey_route *y = *(struct survey_route *const *)b;
+	int c;
+
+	if (!x->component != !y->component)
+		return x->component ? -1 : 1;
+	c = x->component ? strcmp(x->component, y->component) : 0;
+	if (!c && !x->text != !y->text)
+		return x->text ? -1 : 1;
+	if (!c && x->text)
+		c = strcmp(x->text, y->text);
+	return c ? c : strcmp(x->method, y->method);
+}
+
+static bool has_handlers(const struct survey_route *route)
+{
+	return route->route && route->route->handlers_count;
+}
+
+static int route_claim(struct survey *s, struct survey_route *route, const struct group_result *r,
+		       const struct status *status, const json_t *weakened, const char *id,
+		       json_t *claims)
+{
+	uint64_t complete = route->calls - route->incomplete;
+	char *comparison = r->files_ran ? status_comparison(r) : NULL;
+	struct claim c;
+	int rc;
+
+	rc = claim_init(&c, weakened, id);
+	c.status = json_string(status->name);
+	c.text = claim_format(
+		"%s, %s %s: %llu of %llu completed calls were seen in a handler, %llu "
+		"did not reach one, %llu are not known%s%s.",
+		route->component, route->method, route->text, (unsigned long long)route->reached,
+		(unsigned long long)complete, (unsigned long long)route->not_reached,
+		(unsigned long long)(complete - route->reached - route->not_reached),
+		comparison ? "; handlers: " : "", comparison ? comparison : "");
+	if (!rc && route->unseen_in)
+		rc = claim_example(&c, route->unseen_in, &route->unseen);
+	if (!rc)
+		rc = status_records(&c, s, &route->group, r) || status_weaken(&c, r) ? -1 : 0;
+	free(comparison);
+	return claim_finish(&c, claims) || rc ? -1 : 0;
+}
+
+static json_t *handlers_row(const struct survey_route *route)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; list && has_handlers(route) && i < route->route->handlers_count; i++)
+		if (json_array_append_new(list, json_string(route->route->handlers[i]))) {
+			json_decref(list);
+			return NULL;
+		}
+	return list;
+}
+
+static json_t *count_or_null(bool known, uint64_t count)
+{
+	return known ? json_integer((json_int_t)count) : json_null();
+}
+
+static json_t *route_row(struct survey *s, struct survey_route *route, const json_t *weakened,
+			 json_t *claims)
+{
+	bool known = has_handlers(route);
+	json_t *ids = json_array();
+	struct status status = { 0 };
+	struct group_result r;
+	char *id = NULL;
+
+	if (known) {
+		group_judge_best(&route->group, route->component, s->references,
+				 s->references_count, &r);
+		status_of_route(route, &r, &status);
+		if (asprintf(&id, "route/%s/%s %s", route->component, route->method, route->text) <
+		    0)
+			id = NULL;
+		if (!id || route_claim(s, route, &r, &status, weakened, id, claims) ||
+		    json_array_append_new(ids, json_string(id))) {
+			free(id);
+			json_decref(ids);
+			return NULL;
+		}
+		free(id);
+	}
+	return json_pack("{s:s?, s:s, s:s?, s:s?, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:o, s:s?, "
+			 "s:s?, s:o}",
+			 "component", route->component, "method", route->method, "route",
+			 route->text, "route_id", route->route ? route->route->id : NULL, "calls",
+			 (json_int_t)route->calls, "deep", (json_int_t)route->deep, "reached",
+			 count_or_null(known, route->reached), "not_reached",
+			 count_or_null(known, route->not_reached), "no_sighting",
+			 count_or_null(known, route->no_sighting), "incomplete",
+			 (json_int_t)route->incomplete, "sighted", (json_int_t)route->sighted,
+			 "handlers", handlers_row(route), "status", status.name, "reason",
+			 known ? (status.reason[0] ? status.reason : NULL)
+			       : "no handler is known for these calls",
+			 "claims", ids);
+}
+
+json_t *output_routes(struct survey *s, const json_t *weakened, json_t *claims)
+{
+	json_t *out = json_array();
+
+	if (s->routes_count)
+		qsort(s->routes, s->routes_count, sizeof(*s->routes), compare_routes);
+	for (size_t i = 0; out && i < s->routes_count; i++)
+		if (json_array_append_new(out, route_row(s, s->routes[i], weakened, claims))) {
+			json_decref(out);
+			return NULL;
+		}
+	return out;
+}

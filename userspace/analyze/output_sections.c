@@ -1,0 +1,145 @@
+/* The section rows of a report and their claims. */
+#include <string.h>
+
+#include "analyze/output.h"
+
+static int section_claim(struct survey *s, const struct survey_section *section,
+			 const struct group_result *r, const struct status *status,
+			 const json_t *weakened, const char *id, json_t *claims)
+{
+	const char *component = section->section->component, *name = section->section->section;
+	char *comparison = NULL;
+	struct claim c;
+	int rc;
+
+	rc = claim_init(&c, weakened, id);
+	c.status = json_string(status->name);
+	if (section->mappings_count && r->files_ran) {
+		comparison = status_comparison(r);
+		c.text = claim_format(
+			"%s, %s: %zu of %zu known files and %zu functions ran in %llu "
+			"completed calls; %s.",
+			component, name, r->files_ran, section->group.files_count,
+			json_object_size(section->group.functions),
+			(unsigned long long)section->group.calls, comparison ? comparison : "");
+	} else if (!strcmp(status->name, "loaded")) {
+		c.text = claim_format("%s, %s: %zu of %zu known files were present in a serving "
+				      "process; none was seen running.",
+				      component, name, r->files_loaded, section->group.files_count);
+	} else if (!strcmp(status->name, "not-observed")) {
+		c.text =
+			claim_format("%s, %s: nothing of it was seen in %llu calls of the "
+				     "component. Not observed is not absent.",
+				     component, name, (unsigned long long)section->component_calls);
+	} else {
+		c.text = claim_format("%s, %s: not known: %s.", component, name, status->reason);
+	}
+	if (section->mappings_count && !rc) {
+		if (!r->files_ran && section->unseen_in)
+			rc = claim_example(&c, section->unseen_in, &section->unseen);
+		rc = rc || status_records(&c, s, &section->group, r) || status_weaken(&c, r) ? -1
+											     : 0;
+	}
+	free(comparison);
+	return claim_finish(&c, claims) || rc ? -1 : 0;
+}
+
+static json_t *files_row(const struct survey_section *section, const struct group_result *r)
+{
+	json_int_t bundle = 0, reference = 0;
+
+	if (!section->mappings_count)
+		return json_pack("{s:n, s:n, s:n, s:n, s:n, s:n, s:n}", "mapped", "from_bundle",
+				 "from_reference", "ran", "differ", "loaded", "loaded_differ");
+	for (size_t i = 0; i < section->group.files_count; i++) {
+		bundle += section->group.files[i].instances_count > 0;
+		reference += section->group.files[i].in_reference;
+	}
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "mapped",
+			 (json_int_t)section->group.files_count, "from_bundle", bundle,
+			 "from_reference", reference, "ran", (json_int_t)r->files_ran, "differ",
+			 (json_int_t)r->files_differ, "loaded", (json_int_t)r->files_loaded,
+			 "loaded_differ", (json_int_t)r->loaded_differ);
+}
+
+/* Functions that exist are listed by nothing yet; those that differ only where no file does. */
+static json_t *functions_row(const struct survey_section *section, const struct group_result *r)
+{
+	bool same = r->files_ran && r->rank <= VERDICT_AS_PACKAGED;
+
+	if (!section->mappings_count)
+		return json_pack("{s:n, s:n, s:n}", "mapped", "ran", "differ");
+	return json_pack("{s:n, s:I, s:o}", "mapped", "ran",
+			 (json_int_t)json_object_size(section->group.functions), "differ",
+			 same ? json_integer(0) : json_null());
+}
+
+/* Every file that ran, with its own verdict. */
+static json_t *ran_list(const struct survey_section *section)
+{
+	static const char *const names[] = { "unmodified", "as-packaged", "unreferenced", "unknown",
+					     "modified" };
+	json_t *list = json_array();
+
+	for (size_t i = 0; list && i < section->group.files_count; i++) {
+		const struct group_file *f = &section->group.files[i];
+		const struct verdict *v = &f->verdict;
+
+		if (!f->ran)
+			continue;
+		if (json_array_append_new(
+			    list, json_pack("{s:s, s:s, s:s?, s:s?}", "path", f->relative,
+					    "verdict", names[v->rank], "level", v->level, "reason",
+					    v->rank == VERDICT_UNKNOWN ? v->reason : NULL))) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static json_t *section_row(struct survey *s, struct survey_section *section, const json_t *weakened,
+			   json_t *claims)
+{
+	struct group_result r;
+	struct status status;
+	json_t *row;
+	char *id;
+
+	group_judge_best(&section->group, section->section->component, s->references,
+			 s->references_count, &r);
+	status_of_section(s, section, &r, &status);
+	if (asprintf(&id, "section/%s/%s", section->section->component, section->section->section) <
+	    0)
+		return NULL;
+	if (section_claim(s, section, &r, &status, weakened, id, claims)) {
+		free(id);
+		return NULL;
+	}
+	row = json_pack(
+		"{s:s, s:s, s:b, s:s, s:s, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:[s]}",
+		"component", section->section->component, "section", section->section->section,
+		"designated", section->section->designated, "list", section->section->list,
+		"status", status.name, "level",
+		r.files_ran && r.rank == VERDICT_MODIFIED ? r.level : NULL, "reason",
+		status.reason[0] ? status.reason : NULL, "reference", status_reference(&r),
+		"compared", status_compared(&r), "files", files_row(section, &r), "ran",
+		ran_list(section), "functions", functions_row(section, &r), "calls",
+		section->mappings_count ? json_integer((json_int_t)section->group.calls)
+					: json_null(),
+		"claims", id);
+	free(id);
+	return row;
+}
+
+json_t *output_sections(struct survey *s, const json_t *weakened, json_t *claims)
+{
+	json_t *out = json_array();
+
+	for (size_t i = 0; out && i < s->sections_count; i++)
+		if (json_array_append_new(out, section_row(s, &s->sections[i], weakened, claims))) {
+			json_decref(out);
+			return NULL;
+		}
+	return out;
+}

@@ -1,0 +1,500 @@
+/* Walks the calls of all bundles and gathers what worked for them. */
+#include "analyze/survey.h"
+
+#include <string.h>
+
+#include "analyze/input.h"
+
+/* A module belongs to a group. */
+struct member {
+	struct group *group;
+	struct group_instance *instance;
+	const struct service_definition *definition;
+	const struct survey_route *route; /* NULL: a section's group */
+};
+
+struct members {
+	struct member *items;
+	size_t count;
+};
+
+struct walk {
+	struct survey *s;
+	struct evidence *e;
+	struct members *members; /* by module row */
+	const struct rec_call *call;
+	const struct service_definition *definition; /* of the call, or NULL */
+	struct survey_route *route;
+	bool complete, handler;
+	bool failed; /* memory */
+};
+
+static int no_memory(struct err *err)
+{
+	return err_set(err, ERR_INCOMPLETE, "out of memory: analyze fewer bundles at once");
+}
+
+const char *survey_component(const struct service_definition *definition)
+{
+	const char *component = NULL;
+
+	for (size_t i = 0; i < definition->sections_count; i++) {
+		if (component && strcmp(component, definition->sections[i].component))
+			return definition->name;
+		component = definition->sections[i].component;
+	}
+	return component ? component : definition->name;
+}
+
+static bool code_has(const struct service_section *code, const char *relative)
+{
+	for (size_t i = 0; i < code->except_count; i++)
+		if (service_glob(code->except[i], relative))
+			return false;
+	for (size_t i = 0; i < code->files_count; i++)
+		if (service_glob(code->files[i], relative))
+			return true;
+	return false;
+}
+
+static bool route_has(const struct service_route *route, const char *relative)
+{
+	for (size_t i = 0; i < route->handlers_count; i++)
+		if (service_glob(route->handlers[i], relative))
+			return true;
+	return false;
+}
+
+/* Is a handler of the route code of the section? A handler's glob is taken as a path. */
+static bool section_has_route(const struct survey_section *section,
+			      const struct survey_route *route)
+{
+	for (size_t i = 0; route->route && i < section->mappings_count; i++) {
+		if (section->mappings[i].definition != route->definition)
+			continue;
+		for (size_t j = 0; j < route->route->handlers_count; j++)
+			if (code_has(section->mappings[i].code, route->route->handlers[j]))
+				return true;
+	}
+	return false;
+}
+
+/* ---- sections ---- */
+
+static bool section_wants(void *ctx, const char *relative)
+{
+	const struct survey_section *section = ctx;
+
+	for (size_t i = 0; i < section->mappings_count; i++)
+		if (code_has(section->mappings[i].code, relative))
+			return true;
+	return false;
+}
+
+static int map_section(struct survey *s, struct survey_section *out)
+{
+	for (size_t i = 0; i < s->options->definitions_count; i++) {
+		const struct service_definition *d = s->options->definitions[i].definition;
+
+		for (size_t j = 0; j < d->sections_count; j++) {
+			struct survey_mapping *all;
+
+			if (strcmp(d->sections[j].component, out->section->component) ||
+			    strcmp(d->sections[j].section, out->section->section))
+				continue;
+			all = realloc(out->mappings, (out->mappings_count + 1) * sizeof(*all));
+			if (!all)
+				return -1;
+			out->mappings = all;
+			all[out->mappings_count++] = (struct survey_mapping){ d, &d->sections[j] };
+		}
+	}
+	for (size_t i = 0; i < s->references_count; i++)
+		if (!strcmp(s->references[i].component, out->section->component) &&
+		    group_add_reference(&out->group, &s->references[i], section_wants, out))
+			return -1;
+	return 0;
+}
+
+static int make_sections(struct survey *s)
+{
+	s->sections = calloc(s->guideline.sections_count + 1, sizeof(*s->sections));
+	if (!s->sections)
+		return -1;
+	for (size_t i = 0; i < s->guideline.sections_count; i++) {
+		s->sections[i].section = &s->guideline.sections[i];
+		s->sections_count++;
+		if (group_init(&s->sections[i].group) || map_section(s, &s->sections[i]))
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- routes ---- */
+
+static const struct service_definition *
+call_definition(const struct survey *s, const struct evidence *e, const struct rec_call *call)
+{
+	const char *name = trace_text(e->trace, call->service);
+
+	for (size_t i = 0; name && i < s->options->definitions_count; i++)
+		if (!strcmp(s->options->definitions[i].definition->name, name))
+			return s->options->definitions[i].definition;
+	return NULL;
+}
+
+static bool has_method(const struct service_route *route, const char *method)
+{
+	for (size_t i = 0; i < route->methods_count; i++)
+		if (!strcmp(route->methods[i], method))
+			return true;
+	return !route->methods_count;
+}
+
+/* A call names its route by id; a template is understood as well. */
+static const struct service_route *call_route(const struct service_definition *d, const char *name,
+					      const char *method)
+{
+	for (size_t i = 0; d && i < d->routes_count; i++)
+		if (!strcmp(d->routes[i].id, name))
+			return &d->routes[i];
+	for (size_t i = 0; d && i < d->routes_count; i++)
+		if (!strcmp(d->routes[i].path, name) && has_method(&d->routes[i], method))
+			return &d->routes[i];
+	return NULL;
+}
+
+/* The row of a call; made when it is the first of its kind. NULL: no memory. */
+static struct survey_route *get_route(struct survey *s, const struct evidence *e,
+				      const struct rec_call *call)
+{
+	const struct service_definition *d = call_definition(s, e, call);
+	const char *name = trace_text(e->trace, call->route), *method;
+	const struct service_route *route;
+	struct survey_route **all, *row;
+	const char *text;
+	const json_t *at;
+	char *key;
+
+	method = trace_text(e->trace, call->method);
+	if (!method || !input_is_name(method))
+		method = "?";
+	route = name && *name ? call_route(d, name, method) : NULL;
+	text = route ? route->path : name && *name ? name : NULL;
+	if (text && !input_is_name(text))
+		text = NULL;
+	if (asprintf(&key, "%s\n%s\n%s", route ? d->name : "", text ? text : "", method) < 0)
+		return NULL;
+	at = json_object_get(s->route_index, key);
+	if (at) {
+		free(key);
+		return s->routes[json_integer_value(at)];
+	}
+	all = realloc(s->routes, (s->routes_count + 1) * sizeof(*all));
+	row = calloc(1, sizeof(*row));
+	if (all)
+		s->routes = all;
+	if (!all || !row) {
+		free(row);
+		free(key);
+		return NULL;
+	}
+	all[s->routes_count++] = row;
+	row->key = key;
+	row->definition = route ? d : NULL;
+	row->route = route;
+	row->component = route ? survey_component(d) : NULL;
+	row->method = strdup(method);
+	row->text = text ? strdup(text) : NULL;
+	if (group_init(&row->group) || !row->method || (text && !row->text))
+		return NULL;
+	/* A key that is no UTF-8 cannot be found again: such calls get a row each. */
+	json_object_set_new(s->route_index, key, json_integer((json_int_t)(s->routes_count - 1)));
+	return row;
+}
+
+static int make_routes(struct survey *s)
+{
+	for (size_t b = 0; b < s->bundles_count; b++) {
+		const struct evidence *e = &s->bundles[b];
+
+		for (size_t i = 0; i < trace_count(e->trace, REC_CALL_KIND); i++)
+			if (!get_route(s, e, trace_at(e->trace, REC_CALL_KIND, i)))
+				return -1;
+	}
+	return 0;
+}
+
+/* ---- members ---- */
+
+static int add_member(struct members *members, struct group *group, const char *relative,
+		      struct evidence *e, const struct evidence_module *module,
+		      const struct service_definition *definition, const struct survey_route *route)
+{
+	struct member *all = realloc(members->items, (members->count + 1) * sizeof(*all));
+	struct group_instance *instance;
+
+	if (!all)
+		return -1;
+	members->items = all;
+	instance = group_add(group, relative, e, module);
+	if (!instance)
+		return -1;
+	all[members->count++] = (struct member){ group, instance, definition, route };
+	return 0;
+}
+
+static int map_module(struct survey *s, struct evidence *e, const struct evidence_module *module,
+		      struct members *out)
+{
+	for (size_t d = 0; d < s->options->definitions_count; d++) {
+		const struct service_definition *definition = s->options->definitions[d].definition;
+		const char *relative = service_relative(definition, module->path);
+
+		if (!relative || !input_is_name(relative))
+			continue;
+		for (size_t i = 0; i < s->sections_count; i++) {
+			struct survey_section *section = &s->sections[i];
+			bool has = false;
+
+			for (size_t j = 0; j < section->mappings_count && !has; j++)
+				has = section->mappings[j].definition == definition &&
+				      code_has(section->mappings[j].code, relative);
+			if (has &&
+			    add_member(out, &section->group, relative, e, module, definition, NULL))
+				return -1;
+		}
+		for (size_t i = 0; i < s->routes_count; i++)
+			if (s->routes[i]->definition == definition && s->routes[i]->route &&
+			    route_has(s->routes[i]->route, relative) &&
+			    add_member(out, &s->routes[i]->group, relative, e, module, definition,
+				       s->routes[i]))
+				return -1;
+	}
+	return 0;
+}
+
+/* Files by path only: other kinds have no file that could be compared. */
+static bool is_file(const struct evidence_module *module)
+{
+	return module->path &&
+	       (module->rec->kind == MODULE_FILE || module->rec->kind == MODULE_DELETED);
+}
+
+static struct members *map_modules(struct survey *s, struct evidence *e)
+{
+	struct members *members = calloc(e->modules_count + 1, sizeof(*members));
+
+	for (size_t i = 0; members && i < e->modules_count; i++) {
+		if (!is_file(&e->modules[i]) || !map_module(s, e, &e->modules[i], &members[i]))
+			continue;
+		for (size_t j = 0; j <= i; j++)
+			free(members[j].items);
+		free(members);
+		return NULL;
+	}
+	return members;
+}
+
+/* ---- calls ---- */
+
+/* A call of another service of the catalog shows nothing about this one's code. */
+static bool counts_for(const struct walk *w, const struct service_definition *definition)
+{
+	return !w->definition || w->definition == definition;
+}
+
+static void see(void *ctx, const struct evidence_seen *seen)
+{
+	struct walk *w = ctx;
+	uint32_t module = w->e->functions[seen->function].module;
+	bool inside = false;
+
+	if (module == EVIDENCE_NONE)
+		return;
+	for (size_t i = 0; i < w->members[module].count; i++) {
+		const struct member *m = &w->members[module].items[i];
+
+		if (m->route ? m->route != w->route : !counts_for(w, m->definition))
+			continue;
+		inside |= !m->route;
+		if (m->route && seen->sure && w->complete)
+			w->handler = true;
+		if (group_see(m->group, m->instance, seen, w->call, w->complete, w->s->serial))
+			w->failed = true;
+	}
+	if (!inside && seen->sure && w->complete &&
+	    survey_see_other(w->s, w->e, w->definition ? survey_component(w->definition) : NULL,
+			     w->call, seen))
+		w->failed = true;
+}
+
+static void count_unseen(struct walk *w)
+{
+	const struct group_example unseen = { .call = w->call->id };
+
+	w->route->no_sighting++;
+	if (!w->complete)
+		return;
+	if (!w->route->unseen_in) {
+		w->route->unseen = unseen;
+		w->route->unseen_in = w->e;
+	}
+	for (size_t i = 0; i < w->s->sections_count; i++) {
+		struct survey_section *section = &w->s->sections[i];
+
+		if (!section_has_route(section, w->route))
+			continue;
+		if (!section->route_calls_unseen++) {
+			section->unseen = unseen;
+			section->unseen_in = w->e;
+		}
+	}
+}
+
+/* Only what is deep, and of which nothing is missing, can show that code was not reached. */
+static bool shows_absence(const struct walk *w, const struct evidence_sources *sources)
+{
+	return w->complete && (sources->sure & 1U << SOURCE_DEEP) && !sources->ambiguous &&
+	       !w->call->lost && !w->e->lost && w->e->complete && !w->e->hidden &&
+	       !trace_count(w->e->trace, REC_UNSUPPORTED_KIND) && w->route->route &&
+	       w->route->route->handlers_count;
+}
+
+static void count_call(struct walk *w)
+{
+	struct evidence_sources sources;
+
+	w->s->serial++;
+	w->handler = false;
+	w->complete = w->call->end_reason == CALL_END_COMPLETE && w->call->start != REC_NULL &&
+		      w->call->end != REC_NULL;
+	w->definition = call_definition(w->s, w->e, w->call);
+	for (size_t i = 0; i < w->s->sections_count; i++) {
+		bool maps = false;
+
+		for (size_t j = 0; j < w->s->sections[i].mappings_count; j++)
+			maps |= w->s->sections[i].mappings[j].definition == w->definition;
+		w->s->sections[i].component_calls += maps;
+	}
+	evidence_walk(w->e, w->call, see, w, &sources);
+	w->route->calls++;
+	w->route->deep += (sources.sure & 1U << SOURCE_DEEP) != 0;
+	w->route->sighted += sources.sure != 0;
+	w->route->incomplete += !w->complete;
+	if (w->handler)
+		w->route->reached++;
+	else if (shows_absence(w, &sources))
+		w->route->not_reached++;
+	else
+		count_unseen(w);
+}
+
+static int walk_bundle(struct survey *s, struct evidence *e, struct err *err)
+{
+	struct walk w = { .s = s, .e = e };
+
+	w.members = map_modules(s, e);
+	if (!w.members)
+		return no_memory(err);
+	for (size_t i = 0; i < trace_count(e->trace, REC_CALL_KIND) && !w.failed; i++) {
+		w.call = trace_at(e->trace, REC_CALL_KIND, i);
+		w.route = get_route(s, e, w.call);
+		if (w.route)
+			count_call(&w);
+		else
+			w.failed = true;
+	}
+	for (size_t i = 0; i < e->modules_count; i++)
+		free(w.members[i].items);
+	free(w.members);
+	return w.failed ? no_memory(err) : 0;
+}
+
+/* ---- inputs ---- */
+
+/* The same evidence twice would count each call twice. */
+static int check_twice(const struct evidence *a, const struct evidence *b, struct err *err)
+{
+	const struct rec_window *x = trace_window(a->trace), *y = trace_window(b->trace);
+	const struct bundle_string *p = x ? trace_string(a->trace, x->window) : NULL;
+	const struct bundle_string *q = y ? trace_string(b->trace, y->window) : NULL;
+
+	if (!strcmp(trace_sha256(a->trace), trace_sha256(b->trace)))
+		return err_set(err, ERR_USAGE, "'%s' and '%s' are the same bundle: give it once",
+			       a->path, b->path);
+	if (p && q && p->len && p->len == q->len && !memcmp(p->data, q->data, p->len))
+		return err_set(err, ERR_USAGE,
+			       "'%s' and '%s' hold the same window: give one of them", a->path,
+			       b->path);
+	return 0;
+}
+
+static int load_inputs(struct survey *s, struct err *err)
+{
+	const struct analyze_options *o = s->options;
+
+	if (guideline_load(o->guideline, &s->guideline, err))
+		return -1;
+	s->references = calloc(o->references_count + 1, sizeof(*s->references));
+	s->bundles = calloc(o->bundles_count + 1, sizeof(*s->bundles));
+	if (!s->references || !s->bundles)
+		return no_memory(err);
+	for (size_t i = 0; i < o->references_count; i++, s->references_count++)
+		if (reference_load(o->references[i], &s->references[i], err))
+			return -1;
+	for (size_t i = 0; i < o->bundles_count; i++) {
+		s->bundles_count++;
+		if (evidence_load(&s->bundles[i], o->bundles[i], err))
+			return -1;
+		for (size_t j = 0; j < i; j++)
+			if (check_twice(&s->bundles[j], &s->bundles[i], err))
+				return -1;
+	}
+	return 0;
+}
+
+int survey_run(struct survey *s, const struct analyze_options *options, struct err *err)
+{
+	*s = (struct survey){ .options = options };
+	s->route_index = json_object();
+	s->other_index = json_object();
+	if (!s->route_index || !s->other_index)
+		return no_memory(err);
+	if (load_inputs(s, err))
+		return -1;
+	if (make_sections(s) || make_routes(s))
+		return no_memory(err);
+	for (size_t i = 0; i < s->bundles_count; i++)
+		if (walk_bundle(s, &s->bundles[i], err))
+			return -1;
+	return 0;
+}
+
+void survey_release(struct survey *s)
+{
+	for (size_t i = 0; i < s->sections_count; i++) {
+		group_release(&s->sections[i].group);
+		free(s->sections[i].mappings);
+	}
+	for (size_t i = 0; i < s->routes_count; i++) {
+		group_release(&s->routes[i]->group);
+		free(s->routes[i]->key);
+		free(s->routes[i]->method);
+		free(s->routes[i]->text);
+		free(s->routes[i]);
+	}
+	for (size_t i = 0; i < s->references_count; i++)
+		reference_release(&s->references[i]);
+	for (size_t i = 0; i < s->bundles_count; i++)
+		evidence_release(&s->bundles[i]);
+	survey_release_others(s);
+	free(s->sections);
+	free(s->routes);
+	free(s->references);
+	free(s->bundles);
+	json_decref(s->route_index);
+	json_decref(s->other_index);
+	guideline_release(&s->guideline);
+	*s = (struct survey){ 0 };
+}

@@ -1,0 +1,29 @@
+/*
+ * Renderings of a report. Each reads only the JSON document of `analyze` (schema
+ * daylight.report/0), so that what a reader sees is what a program gets.
+ */
+#ifndef DAYLIGHT_REPORT_REPORT_H
+#define DAYLIGHT_REPORT_REPORT_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+/*
+ * Prints the report for people. Control characters and other bytes that a terminal might act on
+ * are shown as \xNN. ERR_INTERNAL when the document is not a report.
+ */
+int report_print_text(const json_t *report, FILE *out, struct err *err);
+
+/* Prints the document itself, indented, with a line end. */
+int report_print_json(const json_t *report, FILE *out, struct err *err);
+
+/*
+ * Writes the document to a file: complete and synced under another name first, then put in place.
+ * What exists there is replaced only if it is a regular file. ERR_USAGE when the place cannot be
+ * used, ERR_INCOMPLETE when writing fails; nothing is changed then.
+ */
+int report_write(const json_t *report, const char *path, struct err *err);
+
+#endif

@@ -1,0 +1,361 @@
+/* The report as text: inputs, sections, routes, other code, what is not known. */
+#include "report/report.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+struct printer {
+	FILE *out;
+	const json_t *report;
+	const json_t *bundles; /* inputs.bundles */
+};
+
+/* ---- values ---- */
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+static bool is_null(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	return !value || json_is_null(value);
+}
+
+static long long number_of(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+/* Bytes that a terminal might act on (C0, DEL, C1 in UTF-8) are shown, not sent. */
+static void put_text(FILE *out, const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+		if (*p < 0x20 || *p == 0x7f) {
+			fprintf(out, "\\x%02x", *p);
+		} else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) {
+			fprintf(out, "\\x%02x\\x%02x", p[0], p[1]);
+			p++;
+		} else {
+			putc(*p, out);
+		}
+	}
+}
+
+/* Prints text folded at 96 columns, each line behind an indent. */
+static void put_folded(FILE *out, int indent, const char *text)
+{
+	int column = 0;
+
+	while (*text) {
+		size_t len = strcspn(text, " ");
+		char word[1024];
+
+		if (column && column + 1 + (int)len > 96) {
+			putc('\n', out);
+			column = 0;
+		}
+		column += column ? fprintf(out, " ") : fprintf(out, "%*s", indent, "");
+		snprintf(word, sizeof(word), "%.*s", len < sizeof(word) ? (int)len : 1023, text);
+		put_text(out, word);
+		column += (int)len;
+		text += len;
+		text += strspn(text, " ");
+	}
+	putc('\n', out);
+}
+
+static void put_number(FILE *out, const json_t *object, const char *key)
+{
+	if (is_null(object, key))
+		fprintf(out, "%8s", "?");
+	else
+		fprintf(out, "%8lld", number_of(object, key));
+}
+
+/* The name that inspect needs: the bundle's file, when only that is at hand its digest. */
+static const char *bundle_file(const struct printer *p, const char *sha256)
+{
+	const json_t *bundle;
+	size_t i;
+
+	json_array_foreach(p->bundles, i, bundle)
+		if (!strcmp(text_of(bundle, "sha256"), sha256))
+			return text_of(bundle, "file");
+	return sha256;
+}
+
+static const json_t *find_claim(const struct printer *p, const char *id)
+{
+	const json_t *claim;
+	size_t i;
+
+	json_array_foreach(json_object_get(p->report, "claims"), i, claim)
+		if (!strcmp(text_of(claim, "id"), id))
+			return claim;
+	return NULL;
+}
+
+/* ---- parts ---- */
+
+static void print_inputs(const struct printer *p)
+{
+	const json_t *inputs = json_object_get(p->report, "inputs"), *row;
+	const json_t *guideline = json_object_get(inputs, "guideline");
+	size_t i;
+
+	fprintf(p->out, "Inputs\n");
+	json_array_foreach(p->bundles, i, row) {
+		fprintf(p->out, "  bundle      ");
+		put_text(p->out, text_of(row, "file"));
+		fprintf(p->out, ", %lld calls, %s, %s, signature %s\n", number_of(row, "calls"),
+			json_is_true(json_object_get(row, "complete")) ? "complete"
+								       : "NOT COMPLETE",
+			json_is_true(json_object_get(row, "altered")) ? "ALTERED" : "intact",
+			text_of(row, "signature"));
+		fprintf(p->out, "              window %s to %s, host ",
+			is_null(row, "start") ? "?" : text_of(row, "start"),
+			is_null(row, "stop") ? "?" : text_of(row, "stop"));
+		put_text(p->out, is_null(row, "host") ? "?" : text_of(row, "host"));
+		fprintf(p->out, "\n              sha256 %s\n", text_of(row, "sha256"));
+	}
+	fprintf(p->out, "  guideline   ");
+	put_text(p->out, text_of(guideline, "id"));
+	fprintf(p->out, ", schema %s, sha256 %s\n", text_of(guideline, "schema"),
+		text_of(guideline, "sha256"));
+	json_array_foreach(json_object_get(inputs, "definitions"), i, row) {
+		fprintf(p->out, "  definition  ");
+		put_text(p->out, text_of(row, "name"));
+		fprintf(p->out, ", %s, sha256 %s\n",
+			json_is_true(json_object_get(row, "shipped")) ? "shipped" : "not shipped",
+			text_of(row, "sha256"));
+	}
+	json_array_foreach(json_object_get(inputs, "references"), i, row) {
+		fprintf(p->out, "  reference   ");
+		put_text(p->out, text_of(row, "package"));
+		putc(' ', p->out);
+		put_text(p->out, text_of(row, "version"));
+		fprintf(p->out, " for ");
+		put_text(p->out, text_of(row, "component"));
+		fprintf(p->out, ", %lld files, kind %s, sha256 %s\n", number_of(row, "files"),
+			text_of(row, "kind"), text_of(row, "sha256"));
+	}
+}
+
+/* Records of one bundle go on one line: "inspect FILE record KIND ID, KIND ID". */
+static void print_records(const struct printer *p, const json_t *records)
+{
+	const char *last = NULL;
+	const json_t *row;
+	int column = 0;
+	size_t i;
+
+	json_array_foreach(records, i, row) {
+		const char *bundle = text_of(row, "bundle");
+		char word[64];
+
+		snprintf(word, sizeof(word), "%s %lld", text_of(row, "kind"), number_of(row, "id"));
+		if (!last || strcmp(last, bundle)) {
+			fprintf(p->out, "%s    shown by: inspect ", last ? "\n" : "");
+			put_text(p->out, bundle_file(p, bundle));
+			column = fprintf(p->out, " record %s", word);
+		} else if (column + strlen(word) > 64) {
+			column = fprintf(p->out, ",\n              %s", word);
+		} else {
+			column += fprintf(p->out, ", %s", word);
+		}
+		last = bundle;
+	}
+	if (last)
+		putc('\n', p->out);
+}
+
+/* What weakens this claim and not every claim. */
+static void print_weakened(const struct printer *p, const json_t *claim)
+{
+	const json_t *all = json_object_get(p->report, "weakened_by"), *row, *general;
+	size_t i, j;
+
+	json_array_foreach(json_object_get(claim, "weakened_by"), i, row) {
+		bool known = false;
+
+		json_array_foreach(all, j, general)
+			known |= json_equal(row, general);
+		if (known)
+			continue;
+		fprintf(p->out, "    weakened:\n");
+		put_folded(p->out, 6, text_of(row, "text"));
+	}
+}
+
+static void print_claims(const struct printer *p, const json_t *ids)
+{
+	const json_t *id;
+	size_t i;
+
+	json_array_foreach(ids, i, id) {
+		const json_t *claim = find_claim(p, json_string_value(id));
+
+		if (!claim)
+			continue;
+		put_folded(p->out, 4, text_of(claim, "text"));
+		print_records(p, json_object_get(claim, "records"));
+		print_weakened(p, claim);
+	}
+}
+
+static bool is_mapped(const json_t *row)
+{
+	return !is_null(json_object_get(row, "files"), "mapped");
+}
+
+static void print_sections(const struct printer *p)
+{
+	const json_t *row;
+	size_t i, unmapped = 0;
+
+	fprintf(p->out, "\nSections\n");
+	json_array_foreach(json_object_get(p->report, "sections"), i, row) {
+		if (!is_mapped(row)) {
+			unmapped++;
+			continue;
+		}
+		fprintf(p->out, "  ");
+		put_text(p->out, text_of(row, "component"));
+		fprintf(p->out, ": ");
+		put_text(p->out, text_of(row, "section"));
+		fprintf(p->out, " [%s, %s]: %s", text_of(row, "list"),
+			json_is_true(json_object_get(row, "designated")) ? "designated"
+									 : "not designated",
+			text_of(row, "status"));
+		if (!is_null(row, "level"))
+			fprintf(p->out, " (level %s)", text_of(row, "level"));
+		if (!is_null(row, "compared"))
+			fprintf(p->out, ", compared %s", text_of(row, "compared"));
+		putc('\n', p->out);
+		print_claims(p, json_object_get(row, "claims"));
+	}
+	if (unmapped)
+		fprintf(p->out,
+			"  %zu more sections of the guideline are unknown: no service "
+			"definition maps them to code (see report.json)\n",
+			unmapped);
+}
+
+static void print_routes(const struct printer *p)
+{
+	const json_t *row;
+	size_t i;
+
+	fprintf(p->out, "\nRoutes%51s\n", "calls    deep reached    not unknown");
+	json_array_foreach(json_object_get(p->report, "routes"), i, row) {
+		fprintf(p->out, "  ");
+		put_text(p->out,
+			 is_null(row, "component") ? "(no component)" : text_of(row, "component"));
+		fprintf(p->out, ": ");
+		put_text(p->out, text_of(row, "method"));
+		putc(' ', p->out);
+		put_text(p->out, is_null(row, "route") ? "(no route)" : text_of(row, "route"));
+		fprintf(p->out, "\n%21s", "");
+		put_number(p->out, row, "calls");
+		put_number(p->out, row, "deep");
+		put_number(p->out, row, "reached");
+		put_number(p->out, row, "not_reached");
+		put_number(p->out, row, "no_sighting");
+		putc('\n', p->out);
+		if (json_array_size(json_object_get(row, "claims")))
+			print_claims(p, json_object_get(row, "claims"));
+		else
+			put_folded(p->out, 4, text_of(row, "reason"));
+	}
+}
+
+static void print_others(const struct printer *p)
+{
+	const json_t *row, *all = json_object_get(p->report, "other_code");
+	size_t i;
+
+	if (!json_array_size(all))
+		return;
+	fprintf(p->out, "\nOther code on the way (outside the sections)\n");
+	json_array_foreach(all, i, row) {
+		fprintf(p->out, "  ");
+		put_text(p->out,
+			 is_null(row, "component") ? "(no component)" : text_of(row, "component"));
+		fprintf(p->out, ": %s ", text_of(row, "owner_kind"));
+		put_text(p->out, text_of(row, "owner"));
+		if (!is_null(row, "version")) {
+			putc(' ', p->out);
+			put_text(p->out, text_of(row, "version"));
+		}
+		fprintf(p->out, ": %lld files, %lld functions, in %lld calls\n",
+			number_of(row, "files"), number_of(row, "functions"),
+			number_of(row, "calls"));
+		print_records(p, json_object_get(row, "records"));
+	}
+}
+
+static void print_unknown(const struct printer *p)
+{
+	const json_t *weak = json_object_get(p->report, "weakened_by"), *row, *listener;
+	const json_t *bare = json_object_get(p->report, "not_compared");
+	size_t i, j;
+
+	fprintf(p->out, "\nWhat weakens every claim\n");
+	json_array_foreach(weak, i, row) {
+		fprintf(p->out, "  %s", text_of(row, "what"));
+		if (!is_null(row, "bundle")) {
+			fprintf(p->out, ", ");
+			put_text(p->out, bundle_file(p, text_of(row, "bundle")));
+		}
+		fprintf(p->out, ":\n");
+		put_folded(p->out, 4, text_of(row, "text"));
+	}
+	if (!json_array_size(weak))
+		fprintf(p->out, "  nothing that the bundles know of\n");
+	fprintf(p->out, "\nWhat could not be seen\n");
+	json_array_foreach(json_object_get(p->report, "visibility"), i, row) {
+		const json_t *listeners = json_object_get(row, "listeners_not_covered");
+		const json_t *connections = json_object_get(row, "connections");
+
+		fprintf(p->out, "  ");
+		put_text(p->out, bundle_file(p, text_of(row, "bundle")));
+		fprintf(p->out,
+			": %lld of %lld accepted connections decoded, %zu listeners not "
+			"covered\n",
+			number_of(connections, "decoded"), number_of(connections, "accepted"),
+			json_array_size(listeners));
+		json_array_foreach(listeners, j, listener) {
+			fprintf(p->out, "    %s ", text_of(listener, "family"));
+			put_text(p->out, text_of(listener, "address"));
+			fprintf(p->out, " port %lld\n", number_of(listener, "port"));
+		}
+	}
+	json_array_foreach(bare, i, row) {
+		fprintf(p->out, "  ");
+		put_text(p->out, text_of(row, "component"));
+		fprintf(p->out, ": %s\n", text_of(row, "reason"));
+	}
+}
+
+int report_print_text(const json_t *report, FILE *out, struct err *err)
+{
+	const struct printer p = { out, report,
+				   json_object_get(json_object_get(report, "inputs"), "bundles") };
+
+	if (strncmp(text_of(report, "schema"), "daylight.report/", 16))
+		return err_set(err, ERR_INTERNAL, "not a report: 'schema' is missing");
+	fprintf(out, "Daylight report (%s)\n\n", text_of(report, "schema"));
+	print_inputs(&p);
+	print_sections(&p);
+	print_routes(&p);
+	print_others(&p);
+	print_unknown(&p);
+	if (fflush(out) || ferror(out))
+		return err_errno(err, ERR_INCOMPLETE, "report: output cannot be written");
+	return 0;
+}
