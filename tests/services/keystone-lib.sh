@@ -49,7 +49,7 @@ skip() {
 keystone_need() {
 	local name
 	[ -x "$DAYLIGHT" ] || fail "no $DAYLIGHT: run make first"
-	for name in uwsgi keystone-manage dpkg; do
+	for name in uwsgi keystone-manage sqlite3 dpkg; do
 		command -v "$name" >/dev/null || skip "$name is not installed (make deps-check)"
 	done
 	[ "$(id -u)" = 0 ] || skip "eBPF and the mount namespace need root"
@@ -100,6 +100,8 @@ keystone_cache() {
 	keystone_manage "$work" credential_setup --keystone-user "$user" --keystone-group "$group"
 	keystone_manage "$work" bootstrap --bootstrap-password "$KEYSTONE_PASSWORD" \
 		--bootstrap-public-url http://127.0.0.1/v3 --bootstrap-region-id test
+	# Readers shall not stand in a writer's way: there are two processes.
+	sqlite3 "$work/keystone.db" 'PRAGMA journal_mode = wal' >/dev/null
 	mv -T "$work" "$cache" 2>/dev/null || rm -rf "$work"
 }
 
@@ -186,8 +188,8 @@ collect_start() {
 collect_stop() {
 	[ -n "$COLLECT_PID" ] || return 0
 	kill -INT "$COLLECT_PID" 2>/dev/null || true
-	# shellcheck disable=SC2034 # for the caller
 	COLLECT_CODE=0
+	# shellcheck disable=SC2034 # for the caller
 	wait "$COLLECT_PID" || COLLECT_CODE=$?
 	COLLECT_PID=
 }
