@@ -335,15 +335,20 @@ static void test_hidden_attacks(void **state)
 	       "n = [k for k in n.co_consts if getattr(k, 'co_name', '') == 'm'][0]\n"
 	       "assert n.co_code == m.co_code",
 	       0, "");
-	/* f has the slots a (cell), b, d, c, e, g, z (cell): swap what is stored for g and z. */
-	attack("f = [k for k in c.co_consts if getattr(k, 'co_name', '') == 'f'][0]\n"
+	/* f has the slots a (cell), b, d, c, e, g, z (cell): swap g and z. */
+	attack("import re\n"
+	       "b = marshal.dumps(c, 2)\n"
+	       "f = [k for k in c.co_consts if getattr(k, 'co_name', '') == 'f'][0]\n"
 	       "names = [f._varname_from_oparg(i) for i in range(7)]\n"
 	       "kinds = bytes(0x20 * (n in f.co_varnames) | 0x40 * (n in f.co_cellvars)\n"
 	       "              for n in names)\n"
-	       "i, j = names.index('g'), names.index('z')\n"
-	       "flip = list(kinds); flip[i], flip[j] = flip[j], flip[i]\n"
-	       "at = b.index(kinds)\n"
-	       "b = b[:at] + bytes(flip) + b[at + len(kinds):]",
+	       "assert names[5:] == ['g', 'z'] and b.count(kinds) == 1\n"
+	       "b = b.replace(kinds, kinds[:5] + kinds[:4:-1])\n"
+	       "b, n = re.subn(b'(.\\1\\0\\0\\0g)(.\\1\\0\\0\\0z)', lambda m: m[2] + m[1], b)\n"
+	       "n = [k for k in marshal.loads(b).co_consts if getattr(k, 'co_name', '') == "
+	       "'f'][0]\n"
+	       "assert [n._varname_from_oparg(i) for i in (5, 6)] == ['z', 'g']\n"
+	       "assert n.co_varnames == f.co_varnames and n.co_cellvars == f.co_cellvars",
 	       0, "");
 }
 
