@@ -1,0 +1,120 @@
+/*
+ * Fuzzes the HTTP/1 decoder. The input is one flag byte (bit 0: joined in the middle; bits 1-2: how
+ * it ends) and then chunks: a control byte, a length byte, and the bytes. Control: bit 0 direction,
+ * bit 1 repeats up to 16 bytes, bit 2 leaves a hole, bit 3 nothing captured, bit 4 the second half
+ * not captured, bit 5 the length counts times 16. What was told of a call is checked.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "protocols/http1.h"
+
+struct fuzz_state {
+	uint64_t seq, calls, now;
+};
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define CHECK(condition)          \
+	do {                      \
+		if (!(condition)) \
+			abort();  \
+	} while (0)
+
+static void check_text(const char *text, size_t max)
+{
+	size_t len = strlen(text);
+
+	CHECK(len <= max);
+	for (size_t i = 0; i < len; i++)
+		CHECK(text[i] > ' ' && text[i] <= '~');
+}
+
+static void check_call(void *ctx, const struct http1_call *c)
+{
+	struct fuzz_state *f = ctx;
+
+	f->calls++;
+	CHECK(c->seq > f->seq);
+	f->seq = c->seq;
+	CHECK(*c->method);
+	check_text(c->method, 32);
+	check_text(c->path, 4096);
+	check_text(c->host, 261);
+	CHECK(!strchr(c->path, '?') && !strchr(c->path, '#') && !strchr(c->host, '@'));
+	CHECK(c->ids_answered <= c->ids_count && c->ids_count <= 8);
+	for (size_t i = 0; i < c->ids_count; i++) {
+		check_text(c->ids[i].value, 256);
+		CHECK(strlen(c->ids[i].value) == c->ids[i].len && c->ids[i].len);
+	}
+	CHECK(c->status < 1000);
+	CHECK(c->end_reason != HTTP1_COMPLETE || c->status >= 101);
+	CHECK((c->first_byte == UINT64_MAX) == (c->status == 0));
+	CHECK(c->start <= c->end && c->end <= f->now);
+	CHECK(c->first_byte == UINT64_MAX || c->first_byte <= c->end);
+	CHECK(c->request_bytes >= 14);
+	CHECK(!strcmp(c->protocol, "http/1.0") || !strcmp(c->protocol, "http/1.1"));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const enum http1_end ends[] = { HTTP1_COMPLETE, HTTP1_CLIENT_GONE, HTTP1_SERVER_GONE,
+					       HTTP1_WINDOW_STOP };
+	struct fuzz_state f = { 0, 0, 1 };
+	struct http1_callbacks callbacks = { check_call, &f };
+	uint64_t next[2] = { 0, 0 };
+	struct http1_stats stats, before = { 0, 0, 0, true, "" };
+	struct http1 *h;
+	uint8_t flags;
+	size_t at = 1;
+
+	if (!size)
+		return 0;
+	flags = data[0];
+	h = http1_new(flags & 1, &callbacks);
+	if (!h)
+		return 0;
+	while (size - at > 2) {
+		uint8_t control = data[at], count = data[at + 1];
+		struct http1_chunk c = { .length = control & 32 ? count * 16u : count };
+		uint64_t current;
+
+		at += 2;
+		c.direction = control & 1 ? HTTP1_RESPONSE : HTTP1_REQUEST;
+		c.captured = c.length < size - at ? c.length : size - at;
+		c.offset = next[c.direction];
+		if (control & 2)
+			c.offset -= c.offset < 16 ? c.offset : 16;
+		if (control & 4)
+			c.offset += count % 32;
+		next[c.direction] = c.offset + c.length;
+		/* A copy of the exact size, gone afterwards: nothing of it may be used later. */
+		uint8_t *copy = malloc(c.captured ? c.captured : 1);
+
+		CHECK(copy);
+		memcpy(copy, data + at, c.captured);
+		at += c.captured;
+		if (control & 8)
+			c.captured = 0;
+		else if (control & 16)
+			c.captured /= 2;
+		c.data = copy;
+		c.time = f.now++;
+		http1_feed(h, &c);
+		free(copy);
+		current = http1_current(h);
+		CHECK(!current || current > f.seq);
+		http1_stats(h, &stats);
+		CHECK(stats.calls == f.calls);
+		CHECK(stats.suspect >= before.suspect && stats.gaps >= before.gaps);
+		CHECK(stats.decoding == !*stats.why);
+		CHECK(before.decoding || !stats.decoding || (flags & 1));
+		before = stats;
+	}
+	http1_finish(h, ends[flags >> 1 & 3], f.now);
+	http1_stats(h, &stats);
+	CHECK(stats.calls == f.calls && !http1_current(h));
+	http1_free(h);
+	return 0;
+}
