@@ -38,16 +38,16 @@ struct rec_list {
  * ---- frames; docs/bundle-format.md says what they mean ----
  *
  * Numbers outside zstd frames are little endian and of fixed width. A skippable frame is its magic,
- * the length of its payload (4 bytes each) and the payload.
+ * the length of its payload (4 bytes each) and the payload. No two of our magics are one bit apart.
  */
 
 #define BUNDLE_ZSTD_MAGIC 0xFD2FB528u
 #define BUNDLE_HEADER_MAGIC 0x184D2A51u
 #define BUNDLE_STRINGS_MAGIC 0x184D2A52u /* stands before a string frame */
-#define BUNDLE_CHAIN_MAGIC 0x184D2A53u
-#define BUNDLE_INDEX_MAGIC 0x184D2A54u
-#define BUNDLE_SIGNATURE_MAGIC 0x184D2A55u /* reserved */
-#define BUNDLE_TIMESTAMP_MAGIC 0x184D2A56u /* reserved */
+#define BUNDLE_CHAIN_MAGIC 0x184D2A54u
+#define BUNDLE_INDEX_MAGIC 0x184D2A57u
+#define BUNDLE_SIGNATURE_MAGIC 0x184D2A58u /* reserved */
+#define BUNDLE_TIMESTAMP_MAGIC 0x184D2A5Bu /* reserved */
 #define BUNDLE_IS_SKIPPABLE(magic) (((magic) & 0xFFFFFFF0u) == 0x184D2A50u)
 
 #define BUNDLE_NAME "DAYLIGHT" /* the first bytes of the header's payload */

@@ -190,24 +190,38 @@ static enum scan_result verify_strings(struct verify *v, struct chain_link *link
 		link_break(link, head_frame, head_offset);
 		return SCAN_FRAME;
 	}
-	v->frames++;
 	EVP_Digest(f.data, (size_t)f.size, digest, NULL, EVP_sha256(), NULL);
-	if (memcmp(stored, digest, sizeof(stored)))
-		link_break(link, v->frames - 1, f.offset);
 	len = scan_decompress(&v->content, &f);
-	if (len < 0 || verify_commit(v, (size_t)len))
+	if (len < 0 || verify_commit(v, (size_t)len)) {
+		v->scan.at = f.offset;
+		return SCAN_DAMAGED;
+	}
+	v->frames++;
+	if (memcmp(stored, digest, sizeof(stored)))
 		link_break(link, v->frames - 1, f.offset);
 	return SCAN_FRAME;
 }
 
-/* What a data frame holds, for the comparison with the index. */
-static void verify_records(struct verify *v, struct chain_link *link, const struct scan_frame *f)
+/*
+ * What a data frame holds, for the comparison with the index. A frame that cannot be read may be
+ * wrong about its own length, so the scan goes back to its start.
+ */
+static enum scan_result verify_records(struct verify *v, struct chain_link *link,
+				       const struct scan_frame *f)
 {
-	long len = scan_decompress(&v->content, f);
+	long len;
 
-	if (len < 0 ||
-	    verify_index_frame(&v->index, &v->records, v->content.data, (size_t)len, f->size))
+	if (link->data_frames++)
 		link_break(link, v->frames - 1, f->offset);
+	if (v->quiet)
+		return SCAN_FRAME;
+	len = scan_decompress(&v->content, f);
+	if (len >= 0 &&
+	    !verify_index_frame(&v->index, &v->records, v->content.data, (size_t)len, f->size))
+		return SCAN_FRAME;
+	v->frames--;
+	v->scan.at = f->offset;
+	return SCAN_DAMAGED;
 }
 
 /* The index frame: the last link, hashed up to its last bytes. */
@@ -232,8 +246,9 @@ static void verify_seal(struct verify *v, const struct scan_frame *f)
  */
 static int verify_resync(struct verify *v, struct err *err)
 {
-	static const uint8_t chain[8] = { 0x53, 0x2a, 0x4d, 0x18, BUNDLE_CHAIN_SIZE };
-	static const uint8_t index[4] = { 0x54, 0x2a, 0x4d, 0x18 };
+	static const uint8_t chain[8] = { BUNDLE_CHAIN_MAGIC & 0xff, 0x2a, 0x4d, 0x18,
+					  BUNDLE_CHAIN_SIZE };
+	static const uint8_t index[4] = { BUNDLE_INDEX_MAGIC & 0xff, 0x2a, 0x4d, 0x18 };
 	uint64_t offset = v->scan.at + 1;
 
 	if (++v->unreadable > FINDINGS_MAX)
@@ -287,6 +302,8 @@ static int verify_link(struct verify *v, struct chain_link *link, const uint8_t 
 			v->frames++;
 			if (f.kind == SCAN_STRINGS)
 				result = verify_strings(v, link, &f, err);
+			else if (f.kind == SCAN_ZSTD)
+				result = verify_records(v, link, &f);
 		}
 		if (result == SCAN_ERROR)
 			return -1;
@@ -333,10 +350,6 @@ static int verify_link(struct verify *v, struct chain_link *link, const uint8_t 
 				verify_index_skip(&v->index, f.size);
 			break;
 		case SCAN_ZSTD:
-			if (link->data_frames++)
-				link_break(link, v->frames - 1, f.offset);
-			if (!v->quiet)
-				verify_records(v, link, &f);
 			break;
 		}
 		if (verify_raw(v, f.offset, f.size, err))
