@@ -18,7 +18,7 @@
 #define ROOTS_MAX 8	/* package databases kept at a time */
 #define KNOWN_MAX 65536 /* files remembered; then all are forgotten */
 #define RETRY_NS 5000000000ULL
-/* A file that was changed this recently may be changed again without a trace in its ctime. */
+/* Before Linux 6.13 a file that was just changed may change again without a trace in its ctime. */
 #define SETTLED_NS 2000000000ULL
 #define TIME_GRAIN_NS 10000000ULL
 
