@@ -99,13 +99,14 @@ static void craft(void)
 	    "/.\n/usr\n/usr/bin\n/usr/bin/tool\n/usr/lib\n/usr/lib/tool.py\n/usr/lib/wide\n"
 	    "/etc\n/etc/tool.py\n/etc/new.py\n/etc/old.py\n/usr/bin/split\nnonsense\n\n/last");
 	put("/var/lib/dpkg/info/tool.md5sums",
-	    HELLO "  usr/bin/tool\nzz\n" HELLO " usr/lib/tool.py\n"
+	    HELLO "  usr/bin/tool\nzz\n" HELLO "  usr/bin/split\n" HELLO " usr/lib/tool.py\n"
 		  "zz946ac92492d2347c6235b4d2611184  usr/lib/tool.py\n");
 	put("/var/lib/dpkg/info/lib:amd64.list", "/lib\n/lib/x64\n/lib/x64/lib.so\n");
 	put("/var/lib/dpkg/info/lib:amd64.md5sums", HELLO "  lib/x64/lib.so\n");
 	put("/var/lib/dpkg/info/lib:i386.list", "/lib\n/lib/x32\n/lib/x32/lib.so\n");
 	put("/var/lib/dpkg/info/gone.list", "/etc/gone.py\n");
-	put("/var/lib/dpkg/info/other.list", "/usr/bin/split\n/usr/bin/other\n");
+	put("/var/lib/dpkg/info/other.list", "/usr/bin/split\n/usr/bin/other\n/usr/bin/t\n");
+	put("/var/lib/evil.list", "/evil\n"); /* where the package "../../evil" points */
 	put("/var/lib/dpkg/info/other.md5sums", HELLO "  usr/bin/split\n");
 	put("/var/lib/dpkg/diversions", "/usr/bin/split\n/usr/bin/split.distrib\ntool\n/x\n/y\n");
 }
@@ -149,9 +150,10 @@ static void test_crafted(void **state)
 	assert_false(packages_find(p, root, "/usr/bin", &o));
 	assert_false(packages_find(p, root, "/etc/gone.py", &o));
 	assert_false(packages_find(p, root, "nonsense", &o));
+	assert_false(packages_find(p, root, "/evil", &o));
 	assert_false(packages_find(p, root, "/usr/bin/tool2", &o));
 	/* tool diverts other's file. */
-	assert_true(packages_find(p, root, "/usr/bin/split", &o) && !o.has_md5);
+	assert_true(packages_find(p, root, "/usr/bin/split", &o) && o.has_md5);
 	assert_string_equal(o.name, "tool");
 	assert_true(packages_find(p, root, "/usr/bin/split.distrib", &o) && o.has_md5);
 	assert_string_equal(o.name, "other");
@@ -196,7 +198,10 @@ static void test_other_names(void **state)
 	assert_true(owner_of(p, root, "/usr/lib/x64/lib.so", &o) && o.has_md5);
 	assert_string_equal(o.name, "lib");
 	assert_true(owner_of(p, root, "/lib/x64/lib.so", &o) && o.has_md5);
-	/* An alternative: two absolute links, resolved inside the root. */
+	/*
+	 * An alternative: two absolute links, resolved inside the root. Another package owns the
+	 * first link; the file's owner counts.
+	 */
 	assert_true(owner_of(p, root, "/usr/bin/t", &o) && o.has_md5);
 	assert_string_equal(o.name, "tool");
 	/* /bin is not /usr/bin here, so /bin/tool is nobody's. */
