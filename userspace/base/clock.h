@@ -18,7 +18,7 @@ void clock_read(struct clock_triple *out);
 uint64_t clock_monotonic(void);
 
 /* "2026-11-22T20:43:32.000000001Z"; out holds CLOCK_TEXT bytes. */
-#define CLOCK_TEXT 32
+#define CLOCK_TEXT 48
 void clock_format(uint64_t realtime_ns, char out[CLOCK_TEXT]);
 /* Reads RFC 3339 (UTC 'Z' or an offset, optional fraction). Returns 0 or -1. */
 int clock_parse(const char *text, uint64_t *realtime_ns);

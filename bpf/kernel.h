@@ -1,0 +1,147 @@
+/*
+ * The few kernel types that the programs read. Hand-picked and relocated at load time (CO-RE), so
+ * neither a vmlinux.h nor BTF is needed to build. Source: include/linux and include/net of Linux
+ * 6.1 to 6.18; only members that are used are listed.
+ */
+#ifndef DAYLIGHT_BPF_KERNEL_H
+#define DAYLIGHT_BPF_KERNEL_H
+
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <stdbool.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+/* asm/ptrace.h, kernel's own names (user space calls them rax, rdi, ...) */
+struct pt_regs {
+	unsigned long r10, r9, r8, dx, si, di, orig_ax, ip, cs, sp;
+};
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct in6_addr {
+	__u8 in6_bytes[16];
+};
+
+struct sock_common {
+	union {
+		struct {
+			__be32 skc_daddr;
+			__be32 skc_rcv_saddr;
+		};
+	};
+	union {
+		struct {
+			__be16 skc_dport;
+			__u16 skc_num;
+		};
+	};
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	__u16 sk_protocol;
+	__u16 sk_type;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+struct inode {
+	unsigned short i_mode;
+	unsigned long i_ino;
+};
+
+struct file {
+	struct inode *f_inode;
+	void *private_data;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct signal_struct {
+	atomic_t live;
+};
+
+struct task_struct {
+	int pid;
+	int tgid;
+	int exit_code;
+	__u64 start_boottime;
+	struct task_struct *group_leader;
+	struct files_struct *files;
+	struct signal_struct *signal;
+};
+
+#pragma clang attribute pop
+
+/* Values from include/linux/socket.h, include/net/tcp_states.h, include/uapi/linux/stat.h. */
+enum {
+	KERNEL_AF_INET = 2,
+	KERNEL_AF_INET6 = 10,
+	KERNEL_IPPROTO_TCP = 6,
+	KERNEL_MSG_PEEK = 2,
+	KERNEL_S_IFMT = 0170000,
+	KERNEL_S_IFSOCK = 0140000,
+	KERNEL_TCP_ESTABLISHED = 1,
+	KERNEL_TCP_SYN_SENT = 2,
+	KERNEL_TCP_SYN_RECV = 3,
+	KERNEL_TCP_FIN_WAIT1 = 4,
+	KERNEL_TCP_FIN_WAIT2 = 5,
+	KERNEL_TCP_CLOSE = 7,
+	KERNEL_TCP_LAST_ACK = 9,
+	KERNEL_TCP_LISTEN = 10,
+	KERNEL_USER_CS = 0x33, /* a 64-bit task; a 32-bit one has other system-call numbers */
+};
+
+/* x86-64 system calls that move socket data (arch/x86/entry/syscalls/syscall_64.tbl). */
+enum {
+	NR_READ = 0,
+	NR_WRITE = 1,
+	NR_READV = 19,
+	NR_WRITEV = 20,
+	NR_SENDFILE = 40,
+	NR_SENDTO = 44,
+	NR_RECVFROM = 45,
+	NR_SENDMSG = 46,
+	NR_RECVMSG = 47,
+	NR_PREADV2 = 327,
+	NR_PWRITEV2 = 328,
+};
+
+/* struct user_msghdr and struct iovec as a 64-bit task has them. */
+struct kernel_iovec {
+	__u64 base;
+	__u64 len;
+};
+#define KERNEL_MSGHDR_IOV 16
+#define KERNEL_MSGHDR_IOVLEN 24
+
+#endif

@@ -1,0 +1,153 @@
+/* Maps, configuration, ledger and small helpers of all programs. */
+#ifndef DAYLIGHT_BPF_SHARED_H
+#define DAYLIGHT_BPF_SHARED_H
+
+#include "kernel.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#include "wire.h"
+
+#ifndef BPF_NOEXIST
+#define BPF_NOEXIST 1
+#endif
+
+const volatile struct wire_config config = {};
+
+/* Rising numbers: connections, contexts, processes, code objects, stacks. */
+wire_64 next_connection = 1;
+wire_64 next_context = 1;
+wire_32 next_process = 1;
+wire_32 next_code = 1;
+wire_32 next_stack = 1;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 32 << 20);
+} events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, wire_32); /* pid */
+	__type(value, struct wire_target);
+} targets SEC(".maps");
+
+/* A thread that works, or worked, for a connection. */
+struct thread_state {
+	wire_32 process;
+	wire_32 bound; /* flows of it that work for a connection */
+	wire_64 epoch; /* raised by each new context */
+	wire_64 tstate; /* where its interpreter state was last */
+	wire_64 outside; /* context of what it does for no connection; 0: none yet */
+	wire_64 seen[32]; /* signatures of recent walks, direct-mapped */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, wire_32); /* tid */
+	__type(value, struct thread_state);
+} threads SEC(".maps");
+
+struct flow_key {
+	wire_32 pid;
+	wire_32 thread;
+	wire_64 flow;
+};
+
+struct flow_state {
+	wire_64 context;
+	wire_64 connection;
+	wire_64 sock;
+	wire_32 generation;
+	wire_32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct flow_key);
+	__type(value, struct flow_state);
+} flows SEC(".maps");
+
+struct connection_state {
+	wire_64 id;
+	wire_64 identity; /* cookie or inode number; 0: not known yet */
+	wire_64 received, sent;
+	struct flow_key last; /* the flow that moved data last */
+	wire_8 direction;
+	wire_8 sending; /* the last data went out */
+	wire_8 closing;
+	wire_8 pad[5];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, wire_64); /* address of the sock */
+	__type(value, struct connection_state);
+} connections SEC(".maps");
+
+/* Local ports that targets listen on. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct wire_port);
+	__type(value, wire_32);
+} ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WIRE_LAYOUTS);
+	__type(key, wire_32);
+	__type(value, struct wire_layout);
+} layouts SEC(".maps");
+
+struct ledger {
+	wire_64 counts[WIRE_STAGE_COUNT * WIRE_CAUSE_COUNT];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, wire_32);
+	__type(value, struct ledger);
+} ledger SEC(".maps");
+
+#define COUNT(stage, cause) ledger_add(WIRE_STAGE_##stage, WIRE_##cause)
+
+static __always_inline void ledger_add(wire_32 stage, wire_32 cause)
+{
+	wire_32 zero = 0;
+	struct ledger *l = bpf_map_lookup_elem(&ledger, &zero);
+
+	if (l)
+		l->counts[stage * WIRE_CAUSE_COUNT + cause]++;
+}
+
+static __always_inline wire_64 wakeup_flag(void)
+{
+	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= config.wakeup_bytes ?
+		       BPF_RB_FORCE_WAKEUP :
+		       BPF_RB_NO_WAKEUP;
+}
+
+/* Sends a whole event and books it. Returns 0, or negative when the ring was full. */
+static __always_inline long event_send(wire_32 stage, void *event, wire_64 size)
+{
+	long failed = bpf_ringbuf_output(&events, event, size, wakeup_flag());
+
+	ledger_add(stage, failed ? WIRE_LOST_RING : WIRE_DELIVERED);
+	return failed;
+}
+
+static __always_inline struct wire_target *current_target(void)
+{
+	wire_32 pid = bpf_get_current_pid_tgid() >> 32;
+
+	return bpf_map_lookup_elem(&targets, &pid);
+}
+
+#endif

@@ -1,0 +1,516 @@
+/*
+ * Connections of targets and the data on them. Two sources feed socket_data(): the socket
+ * tracepoints (Linux 6.3 and later) and the exit of system calls; the collector loads one of them.
+ */
+
+/* A chunk before it is sent: the head, then the captured bytes. Twice the size for the verifier. */
+struct chunk {
+	struct wire_data e;
+	wire_8 bytes[2 * WIRE_CAPTURE];
+	wire_32 fill;
+	wire_32 busy;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* one a CPU, set by the collector */
+	__type(key, wire_32);
+	__type(value, struct chunk);
+} chunks SEC(".maps");
+
+/* One transfer on a socket, and where the user's bytes are. */
+struct transfer {
+	wire_64 iov; /* array of iovecs, or 0 */
+	wire_64 count;
+	wire_64 base, len; /* the only part when iov is 0 */
+	wire_64 identity, length, sp;
+	wire_32 known;
+	wire_32 peek;
+	wire_32 send;
+	wire_32 pad;
+};
+
+static __always_inline void address_read(struct sock *sk, struct wire_address *a)
+{
+	struct net *net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
+
+	__builtin_memset(a, 0, sizeof(*a));
+	a->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	a->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	a->remote_port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	a->netns = BPF_CORE_READ(net, ns.inum);
+	if (a->family == KERNEL_AF_INET) {
+		__be32 local = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+		__be32 remote = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+
+		__builtin_memcpy(a->local, &local, 4);
+		__builtin_memcpy(a->remote, &remote, 4);
+	} else {
+		bpf_probe_read_kernel(a->local, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+		bpf_probe_read_kernel(a->remote, 16, &sk->__sk_common.skc_v6_daddr);
+	}
+}
+
+static __always_inline bool port_watched(const struct wire_address *a)
+{
+	struct wire_port key = { a->netns, a->local_port, 0 };
+
+	return bpf_map_lookup_elem(&ports, &key) != NULL;
+}
+
+/* Books a connection that is met for the first time. */
+static __always_inline struct connection_state *
+connection_add(wire_64 sock, wire_64 identity, const struct wire_address *a, wire_8 direction,
+	       bool joined, wire_32 process)
+{
+	struct wire_connection e = {
+		.head = { .type = WIRE_CONNECTION, .process = process, .time = bpf_ktime_get_ns() },
+		.identity = identity,
+		.direction = direction,
+		.joined = joined,
+	};
+	struct connection_state fresh = { .identity = identity, .direction = direction };
+
+	COUNT(CONNECTION, ATTEMPTED);
+	fresh.id = __sync_fetch_and_add(&next_connection, 1);
+	if (bpf_map_update_elem(&connections, &sock, &fresh, 0)) {
+		COUNT(CONNECTION, LOST_MAP);
+		return NULL;
+	}
+	e.connection = fresh.id;
+	e.address = *a;
+	if (event_send(WIRE_STAGE_CONNECTION, &e, sizeof(e))) {
+		bpf_map_delete_elem(&connections, &sock);
+		return NULL;
+	}
+	return bpf_map_lookup_elem(&connections, &sock);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(socket_state, struct sock *sk, int from, int to)
+{
+	struct wire_state e = { .head = { .type = WIRE_STATE }, .from = from, .to = to };
+	struct connection_state *c;
+	struct wire_listen listen = { .head = { .type = WIRE_LISTEN } };
+	wire_64 sock = (wire_64)sk;
+	struct wire_address a;
+	struct wire_target *t;
+	wire_32 one = 1;
+
+	if (sk->sk_protocol != KERNEL_IPPROTO_TCP)
+		return 0;
+	if (to == KERNEL_TCP_ESTABLISHED && from == KERNEL_TCP_SYN_RECV) {
+		/* Made by the network, for a listener; often in another process's context. */
+		address_read(sk, &a);
+		if (port_watched(&a))
+			connection_add(sock, 0, &a, WIRE_IN, false, 0);
+		return 0;
+	}
+	if (to == KERNEL_TCP_SYN_SENT || to == KERNEL_TCP_LISTEN) {
+		t = current_target();
+		if (!t)
+			return 0;
+		address_read(sk, &a);
+		if (to == KERNEL_TCP_SYN_SENT) {
+			connection_add(sock, 0, &a, WIRE_OUT, false, t->process);
+			return 0;
+		}
+		COUNT(CONNECTION, ATTEMPTED);
+		struct wire_port key = { a.netns, a.local_port, 0 };
+
+		if (bpf_map_update_elem(&ports, &key, &one, 0)) {
+			COUNT(CONNECTION, LOST_MAP);
+			return 0;
+		}
+		listen.head.process = t->process;
+		listen.head.time = bpf_ktime_get_ns();
+		listen.address = a;
+		event_send(WIRE_STAGE_CONNECTION, &listen, sizeof(listen));
+		return 0;
+	}
+	c = bpf_map_lookup_elem(&connections, &sock);
+	if (!c)
+		return 0;
+	if (to == KERNEL_TCP_FIN_WAIT1 || to == KERNEL_TCP_LAST_ACK || to == KERNEL_TCP_CLOSE)
+		c->closing = 1;
+	COUNT(CONNECTION, ATTEMPTED);
+	t = current_target();
+	e.head.process = t ? t->process : 0;
+	e.head.time = bpf_ktime_get_ns();
+	e.connection = c->id;
+	event_send(WIRE_STAGE_CONNECTION, &e, sizeof(e));
+	if (to == KERNEL_TCP_CLOSE) {
+		struct flow_key last = c->last;
+
+		bpf_map_delete_elem(&connections, &sock);
+		if (last.pid)
+			flow_retire(&last);
+	}
+	return 0;
+}
+
+/* Where system call nr has its bytes; parts->known stays 0 when it has none that can be read. */
+static __always_inline void parts_of(const struct pt_regs *regs, wire_64 nr,
+				     struct transfer *parts)
+{
+	wire_64 si = BPF_CORE_READ(regs, si), dx = BPF_CORE_READ(regs, dx), msg[2];
+
+	parts->known = 1;
+	switch (nr) {
+	case NR_RECVFROM:
+		parts->peek = BPF_CORE_READ(regs, r10) & KERNEL_MSG_PEEK;
+		/* fall through */
+	case NR_SENDTO:
+	case NR_READ:
+	case NR_WRITE:
+		parts->base = si;
+		parts->len = dx;
+		return;
+	case NR_READV:
+	case NR_WRITEV:
+	case NR_PREADV2:
+	case NR_PWRITEV2:
+		parts->iov = si;
+		parts->count = dx;
+		return;
+	case NR_RECVMSG:
+		parts->peek = dx & KERNEL_MSG_PEEK;
+		/* fall through */
+	case NR_SENDMSG:
+		if (bpf_probe_read_user(msg, 16, (void *)(si + KERNEL_MSGHDR_IOV)))
+			break;
+		parts->iov = msg[0];
+		parts->count = msg[1];
+		return;
+	}
+	parts->known = 0;
+}
+
+struct copy_job {
+	struct chunk *c;
+	const struct transfer *parts;
+	wire_64 left;
+	wire_32 failed;
+};
+
+static __always_inline int copy_part(struct copy_job *job, wire_64 base, wire_64 len)
+{
+	struct chunk *c = job->c;
+	wire_32 fill = c->fill & (WIRE_CAPTURE - 1);
+
+	if (len > job->left)
+		len = job->left;
+	if (!len)
+		return 0;
+	if (len > WIRE_CAPTURE - fill)
+		len = WIRE_CAPTURE - fill;
+	if (len > WIRE_CAPTURE)
+		return 1;
+	if (bpf_probe_read_user(c->bytes + fill, len, (void *)base)) {
+		job->failed = 1;
+		return 1;
+	}
+	job->left -= len;
+	c->fill = fill + len;
+	return c->fill >= WIRE_CAPTURE || !job->left;
+}
+
+static long copy_callback(wire_32 i, struct copy_job *job)
+{
+	struct kernel_iovec iov;
+
+	if (i >= job->parts->count)
+		return 1;
+	if (bpf_probe_read_user(&iov, sizeof(iov), (void *)(job->parts->iov + 16 * (wire_64)i))) {
+		job->failed = 1;
+		return 1;
+	}
+	return copy_part(job, iov.base, iov.len);
+}
+
+/* The captured bytes are there; the rest of the length is a gap that the decoder knows of. */
+static __always_inline void chunk_fill(struct chunk *c, const struct transfer *parts,
+				       wire_64 length)
+{
+	struct copy_job job = { .c = c, .parts = parts, .left = length };
+
+	c->fill = 0;
+	if (!parts->known)
+		return;
+	if (parts->iov)
+		bpf_loop(WIRE_IOVS, copy_callback, &job, 0);
+	else
+		copy_part(&job, parts->base, parts->len);
+	if (job.failed)
+		c->e.flags |= WIRE_DATA_UNREADABLE;
+}
+
+static __always_inline void chunk_send(struct wire_target *t, struct connection_state *conn,
+				       const struct transfer *parts, wire_64 length, bool send,
+				       wire_64 context, wire_32 thread)
+{
+	wire_32 cpu = bpf_get_smp_processor_id(), fill;
+	struct chunk *c = bpf_map_lookup_elem(&chunks, &cpu);
+
+	COUNT(DATA, ATTEMPTED);
+	if (!c || c->busy) {
+		COUNT(DATA, LOST_BUSY);
+		return;
+	}
+	c->busy = 1;
+	c->e.head.type = WIRE_DATA;
+	c->e.head.process = t->process;
+	c->e.head.time = bpf_ktime_get_ns();
+	c->e.connection = conn->id;
+	c->e.offset = send ? __sync_fetch_and_add(&conn->sent, length) :
+			     __sync_fetch_and_add(&conn->received, length);
+	c->e.context = context;
+	c->e.length = length;
+	c->e.thread = thread;
+	c->e.flags = send ? WIRE_DATA_SEND : 0;
+	chunk_fill(c, parts, length);
+	fill = c->fill;
+	if (fill > WIRE_CAPTURE)
+		fill = WIRE_CAPTURE;
+	c->e.captured = fill;
+	if (c->e.flags & WIRE_DATA_UNREADABLE && !fill)
+		COUNT(DATA, LOST_READ);
+	else if (!bpf_ringbuf_output(&events, c, sizeof(c->e) + fill, wakeup_flag()))
+		COUNT(DATA, DELIVERED);
+	else
+		COUNT(DATA, LOST_RING);
+	c->busy = 0;
+}
+
+/*
+ * Data was moved by the current task. What the flow did so far belongs to its old context; a
+ * receive after a send, the first receive, and every send end it.
+ */
+static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
+{
+	struct wire_target *t = current_target();
+	wire_64 id = bpf_get_current_pid_tgid(), sock = (wire_64)sk, began, context = 0;
+	wire_64 identity = parts->identity, length = parts->length;
+	wire_32 zero = 0, tid = id, stack = 0;
+	struct flow_key key = { .pid = id >> 32, .thread = tid };
+	struct thread_state *thread;
+	struct connection_state *c;
+	struct flow_state *f;
+	struct scratch *s;
+	int result = WALK_NO_FRAMES;
+	bool in, send = parts->send;
+
+	if (!t)
+		return 0;
+	if (parts->peek) {
+		COUNT(DATA, ATTEMPTED);
+		COUNT(DATA, SKIP_PEEK);
+		return 0;
+	}
+	c = bpf_map_lookup_elem(&connections, &sock);
+	if (c && c->identity && c->identity != identity)
+		c = NULL; /* the memory is another socket's now */
+	if (!c) {
+		struct wire_address a;
+
+		address_read(sk, &a);
+		c = connection_add(sock, identity, &a, port_watched(&a) ? WIRE_IN : WIRE_OUT, true,
+				   t->process);
+		if (!c)
+			return 0;
+	}
+	c->identity = identity;
+	in = c->direction == WIRE_IN;
+
+	thread = bpf_map_lookup_elem(&threads, &tid);
+	if (!in && (!thread || !thread->bound)) {
+		COUNT(DATA, ATTEMPTED);
+		COUNT(DATA, SKIP_OUTBOUND);
+		return 0;
+	}
+	s = bpf_map_lookup_elem(&scratches, &zero);
+	if (!s)
+		return 0;
+	if (t->layout) {
+		COUNT(WALK, ATTEMPTED);
+		if (s->busy) {
+			COUNT(WALK, LOST_BUSY);
+			result = WALK_PARTIAL;
+		} else {
+			s->busy = 1;
+			began = bpf_ktime_get_ns();
+			/* Always made, though it counts towards the budget: bindings hang on it. */
+			result = walk_current(t, s, thread, parts->sp);
+			key.flow = s->flow;
+			stack = s->found;
+			if (result == WALK_NO_FRAMES)
+				COUNT(WALK, SKIP_NO_FRAMES);
+			else if (result == WALK_PARTIAL)
+				COUNT(WALK, LOST_PARTIAL);
+			else
+				COUNT(WALK, DELIVERED);
+			walk_spent(s, false, began);
+			s->busy = 0;
+		}
+	}
+	f = flow_find(&key);
+	if (!f && key.flow) {
+		/* No flow of its own: the thread may work for the connection. */
+		struct flow_key plain = { .pid = key.pid, .thread = tid };
+
+		f = flow_find(&plain);
+		if (f && !in)
+			key = plain;
+		else if (f && f->sock == sock)
+			key = plain;
+		else
+			f = NULL;
+	}
+	if (!in) {
+		if (stack) {
+			context = f ? f->context : 0;
+			if (!context && thread)
+				context = outside_context(t, thread, tid);
+			sighting_send(t, context, stack, WIRE_SOURCE_SOCKET, 0);
+		}
+		COUNT(DATA, ATTEMPTED);
+		COUNT(DATA, SKIP_OUTBOUND);
+		return 0;
+	}
+	c->last = key;
+	if (send) {
+		if (!f || f->sock != sock) {
+			flow_bind(t, &key, c->id, sock);
+			f = bpf_map_lookup_elem(&flows, &key);
+		}
+		context = f ? f->context : 0;
+		if (stack)
+			sighting_send(t, context, stack, WIRE_SOURCE_SOCKET, 0);
+		chunk_send(t, c, parts, length, true, context, tid);
+		c->sending = 1;
+		flow_bind(t, &key, c->id, sock);
+	} else {
+		/* The data comes first: by its bytes the collector knows which call it is. */
+		chunk_send(t, c, parts, length, false, 0, tid);
+		if (!f || f->sock != sock || c->sending)
+			flow_bind(t, &key, c->id, sock);
+		c->sending = 0;
+		f = bpf_map_lookup_elem(&flows, &key);
+		if (stack)
+			sighting_send(t, f ? f->context : 0, stack, WIRE_SOURCE_SOCKET, 0);
+	}
+	return 0;
+}
+
+/* TCP over IPv4 or IPv6; others are booked as skipped. */
+static __always_inline bool socket_is_tcp(struct sock *sk)
+{
+	wire_16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	if ((family == KERNEL_AF_INET || family == KERNEL_AF_INET6) &&
+	    BPF_CORE_READ(sk, sk_protocol) == KERNEL_IPPROTO_TCP)
+		return true;
+	COUNT(DATA, ATTEMPTED);
+	COUNT(DATA, SKIP_FAMILY);
+	return false;
+}
+
+/* ---- source one: the socket tracepoints ---- */
+
+static __always_inline int socket_length(struct sock *sk, int ret, int flags, bool send)
+{
+	struct task_struct *task;
+	struct transfer parts = {};
+	struct pt_regs *regs;
+
+	if (ret <= 0 || !current_target() || !socket_is_tcp(sk))
+		return 0;
+	task = bpf_get_current_task_btf();
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	if (flags & KERNEL_MSG_PEEK)
+		parts.peek = 1;
+	else if (BPF_CORE_READ(regs, cs) == KERNEL_USER_CS)
+		parts_of(regs, BPF_CORE_READ(regs, orig_ax), &parts);
+	parts.identity = bpf_get_socket_cookie(sk);
+	parts.length = ret;
+	parts.send = send;
+	parts.sp = BPF_CORE_READ(regs, sp);
+	return socket_data(sk, &parts);
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(socket_received, struct sock *sk, int ret, int flags)
+{
+	return socket_length(sk, ret, flags, false);
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(socket_sent, struct sock *sk, int ret, int flags)
+{
+	return socket_length(sk, ret, flags, true);
+}
+
+/* ---- source two: system calls on exit, by the socket's inode ---- */
+
+static __always_inline struct sock *socket_of_fd(wire_64 fd, wire_64 *inode)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct socket *socket;
+	struct file **files, *file = NULL;
+	struct inode *node;
+
+	if (fd >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	files = BPF_CORE_READ(table, fd);
+	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+	if (!file)
+		return NULL;
+	node = BPF_CORE_READ(file, f_inode);
+	if ((BPF_CORE_READ(node, i_mode) & KERNEL_S_IFMT) != KERNEL_S_IFSOCK)
+		return NULL;
+	*inode = BPF_CORE_READ(node, i_ino);
+	socket = BPF_CORE_READ(file, private_data);
+	return BPF_CORE_READ(socket, sk);
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(socket_call, struct pt_regs *regs, long ret)
+{
+	struct transfer parts = {};
+	struct sock *sk;
+	wire_64 nr, inode = 0;
+	bool send;
+
+	if (ret <= 0 || !current_target() || BPF_CORE_READ(regs, cs) != KERNEL_USER_CS)
+		return 0;
+	nr = BPF_CORE_READ(regs, orig_ax);
+	switch (nr) {
+	case NR_READ:
+	case NR_READV:
+	case NR_RECVFROM:
+	case NR_RECVMSG:
+	case NR_PREADV2:
+		send = false;
+		break;
+	case NR_WRITE:
+	case NR_WRITEV:
+	case NR_SENDTO:
+	case NR_SENDMSG:
+	case NR_SENDFILE:
+	case NR_PWRITEV2:
+		send = true;
+		break;
+	default:
+		return 0;
+	}
+	sk = socket_of_fd(BPF_CORE_READ(regs, di), &inode);
+	if (!sk || !socket_is_tcp(sk))
+		return 0;
+	parts_of(regs, nr, &parts);
+	parts.identity = inode;
+	parts.length = ret;
+	parts.send = send;
+	parts.sp = BPF_CORE_READ(regs, sp);
+	return socket_data(sk, &parts);
+}

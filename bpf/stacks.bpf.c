@@ -1,0 +1,387 @@
+/*
+ * Walks the Python stack of the current thread, sends what is new about it, and says where it was
+ * seen. Everything works in scratch memory of the CPU; no program may sleep in between.
+ */
+
+static __always_inline int py_read(void *dst, wire_32 size, wire_64 address)
+{
+	return bpf_probe_read_user(dst, size, (const void *)address) ? -1 : 0;
+}
+
+#include "pyframes.h"
+
+struct scratch {
+	wire_32 busy;
+	wire_32 pad;
+	struct py_search search;
+	struct py_walk walk;
+	struct py_frame frames[WIRE_FRAMES];
+	struct wire_stack stack;
+	struct wire_code code;
+	/* Time spent on walks: in the current budget slice, in the current pace slice. */
+	wire_64 budget_start, budget_spent;
+	wire_64 pace_start, pace_spent;
+	/* What walk_current() found. */
+	wire_64 flow;
+	wire_32 found;
+	wire_32 pad2;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, wire_32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+/* A full ring or map gives another id later; an evicted entry is sent again. Nothing is lost. */
+struct code_key {
+	wire_64 code;
+	wire_64 fingerprint;
+	wire_32 process;
+	wire_32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct code_key);
+	__type(value, wire_32);
+} codes SEC(".maps");
+
+struct stack_key {
+	wire_64 hash1, hash2;
+	wire_32 process;
+	wire_32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct stack_key);
+	__type(value, wire_32);
+} stacks SEC(".maps");
+
+enum walk_result { WALK_FOUND, WALK_NO_FRAMES, WALK_PARTIAL };
+
+struct walk_job {
+	struct scratch *s;
+	const struct wire_layout *layout;
+	wire_32 process;
+	wire_32 failed;
+};
+
+static long search_callback(wire_32 i, struct walk_job *job)
+{
+	return py_search_step(job->layout, &job->s->search);
+}
+
+static long walk_callback(wire_32 i, struct walk_job *job)
+{
+	return py_walk_step(job->layout, &job->s->walk, &job->s->frames[i & (WIRE_FRAMES - 1)]);
+}
+
+/* Walks into s->frames. */
+static __always_inline enum walk_result walk_python(struct walk_job *job, struct thread_state *thread,
+						    wire_64 runtime, wire_64 sp)
+{
+	struct scratch *s = job->s;
+	wire_64 cframe = thread ? py_cframe_on_stack(job->layout, thread->tstate, sp) : 0;
+
+	if (!cframe) {
+		py_search_begin(job->layout, &s->search, runtime, sp);
+		bpf_loop(PY_SEARCH_STEPS, search_callback, job, 0);
+		cframe = s->search.best_cframe;
+		if (!cframe)
+			return s->search.failed ? WALK_PARTIAL : WALK_NO_FRAMES;
+		if (thread)
+			thread->tstate = s->search.best;
+	}
+	py_walk_begin(job->layout, &s->walk, cframe);
+	bpf_loop(WIRE_FRAMES, walk_callback, job, 0);
+	if (s->walk.failed || s->walk.frame)
+		return WALK_PARTIAL;
+	return s->walk.count ? WALK_FOUND : WALK_NO_FRAMES;
+}
+
+static __always_inline void read_text(const struct wire_layout *l, wire_64 object, wire_8 *out,
+				      wire_32 max, struct wire_text *is)
+{
+	wire_64 length = 0, data;
+	wire_32 state = 0, kind, bytes;
+
+	is->bytes = 0;
+	is->kind = 0;
+	is->cut = 0;
+	if (!object || py_read(&length, 8, object + l->unicode_length) ||
+	    py_read(&state, 4, object + l->unicode_state))
+		return;
+	/* PyASCIIObject.state: interned 2 bits, kind 3, compact 1, ascii 1, ready 1. */
+	kind = state >> 2 & 7;
+	if (!(state & 1 << 5) || (kind != 1 && kind != 2 && kind != 4))
+		return;
+	data = object + (state & 1 << 6 ? l->unicode_ascii_data : l->unicode_compact_data);
+	if (length > max / kind) {
+		length = max / kind;
+		is->cut = 1;
+	}
+	bytes = length * kind;
+	if (bytes > max)
+		return;
+	if (bytes && py_read(out, bytes, data))
+		return;
+	is->bytes = bytes;
+	is->kind = kind;
+}
+
+/* The id of a frame's code object; sends it when it is new. 0 on failure. */
+static __always_inline wire_32 code_id(struct walk_job *job, const struct py_frame *frame)
+{
+	struct code_key key = { frame->code, frame->fingerprint, job->process, 0 };
+	wire_32 *known = bpf_map_lookup_elem(&codes, &key), id;
+	const struct wire_layout *l = job->layout;
+	struct wire_code *e = &job->s->code;
+	struct py_walk *w = &job->s->walk;
+	wire_64 again = 0;
+
+	if (known)
+		return *known;
+	COUNT(CODE, ATTEMPTED);
+	/* Reads the object once more: the names must belong to what was walked. */
+	if (py_fingerprint(l, w, frame->code, &again) || again != frame->fingerprint) {
+		COUNT(CODE, LOST_READ);
+		return 0;
+	}
+	id = __sync_fetch_and_add(&next_code, 1);
+	e->head.type = WIRE_CODE;
+	e->head.process = job->process;
+	e->head.time = bpf_ktime_get_ns();
+	e->code = id;
+	e->line = py_word(w, 0);
+	read_text(l, py_word(w, l->code_filename - l->code_firstlineno), e->filename, WIRE_FILENAME,
+		  &e->filename_is);
+	read_text(l, py_word(w, l->code_name - l->code_firstlineno), e->name, WIRE_NAME, &e->name_is);
+	if (l->code_qualname >= 0)
+		read_text(l, py_word(w, l->code_qualname - l->code_firstlineno), e->qualname,
+			  WIRE_QUALNAME, &e->qualname_is);
+	else
+		e->qualname_is.kind = 0;
+	if (event_send(WIRE_STAGE_CODE, e, sizeof(*e)))
+		return 0;
+	bpf_map_update_elem(&codes, &key, &id, 0);
+	return id;
+}
+
+static long code_callback(wire_32 i, struct walk_job *job)
+{
+	struct scratch *s = job->s;
+	wire_32 id;
+
+	if (i >= s->walk.count)
+		return 1;
+	id = code_id(job, &s->frames[i & (WIRE_FRAMES - 1)]);
+	if (!id) {
+		job->failed = 1;
+		return 1;
+	}
+	s->stack.codes[i & (WIRE_FRAMES - 1)] = id;
+	return 0;
+}
+
+/* The id of the walked stack; sends it, and its code objects, when it is new. 0 on failure. */
+static __always_inline wire_32 stack_id(struct walk_job *job)
+{
+	struct scratch *s = job->s;
+	struct stack_key key = { s->walk.hash1, s->walk.hash2, job->process, 0 };
+	wire_32 *known = bpf_map_lookup_elem(&stacks, &key), id;
+
+	if (known)
+		return *known;
+	COUNT(STACK, ATTEMPTED);
+	job->failed = 0;
+	bpf_loop(WIRE_FRAMES, code_callback, job, 0);
+	if (job->failed) {
+		COUNT(STACK, LOST_READ);
+		return 0;
+	}
+	id = __sync_fetch_and_add(&next_stack, 1);
+	s->stack.head.type = WIRE_STACK;
+	s->stack.head.process = job->process;
+	s->stack.head.time = bpf_ktime_get_ns();
+	s->stack.stack = id;
+	s->stack.count = s->walk.count;
+	s->stack.partial = 0;
+	if (event_send(WIRE_STAGE_STACK, &s->stack, sizeof(s->stack)))
+		return 0;
+	bpf_map_update_elem(&stacks, &key, &id, 0);
+	return id;
+}
+
+/* ---- time ---- */
+
+/* May a walk begin now? Books what stands in the way. */
+static __always_inline bool walk_allowed(struct scratch *s, bool paced, wire_64 now)
+{
+	if (now - s->budget_start >= config.budget_slice_ns) {
+		s->budget_start = now;
+		s->budget_spent = 0;
+	}
+	if (paced) {
+		if (now - s->pace_start >= config.pace_slice_ns) {
+			s->pace_start = now;
+			s->pace_spent = 0;
+		}
+		if (s->pace_spent >= config.pace_ns) {
+			COUNT(WALK, SKIP_PACED);
+			return false;
+		}
+	}
+	if (s->budget_spent >= config.budget_ns) {
+		COUNT(WALK, LOST_BUDGET);
+		return false;
+	}
+	return true;
+}
+
+static __always_inline void walk_spent(struct scratch *s, bool paced, wire_64 since)
+{
+	wire_64 spent = bpf_ktime_get_ns() - since;
+
+	s->budget_spent += spent;
+	if (paced)
+		s->pace_spent += spent;
+}
+
+/* ---- contexts and sightings ---- */
+
+static __always_inline void context_send(struct wire_target *t, const struct flow_key *key,
+					 struct flow_state *f, wire_64 previous)
+{
+	struct wire_context e = {
+		.head = { .type = WIRE_CONTEXT, .process = t->process, .time = bpf_ktime_get_ns() },
+		.context = f->context,
+		.previous = previous,
+		.flow = key->flow,
+		.connection = f->connection,
+		.thread = key->thread,
+		.generation = f->generation,
+	};
+
+	COUNT(CONTEXT, ATTEMPTED);
+	event_send(WIRE_STAGE_CONTEXT, &e, sizeof(e));
+}
+
+/* A flow of the thread was bound anew (0), came to be bound (1) or is no more (-1). */
+static __always_inline void thread_bound(wire_32 tid, wire_32 process, int change)
+{
+	struct thread_state *t = bpf_map_lookup_elem(&threads, &tid);
+
+	if (t) {
+		t->epoch++;
+		if (change > 0 || t->bound)
+			t->bound += change;
+	} else if (change > 0) {
+		struct thread_state fresh = { .process = process, .bound = change };
+
+		if (bpf_map_update_elem(&threads, &tid, &fresh, BPF_NOEXIST))
+			COUNT(CONTEXT, LOST_MAP);
+	}
+}
+
+static __always_inline void flow_retire(const struct flow_key *key)
+{
+	if (!bpf_map_delete_elem(&flows, key))
+		thread_bound(key->thread, 0, -1);
+}
+
+/* The flow's state while it works for an open connection; NULL: it does not (and is retired). */
+static __always_inline struct flow_state *flow_find(const struct flow_key *key)
+{
+	struct flow_state *f = bpf_map_lookup_elem(&flows, key);
+	struct connection_state *c;
+	wire_64 sock;
+
+	if (!f)
+		return NULL;
+	sock = f->sock;
+	c = bpf_map_lookup_elem(&connections, &sock);
+	if (c && c->id == f->connection && !c->closing)
+		return f;
+	flow_retire(key);
+	return NULL;
+}
+
+/* From now on the flow works for the connection, in a new context. */
+static __always_inline void flow_bind(struct wire_target *t, const struct flow_key *key,
+				      wire_64 connection, wire_64 sock)
+{
+	struct flow_state *f = bpf_map_lookup_elem(&flows, key), fresh = {};
+	wire_64 previous = f ? f->context : 0;
+
+	fresh.context = __sync_fetch_and_add(&next_context, 1);
+	fresh.connection = connection;
+	fresh.sock = sock;
+	fresh.generation = f ? f->generation + 1 : 1;
+	if (bpf_map_update_elem(&flows, key, &fresh, 0)) {
+		COUNT(CONTEXT, ATTEMPTED);
+		COUNT(CONTEXT, LOST_MAP);
+		return;
+	}
+	thread_bound(key->thread, t->process, f ? 0 : 1);
+	context_send(t, key, &fresh, previous);
+}
+
+/* The context of what a thread does for no connection. */
+static __always_inline wire_64 outside_context(struct wire_target *t, struct thread_state *thread,
+					       wire_32 tid)
+{
+	if (!thread->outside) {
+		struct flow_key key = { .thread = tid };
+		struct flow_state f = {};
+
+		thread->outside = f.context = __sync_fetch_and_add(&next_context, 1);
+		context_send(t, &key, &f, 0);
+	}
+	return thread->outside;
+}
+
+static __always_inline void sighting_send(struct wire_target *t, wire_64 context, wire_32 stack,
+					  wire_16 source, wire_16 detail)
+{
+	struct wire_sighting e = {
+		.head = { .type = WIRE_SIGHTING, .process = t->process, .time = bpf_ktime_get_ns() },
+		.context = context,
+		.stack = stack,
+		.source = source,
+		.detail = detail,
+	};
+
+	COUNT(SIGHTING, ATTEMPTED);
+	event_send(WIRE_STAGE_SIGHTING, &e, sizeof(e));
+}
+
+/*
+ * Walks the current thread when its process has a runtime. On WALK_FOUND s->flow is the flow key and
+ * s->found the stack's id (0 when it could not be sent). Other results leave both 0: the thread.
+ */
+static __noinline int walk_current(struct wire_target *t, struct scratch *s,
+				   struct thread_state *thread, wire_64 sp)
+{
+	struct walk_job job = { .s = s };
+	wire_32 index;
+	int result;
+
+	s->flow = 0;
+	s->found = 0;
+	index = t->layout - 1;
+	job.layout = bpf_map_lookup_elem(&layouts, &index);
+	job.process = t->process;
+	if (!job.layout)
+		return WALK_NO_FRAMES;
+	result = walk_python(&job, thread, t->runtime, sp);
+	if (result != WALK_FOUND)
+		return result;
+	s->flow = s->walk.outermost;
+	s->found = stack_id(&job);
+	return result;
+}

@@ -1,0 +1,244 @@
+/*
+ * What crosses between the kernel side and the collector: events, map values, the ledger. The only
+ * header that both include. Widths are fixed, padding is explicit, sizes are asserted. Wire
+ * structs are not disk records; userspace/collect/convert.c turns one into the other.
+ */
+#ifndef DAYLIGHT_BPF_WIRE_H
+#define DAYLIGHT_BPF_WIRE_H
+
+#ifdef __BPF__
+typedef unsigned char wire_8;
+typedef unsigned short wire_16;
+typedef unsigned int wire_32;
+typedef unsigned long long wire_64;
+typedef int wire_s32;
+#else
+#include <stdint.h>
+typedef uint8_t wire_8;
+typedef uint16_t wire_16;
+typedef uint32_t wire_32;
+typedef uint64_t wire_64;
+typedef int32_t wire_s32;
+#endif
+
+#define WIRE_CAPTURE 16384 /* bytes kept of one chunk of socket data; a power of two */
+#define WIRE_FRAMES 256 /* frames of one stack; a power of two */
+#define WIRE_IOVS 32 /* parts of one vectored read or write that are looked at */
+#define WIRE_FILENAME 1024
+#define WIRE_QUALNAME 512
+#define WIRE_NAME 256
+#define WIRE_LAYOUTS 16
+#define WIRE_SYSCALLS 512 /* system calls above are never walked */
+
+/* ---- events ---- */
+
+enum wire_type {
+	WIRE_FORK = 1,
+	WIRE_EXEC,
+	WIRE_EXIT,
+	WIRE_LISTEN,
+	WIRE_CONNECTION,
+	WIRE_STATE,
+	WIRE_DATA,
+	WIRE_CONTEXT,
+	WIRE_CODE,
+	WIRE_STACK,
+	WIRE_SIGHTING,
+};
+
+/* Every event starts with this. time: CLOCK_MONOTONIC ns. */
+struct wire_head {
+	wire_32 type;
+	wire_32 process; /* serial of the process it is about; 0: none */
+	wire_64 time;
+};
+
+/* FORK: `process` is the child. EXEC: `process` is the new image's serial, parent the old one's. */
+struct wire_process {
+	struct wire_head head;
+	wire_32 parent; /* serial */
+	wire_32 pid;
+	wire_64 start; /* boot-time ns */
+	wire_32 exit_code; /* EXIT: as wait(2) gives it */
+	wire_32 pad;
+};
+
+/* Addresses in network order; IPv4 in the first four bytes. */
+struct wire_address {
+	wire_8 local[16];
+	wire_8 remote[16];
+	wire_16 local_port; /* host order */
+	wire_16 remote_port; /* host order */
+	wire_16 family; /* AF_INET, AF_INET6 */
+	wire_16 pad;
+	wire_32 netns; /* inode of the network namespace */
+};
+
+struct wire_listen {
+	struct wire_head head;
+	struct wire_address address;
+	wire_32 pad;
+};
+
+enum wire_direction { WIRE_IN, WIRE_OUT };
+
+/* A connection was met. process is 0 while no target has touched it. */
+struct wire_connection {
+	struct wire_head head;
+	wire_64 connection;
+	wire_64 identity; /* socket cookie, or inode number with the other source */
+	struct wire_address address;
+	wire_8 direction;
+	wire_8 joined; /* was open before */
+	wire_16 pad;
+};
+
+/* A TCP state change of a known connection (include/net/tcp_states.h). */
+struct wire_state {
+	struct wire_head head; /* process: whose task made it, 0: the network */
+	wire_64 connection;
+	wire_32 from;
+	wire_32 to;
+};
+
+enum wire_data_flag { WIRE_DATA_SEND = 1, WIRE_DATA_UNREADABLE = 2 };
+
+/* Bytes on a server-side connection. `captured` bytes follow the struct. */
+struct wire_data {
+	struct wire_head head;
+	wire_64 connection;
+	wire_64 offset;
+	wire_64 context; /* of the flow that moved them, 0: none */
+	wire_32 length;
+	wire_32 captured;
+	wire_32 thread;
+	wire_32 flags;
+};
+
+/*
+ * A context begins: from now on this flow works for `connection` (0: outside any). The previous
+ * context of the flow, if any, ended.
+ */
+struct wire_context {
+	struct wire_head head;
+	wire_64 context;
+	wire_64 previous;
+	wire_64 flow;
+	wire_64 connection;
+	wire_32 thread;
+	wire_32 generation;
+};
+
+/* A unicode object's bytes as they are in memory: kind 1 is Latin-1 (ASCII among it), 2, 4. */
+struct wire_text {
+	wire_16 bytes;
+	wire_8 kind; /* 0: could not be read */
+	wire_8 cut;
+};
+
+struct wire_code {
+	struct wire_head head;
+	wire_32 code;
+	wire_32 line;
+	struct wire_text filename_is, qualname_is, name_is;
+	wire_32 pad;
+	wire_8 filename[WIRE_FILENAME];
+	wire_8 qualname[WIRE_QUALNAME];
+	wire_8 name[WIRE_NAME];
+};
+
+/* Code ids follow: innermost first. */
+struct wire_stack {
+	struct wire_head head;
+	wire_32 stack;
+	wire_32 count;
+	wire_32 partial;
+	wire_32 pad;
+	wire_32 codes[WIRE_FRAMES];
+};
+
+enum wire_source { WIRE_SOURCE_SYSCALL, WIRE_SOURCE_SOCKET };
+
+struct wire_sighting {
+	struct wire_head head;
+	wire_64 context;
+	wire_32 stack;
+	wire_16 source;
+	wire_16 detail; /* SYSCALL: its number */
+};
+
+/* ---- map values ---- */
+
+/* Per process (key: pid). */
+struct wire_target {
+	wire_64 start; /* boot-time ns */
+	wire_64 runtime; /* address of _PyRuntime, 0: none */
+	wire_32 process; /* serial */
+	wire_32 layout; /* index into layouts + 1; 0: none */
+};
+
+/* Offsets that the walk needs (probes/python/). */
+struct wire_layout {
+	wire_s32 runtime_interpreters_head, interp_next, interp_threads_head, tstate_next;
+	wire_s32 tstate_cframe, cframe_current_frame;
+	wire_s32 frame_code, frame_previous;
+	wire_s32 code_firstlineno, code_filename, code_name, code_qualname, code_code_adaptive;
+	wire_s32 unicode_length, unicode_hash, unicode_state, unicode_ascii_data;
+	wire_s32 unicode_compact_data;
+};
+
+struct wire_port {
+	wire_32 netns;
+	wire_16 port;
+	wire_16 pad;
+};
+
+/* Set before loading (read-only for the programs). */
+struct wire_config {
+	wire_64 budget_ns; /* time per CPU and slice of budget_slice_ns for all walks */
+	wire_64 budget_slice_ns;
+	wire_64 pace_ns; /* the system-call trigger's share, per slice of pace_slice_ns */
+	wire_64 pace_slice_ns;
+	wire_64 wakeup_bytes; /* wake the collector when so many bytes wait */
+	wire_32 socket_tracepoints; /* boundary source: 1 sock_*_length, 0 sys_exit */
+	wire_32 pad;
+	wire_64 skip_syscalls[WIRE_SYSCALLS / 64]; /* bit set: its stack adds no knowledge */
+};
+
+/* ---- the ledger: per-CPU counters [stage][cause] ---- */
+
+#define WIRE_STAGES(S)                                                                             \
+	S(PROCESS, "processes") S(CONNECTION, "connections") S(DATA, "socket-data")                \
+	S(CONTEXT, "contexts") S(WALK, "stack-walks") S(CODE, "code-objects") S(STACK, "stacks")   \
+	S(SIGHTING, "sightings")
+
+/* C(SYMBOL, class, cause): class A attempted, D delivered, S skipped, L lost. */
+#define WIRE_CAUSES(C)                                                                             \
+	C(ATTEMPTED, A, "") C(DELIVERED, D, "") C(SKIP_PEEK, S, "peek")                            \
+	C(SKIP_FAMILY, S, "not-tcp") C(SKIP_OUTBOUND, S, "outbound")                               \
+	C(SKIP_POLICY, S, "no-knowledge") C(SKIP_REPEAT, S, "repeat") C(SKIP_PACED, S, "paced")    \
+	C(SKIP_NO_FRAMES, S, "no-frames") C(LOST_RING, L, "ring-full")                             \
+	C(LOST_MAP, L, "map-full") C(LOST_READ, L, "read-failed") C(LOST_PARTIAL, L, "partial")    \
+	C(LOST_BUDGET, L, "budget") C(LOST_BUSY, L, "recursion")
+
+#define WIRE_STAGE_VALUE(symbol, name) WIRE_STAGE_##symbol,
+enum wire_stage { WIRE_STAGES(WIRE_STAGE_VALUE) WIRE_STAGE_COUNT };
+#define WIRE_CAUSE_VALUE(symbol, class, name) WIRE_##symbol,
+enum wire_cause { WIRE_CAUSES(WIRE_CAUSE_VALUE) WIRE_CAUSE_COUNT };
+
+#define WIRE_ASSERT(type, size) _Static_assert(sizeof(struct type) == (size), #type)
+WIRE_ASSERT(wire_head, 16);
+WIRE_ASSERT(wire_process, 40);
+WIRE_ASSERT(wire_address, 44);
+WIRE_ASSERT(wire_listen, 64);
+WIRE_ASSERT(wire_connection, 80);
+WIRE_ASSERT(wire_state, 32);
+WIRE_ASSERT(wire_data, 56);
+WIRE_ASSERT(wire_context, 56);
+WIRE_ASSERT(wire_code, 40 + WIRE_FILENAME + WIRE_QUALNAME + WIRE_NAME);
+WIRE_ASSERT(wire_stack, 32 + 4 * WIRE_FRAMES);
+WIRE_ASSERT(wire_sighting, 32);
+WIRE_ASSERT(wire_target, 24);
+WIRE_ASSERT(wire_layout, 72);
+
+#endif

@@ -1,0 +1,342 @@
+/* Loads and attaches the programs, sets targets, drains events, reads the ledger. */
+#include "collect/attach.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+#include "base/log.h"
+#include "daylight.skel.h"
+
+struct attach {
+	struct daylight_bpf *skel;
+	struct ring_buffer *ring;
+	struct bpf_link *syscalls;
+	struct attach_options options;
+	const struct python_layout *layouts[WIRE_LAYOUTS];
+	size_t layouts_count;
+	bool tracepoints;
+	int cpus;
+};
+
+/*
+ * System calls whose stacks add no knowledge: memory management, clocks, waiting on locks, signal
+ * masks. Numbers of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
+ */
+static const uint16_t skipped_syscalls[] = {
+	9, 10, 11, 12, 25, 28, /* mmap mprotect munmap brk mremap madvise */
+	13, 14, 15, /* rt_sigaction rt_sigprocmask rt_sigreturn */
+	24, 35, 202, 230, 449, /* sched_yield nanosleep futex clock_nanosleep futex_waitv */
+	96, 201, 228, 229, /* gettimeofday time clock_gettime clock_getres */
+};
+
+/* libbpf's own words, one level below ours; the last warning explains a failed load. */
+static char libbpf_last[512];
+
+static int libbpf_message(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	char line[512];
+
+	vsnprintf(line, sizeof(line), fmt, ap);
+	line[strcspn(line, "\n")] = '\0';
+	if (level == LIBBPF_WARN && !libbpf_last[0])
+		memcpy(libbpf_last, line, sizeof(libbpf_last));
+	log_debug("%s", line);
+	return 0;
+}
+
+bool attach_has_tracepoint(const char *name)
+{
+	char type[128];
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool found;
+
+	if (!btf)
+		return false;
+	snprintf(type, sizeof(type), "btf_trace_%s", name);
+	found = btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) > 0;
+	btf__free(btf);
+	return found;
+}
+
+static int ring_event(void *ctx, void *data, size_t size)
+{
+	struct attach *a = ctx;
+
+	if (size >= sizeof(struct wire_head))
+		a->options.event(a->options.ctx, data, size);
+	return 0;
+}
+
+static void configure(struct attach *a)
+{
+	struct wire_config *c = &a->skel->rodata->config;
+
+	c->budget_slice_ns = 100000000;
+	c->budget_ns = c->budget_slice_ns / 50; /* 2 % */
+	c->pace_slice_ns = 10000000;
+	c->pace_ns = c->pace_slice_ns / 100 * 3 / 2; /* 1.5 % */
+	c->wakeup_bytes = 256 * 1024;
+	c->socket_tracepoints = a->tracepoints;
+	for (size_t i = 0; i < sizeof(skipped_syscalls) / sizeof(skipped_syscalls[0]); i++)
+		c->skip_syscalls[skipped_syscalls[i] / 64] |= 1ULL << skipped_syscalls[i] % 64;
+}
+
+static int load(struct attach *a, struct err *err)
+{
+	libbpf_set_print(libbpf_message);
+	libbpf_last[0] = '\0';
+	a->skel = daylight_bpf__open();
+	if (!a->skel)
+		return err_errno(err, ERR_MACHINE, "BPF object cannot be opened");
+	a->cpus = libbpf_num_possible_cpus();
+	if (a->cpus < 1)
+		return err_set(err, ERR_MACHINE, "the number of CPUs cannot be read from /sys");
+	configure(a);
+	bpf_map__set_max_entries(a->skel->maps.chunks, (uint32_t)a->cpus);
+	bpf_program__set_autoload(a->skel->progs.socket_received, a->tracepoints);
+	bpf_program__set_autoload(a->skel->progs.socket_sent, a->tracepoints);
+	bpf_program__set_autoload(a->skel->progs.socket_call, !a->tracepoints);
+	/* Held in phases only; attached on demand. */
+	bpf_program__set_autoattach(a->skel->progs.syscall_entered, false);
+	if (daylight_bpf__load(a->skel)) {
+		if (errno == EPERM || errno == EACCES)
+			return err_set(err, ERR_MACHINE,
+				       "the kernel refuses BPF programs (no privilege?): run as root or "
+				       "with CAP_BPF and CAP_PERFMON; 'daylight doctor' tells more");
+		return err_set(err, ERR_MACHINE,
+			       "BPF programs cannot be loaded (%s): 'daylight doctor' tells what is "
+			       "missing",
+			       libbpf_last[0] ? libbpf_last : strerror(errno));
+	}
+	a->ring = ring_buffer__new(bpf_map__fd(a->skel->maps.events), ring_event, a, NULL);
+	if (!a->ring)
+		return err_errno(err, ERR_MACHINE, "ring buffer cannot be mapped");
+	return 0;
+}
+
+struct attach *attach_open(const struct attach_options *options, const struct catalog *catalog,
+			   struct err *err)
+{
+	struct attach *a = calloc(1, sizeof(*a));
+	bool has = attach_has_tracepoint("sock_recv_length") &&
+		   attach_has_tracepoint("sock_send_length");
+
+	if (!a) {
+		err_set(err, ERR_INTERNAL, "out of memory");
+		return NULL;
+	}
+	a->options = *options;
+	a->tracepoints = options->boundary == BOUNDARY_SYSCALLS ? false : has;
+	if (options->boundary == BOUNDARY_TRACEPOINTS && !has) {
+		err_set(err, ERR_MACHINE,
+			"this kernel has no socket tracepoints (Linux 6.3 and later have them)");
+		goto fail;
+	}
+	if (load(a, err))
+		goto fail;
+	for (size_t i = 0; i < catalog_python_count(catalog); i++)
+		attach_layout(a, catalog_python_at(catalog, i));
+	return a;
+fail:
+	attach_close(a);
+	return NULL;
+}
+
+void attach_close(struct attach *a)
+{
+	if (!a)
+		return;
+	bpf_link__destroy(a->syscalls);
+	ring_buffer__free(a->ring);
+	daylight_bpf__destroy(a->skel);
+	free(a);
+}
+
+uint32_t attach_serial(struct attach *a)
+{
+	return __atomic_fetch_add(&a->skel->data->next_process, 1, __ATOMIC_RELAXED);
+}
+
+int attach_target(struct attach *a, uint32_t pid, const struct wire_target *target, struct err *err)
+{
+	if (bpf_map__update_elem(a->skel->maps.targets, &pid, sizeof(pid), target, sizeof(*target),
+				 BPF_ANY))
+		return err_errno(err, ERR_MACHINE, "pid %u cannot be made a target", pid);
+	return 0;
+}
+
+bool attach_is_target(struct attach *a, uint32_t pid, struct wire_target *out)
+{
+	struct wire_target t;
+
+	if (bpf_map__lookup_elem(a->skel->maps.targets, &pid, sizeof(pid), &t, sizeof(t), 0))
+		return false;
+	if (out)
+		*out = t;
+	return true;
+}
+
+bool attach_runtime(struct attach *a, uint32_t pid, uint32_t serial, uint64_t runtime,
+		    uint32_t layout)
+{
+	struct wire_target t;
+
+	if (!attach_is_target(a, pid, &t) || t.process != serial)
+		return false;
+	t.runtime = runtime;
+	t.layout = layout;
+	/* BPF_EXIST: a process that has just ended stays away. */
+	return !bpf_map__update_elem(a->skel->maps.targets, &pid, sizeof(pid), &t, sizeof(t),
+				     BPF_EXIST);
+}
+
+int attach_port(struct attach *a, uint32_t netns, uint16_t port, struct err *err)
+{
+	struct wire_port key = { netns, port, 0 };
+	uint32_t one = 1;
+
+	if (bpf_map__update_elem(a->skel->maps.ports, &key, sizeof(key), &one, sizeof(one), BPF_ANY))
+		return err_errno(err, ERR_MACHINE, "port %u cannot be watched", port);
+	return 0;
+}
+
+uint32_t attach_layout(struct attach *a, const struct python_layout *p)
+{
+	struct wire_layout l;
+	uint32_t index;
+
+	for (size_t i = 0; i < a->layouts_count; i++)
+		if (a->layouts[i] == p)
+			return (uint32_t)i + 1;
+	/* What the walker's reads assume (bpf/pyframes.h). */
+	if (a->layouts_count == WIRE_LAYOUTS || p->strategy != PYTHON_CFRAME_ON_STACK ||
+	    p->unicode_hash - p->unicode_length != 8 ||
+	    (p->frame_previous - p->frame_code != 8 && p->frame_previous - p->frame_code != 16))
+		return 0;
+	for (int i = 0; i < 4; i++) {
+		int32_t at[] = { p->code_filename, p->code_name, p->code_qualname,
+				 p->code_code_adaptive };
+		int32_t from = at[i] - p->code_firstlineno;
+
+		if ((from < 0 || from > 120 || from % 8) && !(i == 2 && at[i] < 0))
+			return 0;
+	}
+	l = (struct wire_layout){
+		.runtime_interpreters_head = p->runtime_interpreters_head,
+		.interp_next = p->interp_next,
+		.interp_threads_head = p->interp_threads_head,
+		.tstate_next = p->tstate_next,
+		.tstate_cframe = p->tstate_cframe,
+		.cframe_current_frame = p->cframe_current_frame,
+		.frame_code = p->frame_code,
+		.frame_previous = p->frame_previous,
+		.code_firstlineno = p->code_firstlineno,
+		.code_filename = p->code_filename,
+		.code_name = p->code_name,
+		.code_qualname = p->code_qualname,
+		.code_code_adaptive = p->code_code_adaptive,
+		.unicode_length = p->unicode_length,
+		.unicode_hash = p->unicode_hash,
+		.unicode_state = p->unicode_state,
+		.unicode_ascii_data = p->unicode_ascii_data,
+		.unicode_compact_data = p->unicode_compact_data,
+	};
+	index = (uint32_t)a->layouts_count;
+	if (bpf_map__update_elem(a->skel->maps.layouts, &index, sizeof(index), &l, sizeof(l), BPF_ANY))
+		return 0;
+	a->layouts[a->layouts_count++] = p;
+	return index + 1;
+}
+
+int attach_start(struct attach *a, struct err *err)
+{
+	if (daylight_bpf__attach(a->skel))
+		return err_errno(err, ERR_MACHINE, "BPF programs cannot be attached");
+	return 0;
+}
+
+int attach_syscalls(struct attach *a, bool on, struct err *err)
+{
+	if (on && !a->syscalls) {
+		a->syscalls = bpf_program__attach(a->skel->progs.syscall_entered);
+		if (!a->syscalls)
+			return err_errno(err, ERR_MACHINE, "the system-call trigger cannot be attached");
+	} else if (!on && a->syscalls) {
+		bpf_link__destroy(a->syscalls);
+		a->syscalls = NULL;
+	}
+	return 0;
+}
+
+void attach_stop(struct attach *a)
+{
+	attach_syscalls(a, false, NULL);
+	daylight_bpf__detach(a->skel);
+}
+
+int attach_poll(struct attach *a, int timeout_ms)
+{
+	int n = ring_buffer__poll(a->ring, timeout_ms);
+
+	if (n == -EINTR)
+		n = 0;
+	/* Wake-ups are rare by design: look for what came without one. */
+	return n == 0 ? attach_drain(a) : n;
+}
+
+int attach_drain(struct attach *a)
+{
+	return ring_buffer__consume(a->ring);
+}
+
+bool attach_uses_tracepoints(const struct attach *a)
+{
+	return a->tracepoints;
+}
+
+size_t attach_programs(struct attach *a, struct attach_program *out, size_t max)
+{
+	struct bpf_program *program;
+	size_t n = 0;
+
+	bpf_object__for_each_program(program, a->skel->obj) {
+		struct bpf_prog_info info = { 0 };
+		uint32_t size = sizeof(info);
+
+		if (n == max || bpf_program__fd(program) < 0 ||
+		    bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
+			continue;
+		out[n].name = bpf_program__name(program);
+		memcpy(out[n].tag, info.tag, sizeof(out[n].tag));
+		out[n].recursion_misses = info.recursion_misses;
+		n++;
+	}
+	return n;
+}
+
+int attach_ledger(struct attach *a, uint64_t out[WIRE_STAGE_COUNT][WIRE_CAUSE_COUNT])
+{
+	const size_t one = sizeof(uint64_t) * WIRE_STAGE_COUNT * WIRE_CAUSE_COUNT;
+	uint64_t *per_cpu = calloc((size_t)a->cpus, one);
+	uint32_t zero = 0;
+
+	memset(out, 0, one);
+	if (!per_cpu || bpf_map__lookup_elem(a->skel->maps.ledger, &zero, sizeof(zero), per_cpu,
+					     one * (size_t)a->cpus, 0)) {
+		free(per_cpu);
+		return -1;
+	}
+	for (int cpu = 0; cpu < a->cpus; cpu++)
+		for (size_t i = 0; i < (size_t)WIRE_STAGE_COUNT * WIRE_CAUSE_COUNT; i++)
+			out[i / WIRE_CAUSE_COUNT][i % WIRE_CAUSE_COUNT] +=
+				per_cpu[(size_t)cpu * WIRE_STAGE_COUNT * WIRE_CAUSE_COUNT + i];
+	free(per_cpu);
+	return 0;
+}

@@ -1,0 +1,72 @@
+/*
+ * The kernel side as the collector sees it: loads and attaches the programs, sets targets, drains
+ * events, reads the ledger. The only user of libbpf.
+ */
+#ifndef DAYLIGHT_COLLECT_ATTACH_H
+#define DAYLIGHT_COLLECT_ATTACH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "catalog/catalog.h"
+#include "collect/collect.h"
+#include "wire.h"
+
+struct attach;
+
+struct attach_options {
+	enum collect_boundary boundary;
+	/* Called for each event, in ring order. */
+	void (*event)(void *ctx, const struct wire_head *event, size_t size);
+	void *ctx;
+};
+
+/* Loads; nothing runs yet. Errors: ERR_MACHINE, with what is missing. */
+struct attach *attach_open(const struct attach_options *options, const struct catalog *catalog,
+			   struct err *err);
+void attach_close(struct attach *a);
+
+/* A fresh serial for a process found by user space. */
+uint32_t attach_serial(struct attach *a);
+/* Makes a process a target, or changes what is known of it. */
+int attach_target(struct attach *a, uint32_t pid, const struct wire_target *target,
+		  struct err *err);
+bool attach_is_target(struct attach *a, uint32_t pid, struct wire_target *out);
+/* Sets the runtime of a target whose serial is still `serial`; false when it is another one now. */
+bool attach_runtime(struct attach *a, uint32_t pid, uint32_t serial, uint64_t runtime,
+		    uint32_t layout);
+/* Connections to this local port are inbound ones of a target. */
+int attach_port(struct attach *a, uint32_t netns, uint16_t port, struct err *err);
+/* Index + 1 of a layout for wire_target.layout; 0: the walk cannot use it. */
+uint32_t attach_layout(struct attach *a, const struct python_layout *layout);
+
+/* Attaches all but the system-call trigger. */
+int attach_start(struct attach *a, struct err *err);
+/* Attaches or detaches the system-call trigger. */
+int attach_syscalls(struct attach *a, bool on, struct err *err);
+/* Detaches everything; events already in the ring can still be drained. */
+void attach_stop(struct attach *a);
+
+/* Waits up to timeout_ms and drains. Returns the number of events, or -1. */
+int attach_poll(struct attach *a, int timeout_ms);
+/* Drains what is there now. */
+int attach_drain(struct attach *a);
+
+bool attach_uses_tracepoints(const struct attach *a);
+
+struct attach_program {
+	const char *name;
+	uint8_t tag[8];
+	uint64_t recursion_misses;
+};
+size_t attach_programs(struct attach *a, struct attach_program *out, size_t max);
+
+/* Sums over all CPUs: out[stage][cause]. */
+int attach_ledger(struct attach *a, uint64_t out[WIRE_STAGE_COUNT][WIRE_CAUSE_COUNT]);
+
+/* True when the running kernel has the named BTF tracepoint ("sock_recv_length"). */
+bool attach_has_tracepoint(const char *name);
+
+#endif

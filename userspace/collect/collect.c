@@ -1,0 +1,356 @@
+/* One collection window, from options to a sealed bundle. */
+#include "collect/collect.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "collect/attach.h"
+#include "collect/calls.h"
+#include "collect/modules.h"
+#include "collect/privilege.h"
+#include "collect/processes.h"
+#include "collect/progress.h"
+#include "collect/session.h"
+#include "collect/sightings.h"
+#include "collect/spawn.h"
+#include "collect/targets.h"
+#include "collect/window.h"
+
+#define SECOND 1000000000ULL
+#define POLL_MS 20
+#define SETTLE_NS (60 * SECOND)
+
+static volatile sig_atomic_t stop_signals;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	stop_signals++;
+}
+
+void collect_options_init(struct collect_options *o)
+{
+	memset(o, 0, sizeof(*o));
+	o->status_fd = -1;
+	o->syscall_phase = 30 * SECOND;
+	o->syscall_period = SECOND;
+	o->syscall_share = SECOND / 10;
+}
+
+void session_gap(struct session *s, uint64_t process, uint64_t from, uint64_t until, const char *what)
+{
+	struct rec_gap rec = {
+		.id = bundle_writer_id(s->writer, REC_GAP_KIND),
+		.process = process,
+		.from = from,
+		.until = until,
+		.what = session_public(s, what),
+	};
+
+	bundle_writer_put(s->writer, REC_GAP_KIND, &rec);
+}
+
+void session_unsupported(struct session *s, uint64_t process, const char *what, const char *version)
+{
+	struct rec_unsupported rec = {
+		.id = bundle_writer_id(s->writer, REC_UNSUPPORTED_KIND),
+		.process = process,
+		.what = session_public(s, what),
+		.version = session_public(s, version),
+	};
+
+	log_warn("process %llu: %s%s%s: its Python code is not seen", (unsigned long long)process, what,
+		 version ? ": " : "", version ? version : "");
+	bundle_writer_put(s->writer, REC_UNSUPPORTED_KIND, &rec);
+}
+
+/* ---- events ---- */
+
+static void on_event(void *ctx, const struct wire_head *e, size_t size)
+{
+	static const size_t sizes[] = {
+		[WIRE_FORK] = sizeof(struct wire_process),
+		[WIRE_EXEC] = sizeof(struct wire_process),
+		[WIRE_EXIT] = sizeof(struct wire_process),
+		[WIRE_LISTEN] = sizeof(struct wire_listen),
+		[WIRE_CONNECTION] = sizeof(struct wire_connection),
+		[WIRE_STATE] = sizeof(struct wire_state),
+		[WIRE_DATA] = sizeof(struct wire_data),
+		[WIRE_CONTEXT] = sizeof(struct wire_context),
+		[WIRE_CODE] = sizeof(struct wire_code),
+		[WIRE_STACK] = sizeof(struct wire_stack),
+		[WIRE_SIGHTING] = sizeof(struct wire_sighting),
+	};
+	struct session *s = ctx;
+	struct process *process;
+
+	if (e->type >= sizeof(sizes) / sizeof(sizes[0]) || !sizes[e->type] || size < sizes[e->type]) {
+		s->decode_errors++;
+		return;
+	}
+	switch (e->type) {
+	case WIRE_FORK:
+	case WIRE_EXEC:
+	case WIRE_EXIT:
+		processes_event(s->processes, (const struct wire_process *)e);
+		break;
+	case WIRE_CONNECTION:
+		calls_connection(s->calls, (const struct wire_connection *)e);
+		break;
+	case WIRE_STATE:
+		calls_state(s->calls, (const struct wire_state *)e);
+		break;
+	case WIRE_DATA:
+		calls_data(s->calls, (const struct wire_data *)e, size);
+		break;
+	case WIRE_CONTEXT:
+		calls_context(s->calls, (const struct wire_context *)e);
+		break;
+	case WIRE_CODE:
+		process = processes_find(s->processes, e->process);
+		if (process)
+			modules_code(s->modules, process, (const struct wire_code *)e);
+		break;
+	case WIRE_STACK:
+		sightings_stack(s->sightings, (const struct wire_stack *)e);
+		break;
+	case WIRE_SIGHTING:
+		sightings_event(s->sightings, (const struct wire_sighting *)e);
+		break;
+	case WIRE_LISTEN: /* the port is watched; the listeners are listed again at the end */
+		break;
+	}
+}
+
+/* Runs in the writer's thread. */
+static void on_durable(void *ctx, const struct bundle_durable *d)
+{
+	const struct collect_options *o = ctx;
+
+	if (o->status_fd >= 0)
+		dprintf(o->status_fd, "{\"event\":\"durable\",\"frame\":%llu,\"offset\":%llu,\"records\":%llu}\n",
+			(unsigned long long)d->frame, (unsigned long long)d->offset,
+			(unsigned long long)d->records);
+}
+
+/* ---- the window ---- */
+
+static int open_parts(struct session *s, struct err *err)
+{
+	const struct collect_options *o = s->options;
+	struct bundle_writer_options writer = {
+		.force = o->force,
+		.durable = on_durable,
+		.ctx = (void *)o,
+	};
+	struct attach_options attach = { .boundary = o->boundary, .event = on_event, .ctx = s };
+
+	s->catalog = catalog_load(o->probes, err);
+	if (!s->catalog || privilege_check(err) || targets_check(s, err))
+		return -1;
+	s->attach = attach_open(&attach, s->catalog, err);
+	if (!s->attach)
+		return -1;
+	s->writer = bundle_writer_open(o->output, &writer, err);
+	if (!s->writer)
+		return -1;
+	s->modules = modules_new(s, err);
+	s->processes = processes_new(s);
+	s->sightings = sightings_new(s);
+	s->calls = calls_new(s);
+	if (!s->modules || !s->processes || !s->sightings || !s->calls)
+		return err_set(err, ERR_INTERNAL, "out of memory");
+	return 0;
+}
+
+static void close_parts(struct session *s)
+{
+	calls_free(s->calls);
+	sightings_free(s->sightings);
+	processes_free(s->processes);
+	modules_free(s->modules);
+	attach_close(s->attach);
+	catalog_free(s->catalog);
+}
+
+/* Everything that can be refused happens here, before anything is said to be collected. */
+static int begin(struct session *s, struct spawn *spawn, struct err *err)
+{
+	uint64_t found_at;
+
+	clock_read(&s->start);
+	window_begin(s);
+	if (s->options->command) {
+		if (spawn_prepare(spawn, s->options->command, err) ||
+		    processes_add(s->processes, spawn->pid, err))
+			return err->kind ? -1 :
+					   err_set(err, ERR_MACHINE, "the command ended before it began");
+	}
+	if (targets_find(s, err) < 0)
+		return -1;
+	found_at = clock_monotonic();
+	if (attach_start(s->attach, err) || attach_syscalls(s->attach, s->options->syscall_phase > 0, err))
+		return -1;
+	/* Who came while nothing was attached yet. */
+	if (targets_find(s, err) < 0)
+		return -1;
+	session_gap(s, REC_NULL, s->start.monotonic, clock_monotonic(), "attaching");
+	log_verbose("attached %llu ms after the targets were found",
+		    (unsigned long long)(clock_monotonic() - found_at) / 1000000);
+	window_programs(s);
+	targets_listeners(s);
+	if (privilege_drop(err))
+		return -1;
+	if (!modules_settle(s->modules, SETTLE_NS))
+		log_warn("not all mapped files are identified yet; this goes on while collecting");
+	return spawn->pid ? spawn_release(spawn, err) : 0;
+}
+
+struct phase {
+	bool on;
+	uint64_t until; /* of the first phase */
+	uint64_t next; /* switch of the periodic one */
+};
+
+/* Holds the system-call trigger during the first phase, then for a share of each period. */
+static void phase_tick(struct session *s, struct phase *p, uint64_t now)
+{
+	const struct collect_options *o = s->options;
+	struct err err = ERR_INIT;
+	bool on = p->on;
+
+	if (now < p->until)
+		return;
+	if (now >= p->next) {
+		on = !on && o->syscall_share;
+		p->next = now + (on ? o->syscall_share : o->syscall_period - o->syscall_share);
+	}
+	if (on == p->on)
+		return;
+	if (attach_syscalls(s->attach, on, &err))
+		log_warn("%s", err.text);
+	p->on = on;
+}
+
+/* Runs until something ends the window; returns why. */
+static const char *run(struct session *s, struct spawn *spawn)
+{
+	const struct collect_options *o = s->options;
+	uint64_t began = clock_monotonic(), second = began + SECOND, search = began, lost = 0;
+	struct phase phase = { .on = o->syscall_phase > 0, .until = began + o->syscall_phase };
+	bool only_pids = true;
+
+	for (size_t i = 0; i < o->targets_count; i++)
+		only_pids &= o->targets[i].how == COLLECT_PID || o->targets[i].how == COLLECT_COMMAND;
+	for (;;) {
+		struct err err = ERR_INIT;
+		struct clock_triple now;
+
+		if (attach_poll(s->attach, POLL_MS) < 0)
+			return "ring-buffer-failed";
+		clock_read(&now);
+		processes_tick(s->processes, now.monotonic);
+		modules_tick(s->modules);
+		phase_tick(s, &phase, now.monotonic);
+		bundle_writer_tick(s->writer, now.monotonic);
+		if (now.monotonic >= second) {
+			second += SECOND;
+			sightings_flush(s->sightings);
+			lost = window_ledger(s);
+		}
+		progress_tick(s, now.monotonic, lost);
+		if (stop_signals)
+			return "signal";
+		if (o->duration && now.monotonic - began >= o->duration)
+			return "duration";
+		if (o->until && now.realtime >= o->until)
+			return "until";
+		if (bundle_writer_failed(s->writer, NULL))
+			return "disk-error";
+		if (spawn->pid && waitpid(spawn->pid, NULL, WNOHANG) == spawn->pid) {
+			spawn->pid = 0;
+			attach_drain(s->attach);
+			if (!processes_alive(s->processes))
+				return "targets-ended";
+		}
+		if (processes_alive(s->processes))
+			continue;
+		if (only_pids && !o->until && !o->duration)
+			return "targets-ended";
+		/* A service may come back as other processes. */
+		if (!only_pids && now.monotonic >= search) {
+			search = now.monotonic + SECOND / 2;
+			targets_find(s, &err);
+		}
+	}
+}
+
+static uint64_t end(struct session *s, const char *reason)
+{
+	uint64_t lost;
+
+	attach_stop(s->attach);
+	attach_drain(s->attach);
+	progress_clear();
+	calls_finish(s->calls, clock_monotonic());
+	sightings_flush(s->sightings);
+	processes_finish(s->processes);
+	targets_listeners(s);
+	if (!modules_settle(s->modules, stop_signals > 1 ? 1 : SETTLE_NS))
+		log_warn("not all files could be identified");
+	if (stop_signals <= 1)
+		modules_finish(s->modules);
+	lost = window_ledger(s);
+	window_end(s, reason);
+	return lost;
+}
+
+int collect_run(const struct collect_options *options, struct err *err)
+{
+	struct session s = { .options = options };
+	struct sigaction action = { .sa_handler = on_signal };
+	struct spawn spawn = { 0, -1 };
+	const char *reason;
+	uint64_t lost;
+	int result;
+
+	/* Memory of the service passes through here: it must not end in a core file. */
+	prctl(PR_SET_DUMPABLE, 0);
+	stop_signals = 0;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	if (open_parts(&s, err) || begin(&s, &spawn, err)) {
+		spawn_end(&spawn);
+		if (s.writer) {
+			/* Nothing was collected: leave no empty bundle behind. */
+			bundle_writer_abandon(s.writer);
+			unlink(options->output);
+		}
+		close_parts(&s);
+		return -1;
+	}
+	fprintf(stderr, "collecting: %zu processes, into %s\n", processes_alive(s.processes),
+		options->output);
+	if (options->status_fd >= 0)
+		dprintf(options->status_fd, "{\"event\":\"collecting\"}\n");
+	reason = run(&s, &spawn);
+	lost = end(&s, reason);
+	spawn_end(&spawn);
+	progress_summary(&s, clock_monotonic() - s.start.monotonic, lost);
+	result = bundle_writer_close(s.writer, err);
+	s.writer = NULL;
+	if (options->status_fd >= 0)
+		dprintf(options->status_fd, "{\"event\":\"stopped\",\"reason\":\"%s\",\"lost\":%llu}\n",
+			reason, (unsigned long long)lost);
+	close_parts(&s);
+	if (result)
+		return ERR_INCOMPLETE;
+	return lost ? ERR_INCOMPLETE : 0;
+}

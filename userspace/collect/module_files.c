@@ -1,0 +1,436 @@
+/* What the files of modules are: a worker thread looks, the session's thread writes records. */
+#include "collect/module_files.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "collect/identity.h"
+#include "collect/processes.h"
+
+#define PROVE_NS 120000000000ULL
+
+struct file {
+	uint64_t module, process;
+	pid_t root;
+	char *path;
+	uint64_t device, inode;
+	uint64_t since; /* realtime ns: the oldest image that may have loaded it */
+	const struct python_layout *layout; /* Python source only */
+	char interpreter[512];
+	bool ran;
+	/* By the worker, then read by the session's thread once `done`. */
+	struct identity identity;
+	struct pyc *pyc;
+	bool changed;
+	uint64_t when;
+	bool done, written;
+};
+
+struct module_files {
+	struct session *s;
+	struct identity_store *store;
+	pthread_t worker;
+	bool running;
+	pthread_mutex_t lock;
+	pthread_cond_t work, idle;
+	/* Guarded by lock: */
+	struct file **files;
+	size_t count, cap;
+	size_t next; /* first that the worker has not taken */
+	size_t finished;
+	bool stop;
+	/* The session's thread alone: */
+	size_t written; /* files before it are written */
+	uint64_t *by_module; /* index + 1 by module id */
+	size_t by_module_count;
+};
+
+static void look(struct module_files *f, struct file *file)
+{
+	identity_file(f->store, file->root, file->path, file->device, file->inode, &file->identity);
+	file->when = clock_monotonic();
+	file->changed = identity_changed_since(file->root, file->path, &file->identity, file->since);
+	if (file->layout && !file->pyc)
+		file->pyc = calloc(1, sizeof(*file->pyc));
+	if (file->layout && file->pyc)
+		pyc_look(file->root, file->path, &file->identity, file->layout->pyc_tag,
+			 file->layout->pyc_magic, file->since, file->pyc);
+}
+
+static void *work(void *arg)
+{
+	struct module_files *f = arg;
+
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10);
+	pthread_mutex_lock(&f->lock);
+	for (;;) {
+		struct file *file;
+
+		while (f->next == f->count && !f->stop)
+			pthread_cond_wait(&f->work, &f->lock);
+		if (f->stop)
+			break;
+		file = f->files[f->next++];
+		pthread_mutex_unlock(&f->lock);
+		look(f, file);
+		pthread_mutex_lock(&f->lock);
+		file->done = true;
+		f->finished++;
+		if (f->finished == f->count)
+			pthread_cond_broadcast(&f->idle);
+	}
+	pthread_mutex_unlock(&f->lock);
+	return NULL;
+}
+
+struct module_files *module_files_new(struct session *s, struct err *err)
+{
+	struct module_files *f = calloc(1, sizeof(*f));
+	sigset_t all, old;
+
+	if (!f || !(f->store = identity_store_new())) {
+		free(f);
+		err_set(err, ERR_INTERNAL, "out of memory");
+		return NULL;
+	}
+	f->s = s;
+	pthread_mutex_init(&f->lock, NULL);
+	pthread_cond_init(&f->work, NULL);
+	pthread_cond_init(&f->idle, NULL);
+	/* Signals belong to the session's thread. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
+	f->running = !pthread_create(&f->worker, NULL, work, f);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!f->running) {
+		err_set(err, ERR_INTERNAL, "the file worker cannot be started");
+		module_files_free(f);
+		return NULL;
+	}
+	return f;
+}
+
+void module_files_free(struct module_files *f)
+{
+	if (!f)
+		return;
+	if (f->running) {
+		pthread_mutex_lock(&f->lock);
+		f->stop = true;
+		pthread_cond_signal(&f->work);
+		pthread_mutex_unlock(&f->lock);
+		pthread_join(f->worker, NULL);
+	}
+	for (size_t i = 0; i < f->count; i++) {
+		free(f->files[i]->path);
+		free(f->files[i]->pyc);
+		free(f->files[i]);
+	}
+	free(f->files);
+	free(f->by_module);
+	identity_store_free(f->store);
+	free(f);
+}
+
+/* Where this process's compiled files can be compiled again: itself, or the plain interpreter. */
+static void name_interpreter(struct file *file, const struct process *p)
+{
+	const char *name = strrchr(p->exe, '/');
+
+	if (name && !strncmp(name + 1, "python", 6))
+		snprintf(file->interpreter, sizeof(file->interpreter), "%s", p->exe);
+	else
+		snprintf(file->interpreter, sizeof(file->interpreter), "/usr/bin/python%u.%u",
+			 file->layout->major, file->layout->minor);
+}
+
+static int remember(struct module_files *f, uint64_t module, size_t index)
+{
+	size_t want = (size_t)module + 1;
+	uint64_t *grown;
+
+	if (want > f->by_module_count) {
+		if (want < 2 * f->by_module_count)
+			want = 2 * f->by_module_count;
+		grown = realloc(f->by_module, want * sizeof(*grown));
+		if (!grown)
+			return -1;
+		memset(grown + f->by_module_count, 0,
+		       (want - f->by_module_count) * sizeof(*grown));
+		f->by_module = grown;
+		f->by_module_count = want;
+	}
+	f->by_module[module] = index + 1;
+	return 0;
+}
+
+void module_files_add(struct module_files *f, uint64_t module, const struct process *p,
+		      const char *path, enum language language, uint64_t device, uint64_t inode)
+{
+	struct file *file = calloc(1, sizeof(*file));
+
+	if (!file || !(file->path = strdup(path))) {
+		free(file);
+		return;
+	}
+	file->module = module;
+	file->process = p->serial;
+	file->root = p->root;
+	file->device = device;
+	file->inode = inode;
+	file->since = p->image;
+	if (language == LANGUAGE_PYTHON && p->layout) {
+		file->layout = p->layout;
+		name_interpreter(file, p);
+	}
+	pthread_mutex_lock(&f->lock);
+	if (f->count == f->cap) {
+		size_t cap = f->cap ? 2 * f->cap : 256;
+		struct file **grown = realloc(f->files, cap * sizeof(*grown));
+
+		if (!grown) {
+			pthread_mutex_unlock(&f->lock);
+			free(file->path);
+			free(file);
+			return;
+		}
+		f->files = grown;
+		f->cap = cap;
+	}
+	if (!remember(f, module, f->count)) {
+		f->files[f->count++] = file;
+		pthread_cond_signal(&f->work);
+	} else {
+		free(file->path);
+		free(file);
+	}
+	pthread_mutex_unlock(&f->lock);
+}
+
+void module_files_ran(struct module_files *f, uint64_t module)
+{
+	if (module < f->by_module_count && f->by_module[module])
+		f->files[f->by_module[module] - 1]->ran = true;
+}
+
+/* ---- records ---- */
+
+static uint64_t digest_string(struct module_files *f, bool has, const uint8_t *sha256)
+{
+	return has ? bundle_writer_string(f->s->writer, sha256, 32, STRING_PUBLIC) : REC_NULL;
+}
+
+static void put_identity(struct module_files *f, const struct file *file)
+{
+	const struct identity *id = &file->identity;
+	bool open = !strcmp(id->how, "open");
+	struct rec_identity rec = {
+		.id = bundle_writer_id(f->s->writer, REC_IDENTITY_KIND),
+		.module = file->module,
+		.process = file->process,
+		.device = open ? id->device : REC_NULL,
+		.inode = open ? id->inode : REC_NULL,
+		.size = open ? id->size : REC_NULL,
+		.mtime = open ? id->mtime : REC_NULL,
+		.ctime = open ? id->ctime : REC_NULL,
+		.sha256 = digest_string(f, id->has_sha256, id->sha256),
+		.build_id = id->build_id_len ? bundle_writer_string(f->s->writer, id->build_id,
+								    id->build_id_len,
+								    STRING_PUBLIC) :
+					       REC_NULL,
+		.package_manager = REC_NULL,
+		.package = REC_NULL,
+		.package_version = REC_NULL,
+		.digest_matches = id->digest_matches < 0 ? REC_NULL : (uint64_t)id->digest_matches,
+		.how = session_public(f->s, id->how),
+		.when = file->when,
+		.changed_after_load = file->changed,
+	};
+
+	if (id->package_manager[0]) {
+		rec.package_manager = session_public(f->s, id->package_manager);
+		rec.package = session_public(f->s, id->package);
+		rec.package_version = session_public(f->s, id->package_version);
+	}
+	bundle_writer_put(f->s->writer, REC_IDENTITY_KIND, &rec);
+}
+
+/* proven: 1, 0, or -1 with why. */
+static void put_pyc(struct module_files *f, const struct file *file, int proven, const char *why)
+{
+	const struct pyc *pyc = file->pyc;
+	struct rec_pyc rec = {
+		.id = bundle_writer_id(f->s->writer, REC_PYC_KIND),
+		.module = file->module,
+		.process = file->process,
+		.path = session_public(f->s, pyc->path),
+		.sha256 = digest_string(f, pyc->has_sha256, pyc->sha256),
+		.size = pyc->has_sha256 ? pyc->size : REC_NULL,
+		.mtime = pyc->has_sha256 ? pyc->mtime : REC_NULL,
+		.ctime = pyc->has_sha256 ? pyc->ctime : REC_NULL,
+		.header_matches = pyc->header_matches < 0 ? REC_NULL : (uint64_t)pyc->header_matches,
+		.proven = proven < 0 ? REC_NULL : (uint64_t)proven,
+		.how = session_public(f->s, proven < 0 && why && strcmp(pyc->how, "absent") ? why :
+											     pyc->how),
+		.when = file->when,
+		.changed_after_load = pyc->changed_after,
+	};
+
+	bundle_writer_put(f->s->writer, REC_PYC_KIND, &rec);
+}
+
+static bool file_done(struct module_files *f, const struct file *file)
+{
+	bool done;
+
+	pthread_mutex_lock(&f->lock);
+	done = file->done;
+	pthread_mutex_unlock(&f->lock);
+	return done;
+}
+
+void module_files_tick(struct module_files *f)
+{
+	/* The worker goes in order, so the first that is not done ends the look. */
+	while (f->written < f->count && file_done(f, f->files[f->written])) {
+		struct file *file = f->files[f->written++];
+
+		put_identity(f, file);
+		if (file->pyc)
+			put_pyc(f, file, -1, NULL);
+		file->written = true;
+	}
+}
+
+bool module_files_settle(struct module_files *f, uint64_t timeout_ns)
+{
+	struct timespec until;
+	bool idle;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += (time_t)(timeout_ns / 1000000000ULL);
+	until.tv_nsec += (long)(timeout_ns % 1000000000ULL);
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000L;
+	}
+	pthread_mutex_lock(&f->lock);
+	while (f->finished < f->count &&
+	       pthread_cond_timedwait(&f->idle, &f->lock, &until) != ETIMEDOUT)
+		;
+	idle = f->finished == f->count;
+	pthread_mutex_unlock(&f->lock);
+	module_files_tick(f);
+	return idle;
+}
+
+/* ---- the end of the window ---- */
+
+/* The worker is idle: its data may be used here. */
+static void look_again(struct module_files *f)
+{
+	for (size_t i = 0; i < f->written; i++) {
+		struct file *file = f->files[i];
+		bool pyc_before = file->pyc && file->pyc->changed_after;
+
+		if (!file->changed && identity_changed_since(file->root, file->path, &file->identity,
+							     file->since)) {
+			/* Gone with its process's root is no change; else say what it is now. */
+			identity_file(f->store, file->root, file->path, 0, 0, &file->identity);
+			file->when = clock_monotonic();
+			file->changed = true;
+			put_identity(f, file);
+		}
+		if (file->pyc && !pyc_before) {
+			struct pyc now;
+
+			pyc_look(file->root, file->path, &file->identity, file->layout->pyc_tag,
+				 file->layout->pyc_magic, file->since, &now);
+			if (now.changed_after)
+				*file->pyc = now;
+		}
+	}
+}
+
+static void prove_with(struct module_files *f, const char *interpreter, struct file **files,
+		       size_t count)
+{
+	struct pyc_item *items = calloc(count, sizeof(*items));
+	struct err err = ERR_INIT;
+
+	if (!items)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		items[i].pid = files[i]->root;
+		items[i].source_path = files[i]->path;
+		items[i].pyc_path = files[i]->pyc->path;
+		items[i].source_sha256 = files[i]->identity.sha256;
+		items[i].pyc_sha256 = files[i]->pyc->sha256;
+		items[i].proven = -1;
+		items[i].why = "failed";
+	}
+	if (pyc_prove(interpreter, items, count, PROVE_NS, &err))
+		log_warn("compiled Python files are not compared: %s", err.text);
+	for (size_t i = 0; i < count; i++)
+		put_pyc(f, files[i], items[i].proven, items[i].why);
+	free(items);
+}
+
+static void prove(struct module_files *f)
+{
+	struct file **group = calloc(f->written + 1, sizeof(*group));
+	bool *taken = calloc(f->written + 1, sizeof(*taken));
+
+	for (size_t i = 0; group && taken && i < f->written; i++) {
+		size_t count = 0;
+
+		for (size_t k = i; k < f->written; k++) {
+			struct file *file = f->files[k];
+
+			if (taken[k] || !file->pyc || !file->ran || !file->identity.has_sha256 ||
+			    !file->pyc->has_sha256 ||
+			    strcmp(file->interpreter, f->files[i]->interpreter))
+				continue;
+			taken[k] = true;
+			group[count++] = file;
+		}
+		if (count)
+			prove_with(f, f->files[i]->interpreter, group, count);
+	}
+	free(group);
+	free(taken);
+}
+
+void module_files_finish(struct module_files *f)
+{
+	look_again(f);
+	prove(f);
+}
+
+void module_files_stats(const struct module_files *f, struct modules_stats *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->attempted = f->count;
+	out->lost = f->count - f->written;
+	for (size_t i = 0; i < f->written; i++) {
+		const char *how = f->files[i]->identity.how;
+		size_t k = 0;
+
+		if (!strcmp(how, "open")) {
+			out->delivered++;
+			continue;
+		}
+		while (k < 7 && out->skipped[k].how && strcmp(out->skipped[k].how, how))
+			k++;
+		out->skipped[k].how = how;
+		out->skipped[k].count++;
+	}
+}

@@ -1,0 +1,27 @@
+/*
+ * What the files of modules are, found by a worker thread of low priority, and again at the end of
+ * the window. Records: identity, pyc.
+ */
+#ifndef DAYLIGHT_COLLECT_MODULE_FILES_H
+#define DAYLIGHT_COLLECT_MODULE_FILES_H
+
+#include "collect/modules.h"
+
+struct module_files;
+
+struct module_files *module_files_new(struct session *s, struct err *err);
+void module_files_free(struct module_files *f);
+
+/* Hands a file to the worker. device, inode: 0, or what the mapping says. */
+void module_files_add(struct module_files *f, uint64_t module, const struct process *p,
+		      const char *path, enum language language, uint64_t device, uint64_t inode);
+/* A function of this module was seen running. */
+void module_files_ran(struct module_files *f, uint64_t module);
+
+/* As modules_tick, modules_settle, modules_finish, modules_stats. */
+void module_files_tick(struct module_files *f);
+bool module_files_settle(struct module_files *f, uint64_t timeout_ns);
+void module_files_finish(struct module_files *f);
+void module_files_stats(const struct module_files *f, struct modules_stats *out);
+
+#endif

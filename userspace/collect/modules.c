@@ -1,0 +1,271 @@
+/* Modules and functions: who they are, once each. The file work is in module_files.c. */
+#include "collect/modules.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "collect/module_files.h"
+#include "collect/processes.h"
+
+/* A module is one file as one mount namespace shows it, or one pseudo file. */
+struct module {
+	char *key; /* mount namespace and path */
+	uint64_t id;
+	UT_hash_handle hh;
+};
+
+struct function_key {
+	uint64_t module, qualname;
+	uint64_t line;
+};
+
+struct function {
+	struct function_key key;
+	uint64_t id;
+	UT_hash_handle hh;
+};
+
+struct modules {
+	struct session *s;
+	struct module_files *files;
+	struct module *table;
+	struct function *functions;
+	uint64_t *codes; /* function id by code id; 0: none */
+	size_t codes_count;
+	uint64_t count;
+};
+
+struct modules *modules_new(struct session *s, struct err *err)
+{
+	struct modules *m = calloc(1, sizeof(*m));
+
+	if (!m) {
+		err_set(err, ERR_INTERNAL, "out of memory");
+		return NULL;
+	}
+	m->s = s;
+	m->files = module_files_new(s, err);
+	if (!m->files) {
+		free(m);
+		return NULL;
+	}
+	return m;
+}
+
+void modules_free(struct modules *m)
+{
+	struct module *module, *next_module;
+	struct function *function, *next_function;
+
+	if (!m)
+		return;
+	module_files_free(m->files);
+	HASH_ITER(hh, m->table, module, next_module) {
+		HASH_DEL(m->table, module);
+		free(module->key);
+		free(module);
+	}
+	HASH_ITER(hh, m->functions, function, next_function) {
+		HASH_DEL(m->functions, function);
+		free(function);
+	}
+	free(m->codes);
+	free(m);
+}
+
+static uint64_t module_id(struct modules *m, struct process *p, enum module_kind kind,
+			  const char *path, enum language language, uint64_t device, uint64_t inode)
+{
+	char key[4200];
+	struct module *module;
+	struct rec_module rec;
+
+	snprintf(key, sizeof(key), "%llu %d %s",
+		 (unsigned long long)(kind == MODULE_FILE ? p->mount_ns : 0), (int)kind, path);
+	HASH_FIND_STR(m->table, key, module);
+	if (module)
+		return module->id;
+	module = calloc(1, sizeof(*module));
+	if (!module || !(module->key = strdup(key))) {
+		free(module);
+		return REC_NULL;
+	}
+	module->id = bundle_writer_id(m->s->writer, REC_MODULE_KIND);
+	HASH_ADD_KEYPTR(hh, m->table, module->key, strlen(module->key), module);
+	m->count++;
+	rec = (struct rec_module){
+		.id = module->id,
+		.kind = kind,
+		.path = session_public(m->s, path),
+		.language = language,
+	};
+	bundle_writer_put(m->s->writer, REC_MODULE_KIND, &rec);
+	if (kind == MODULE_FILE)
+		module_files_add(m->files, module->id, p, path, language, device, inode);
+	return module->id;
+}
+
+uint64_t modules_native(struct modules *m, struct process *p, const char *path, uint64_t device,
+			uint64_t inode)
+{
+	static const char gone[] = " (deleted)";
+	size_t len = strlen(path);
+	enum module_kind kind = MODULE_FILE;
+
+	if (len > sizeof(gone) - 1 && !strcmp(path + len - sizeof(gone) + 1, gone))
+		kind = MODULE_DELETED;
+	if (path[0] != '/' || !strncmp(path, "/memfd:", 7) || !strncmp(path, "/dev/zero", 9))
+		kind = MODULE_MEMORY;
+	return module_id(m, p, kind, path[0] ? path : "[anonymous]", LANGUAGE_NATIVE, device, inode);
+}
+
+/* A unicode object's bytes as UTF-8 in out. False when they could not be read. */
+static bool text_of(const struct wire_text *is, const uint8_t *data, size_t max, char *out,
+		    size_t size)
+{
+	size_t at = 0, units;
+
+	if ((is->kind != 1 && is->kind != 2 && is->kind != 4) || is->bytes > max)
+		return false;
+	units = is->bytes / is->kind;
+	for (size_t i = 0; i < units && at + 5 < size; i++) {
+		uint32_t c = 0;
+
+		memcpy(&c, data + i * is->kind, is->kind);
+		if (c < 0x80) {
+			out[at++] = c ? (char)c : '?';
+		} else if (c < 0x800) {
+			out[at++] = (char)(0xc0 | c >> 6);
+			out[at++] = (char)(0x80 | (c & 0x3f));
+		} else if (c < 0x10000) {
+			out[at++] = (char)(0xe0 | c >> 12);
+			out[at++] = (char)(0x80 | (c >> 6 & 0x3f));
+			out[at++] = (char)(0x80 | (c & 0x3f));
+		} else {
+			out[at++] = (char)(0xf0 | (c >> 18 & 7));
+			out[at++] = (char)(0x80 | (c >> 12 & 0x3f));
+			out[at++] = (char)(0x80 | (c >> 6 & 0x3f));
+			out[at++] = (char)(0x80 | (c & 0x3f));
+		}
+	}
+	out[at] = '\0';
+	return true;
+}
+
+/* The module of a Python code object, by its file name. */
+static uint64_t python_module(struct modules *m, struct process *p, const char *filename, bool cut)
+{
+	char path[WIRE_FILENAME * 4 + 520];
+	const struct service_definition *service;
+	const char *seen[1] = { path };
+	struct service_process subject = { .exe = p->exe, .modules = seen, .modules_count = 1 };
+
+	if (cut)
+		return module_id(m, p, MODULE_MEMORY, filename, LANGUAGE_PYTHON, 0, 0);
+	if (!strncmp(filename, "<frozen ", 8))
+		return module_id(m, p, MODULE_FROZEN, filename, LANGUAGE_PYTHON, 0, 0);
+	if (filename[0] == '<' || !filename[0])
+		return module_id(m, p, MODULE_GENERATED, filename[0] ? filename : "<empty>",
+				 LANGUAGE_PYTHON, 0, 0);
+	if (filename[0] == '/')
+		snprintf(path, sizeof(path), "%s", filename);
+	else if (p->cwd[0])
+		snprintf(path, sizeof(path), "%s/%s", p->cwd, filename);
+	else
+		return module_id(m, p, MODULE_MEMORY, filename, LANGUAGE_PYTHON, 0, 0);
+	if (!p->service) {
+		service = catalog_match_process(m->s->catalog, &subject);
+		if (service)
+			p->service = service;
+	}
+	return module_id(m, p, MODULE_FILE, path, LANGUAGE_PYTHON, 0, 0);
+}
+
+static uint64_t function_id(struct modules *m, uint64_t module, const char *name,
+			    const char *qualname, uint64_t line)
+{
+	struct function_key key = { module, session_public(m->s, qualname), line };
+	struct function *function;
+	struct rec_function rec;
+
+	HASH_FIND(hh, m->functions, &key, sizeof(key), function);
+	if (function)
+		return function->id;
+	function = calloc(1, sizeof(*function));
+	if (!function)
+		return REC_NULL;
+	function->key = key;
+	function->id = bundle_writer_id(m->s->writer, REC_FUNCTION_KIND);
+	HASH_ADD(hh, m->functions, key, sizeof(key), function);
+	rec = (struct rec_function){
+		.id = function->id,
+		.module = module,
+		.name = session_public(m->s, name),
+		.qualname = key.qualname,
+		.line = line,
+	};
+	bundle_writer_put(m->s->writer, REC_FUNCTION_KIND, &rec);
+	return function->id;
+}
+
+void modules_code(struct modules *m, struct process *p, const struct wire_code *code)
+{
+	char filename[WIRE_FILENAME * 4 + 8], name[WIRE_NAME * 4 + 8], qualname[WIRE_QUALNAME * 4 + 8];
+	uint64_t module, function, *grown;
+	size_t want = (size_t)code->code + 1;
+
+	if (!text_of(&code->name_is, code->name, WIRE_NAME, name, sizeof(name)) ||
+	    !text_of(&code->filename_is, code->filename, WIRE_FILENAME, filename, sizeof(filename)))
+		return;
+	if (!text_of(&code->qualname_is, code->qualname, WIRE_QUALNAME, qualname, sizeof(qualname)))
+		snprintf(qualname, sizeof(qualname), "%s", name);
+	if (want > m->codes_count) {
+		if (code->code > 1u << 26)
+			return;
+		while (want < 2 * m->codes_count)
+			want = 2 * m->codes_count;
+		grown = realloc(m->codes, want * sizeof(*grown));
+		if (!grown)
+			return;
+		memset(grown + m->codes_count, 0, (want - m->codes_count) * sizeof(*grown));
+		m->codes = grown;
+		m->codes_count = want;
+	}
+	module = python_module(m, p, filename, code->filename_is.cut);
+	function = module == REC_NULL ? REC_NULL :
+					function_id(m, module, name, qualname, code->line);
+	if (function != REC_NULL) {
+		m->codes[code->code] = function;
+		module_files_ran(m->files, module);
+	}
+}
+
+uint64_t modules_function(const struct modules *m, uint32_t code)
+{
+	return code < m->codes_count && m->codes[code] ? m->codes[code] : REC_NULL;
+}
+
+uint64_t modules_count(const struct modules *m)
+{
+	return m->count;
+}
+
+void modules_tick(struct modules *m)
+{
+	module_files_tick(m->files);
+}
+
+bool modules_settle(struct modules *m, uint64_t timeout_ns)
+{
+	return module_files_settle(m->files, timeout_ns);
+}
+
+void modules_finish(struct modules *m)
+{
+	module_files_finish(m->files);
+}
+
+void modules_stats(const struct modules *m, struct modules_stats *out)
+{
+	module_files_stats(m->files, out);
+}

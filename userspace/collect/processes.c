@@ -1,0 +1,389 @@
+/* Target processes: described once, followed until they end. */
+#include "collect/processes.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "collect/attach.h"
+#include "collect/modules.h"
+#include "collect/procfs.h"
+
+#define SCAN_NS 5000000000ULL
+#define RETRY_FIRST_NS 10000000ULL
+#define RETRY_LAST_NS 1000000000ULL
+
+struct processes {
+	struct session *s;
+	struct process *table; /* by serial */
+	size_t alive, total;
+};
+
+struct processes *processes_new(struct session *s)
+{
+	struct processes *p = calloc(1, sizeof(*p));
+
+	if (p)
+		p->s = s;
+	return p;
+}
+
+void processes_free(struct processes *p)
+{
+	struct process *process, *next;
+
+	if (!p)
+		return;
+	HASH_ITER(hh, p->table, process, next) {
+		HASH_DEL(p->table, process);
+		free(process->mapped);
+		free(process);
+	}
+	free(p);
+}
+
+struct process *processes_find(struct processes *p, uint32_t serial)
+{
+	struct process *process;
+
+	HASH_FIND(hh, p->table, &serial, sizeof(serial), process);
+	return process;
+}
+
+/* ---- mappings ---- */
+
+static int each_mapping(void *ctx, const struct procfs_mapping *m)
+{
+	struct process *process = ((void **)ctx)[1];
+	struct session *s = ((void **)ctx)[0];
+	struct rec_mapping rec;
+	uint64_t module;
+	void *grown;
+
+	if (!m->executable || (m->path[0] == '[' && strcmp(m->path, "[heap]")))
+		return 0;
+	module = modules_native(s->modules, process, m->path, m->device, m->inode);
+	for (size_t i = 0; i < process->mapped_count; i++)
+		if (process->mapped[i].module == module)
+			return 0;
+	grown = realloc(process->mapped, (process->mapped_count + 1) * sizeof(process->mapped[0]));
+	if (!grown)
+		return 0;
+	process->mapped = grown;
+	process->mapped[process->mapped_count++].module = module;
+	rec = (struct rec_mapping){
+		.id = bundle_writer_id(s->writer, REC_MAPPING_KIND),
+		.process = process->serial,
+		.module = module,
+		.time = clock_monotonic(),
+	};
+	bundle_writer_put(s->writer, REC_MAPPING_KIND, &rec);
+	return 0;
+}
+
+static void scan_mappings(struct session *s, struct process *process)
+{
+	void *ctx[2] = { s, process };
+
+	procfs_maps(process->pid, each_mapping, ctx);
+}
+
+/* ---- description ---- */
+
+/* Name of an option, never its value: "--name=..." gives "--name", "-xVALUE" gives "-x". */
+static size_t option_name(const char *arg, char *out, size_t size)
+{
+	size_t dashes = arg[1] == '-' ? 2 : 1, n = dashes;
+
+	if (arg[0] != '-' || !isalpha((unsigned char)arg[dashes]))
+		return 0;
+	if (dashes == 1)
+		n = 2;
+	else
+		while (isalnum((unsigned char)arg[n]) || arg[n] == '-' || arg[n] == '_')
+			n++;
+	if (dashes == 2 && arg[n] && arg[n] != '=')
+		return 0;
+	if (n >= size || n > 40)
+		return 0;
+	memcpy(out, arg, n);
+	out[n] = '\0';
+	return n;
+}
+
+static void match_service(struct session *s, struct process *process, const struct bytes *cmdline)
+{
+	const char *args[PROCESS_OPTIONS_MAX];
+	struct service_process subject = { .exe = process->exe, .args = args };
+	const char *at = (const char *)cmdline->data, *end = at + cmdline->len;
+
+	while (at && at < end && subject.args_count < PROCESS_OPTIONS_MAX) {
+		args[subject.args_count++] = at;
+		at += strlen(at) + 1;
+	}
+	process->service = catalog_match_process(s->catalog, &subject);
+}
+
+static void describe(struct session *s, struct process *process, uint64_t parent, enum origin origin)
+{
+	struct bytes cmdline = BYTES_INIT, cgroup = BYTES_INIT;
+	struct rec_process *rec = &process->rec;
+	struct procfs_stat st = { .comm = "" };
+	char root[16] = "";
+	uint32_t count = 0;
+
+	procfs_stat(process->pid, &st);
+	if (procfs_link(process->pid, "exe", process->exe, sizeof(process->exe)))
+		process->exe[0] = '\0';
+	if (procfs_link(process->pid, "cwd", process->cwd, sizeof(process->cwd)))
+		process->cwd[0] = '\0';
+	process->mount_ns = procfs_namespace(process->pid, "mnt");
+	/* Its own root would be gone with the process; the same one seen from here stays. */
+	process->root = process->mount_ns && process->mount_ns == procfs_namespace(getpid(), "mnt") &&
+					!procfs_link(process->pid, "root", root, sizeof(root)) &&
+					!strcmp(root, "/") ?
+				0 :
+				process->pid;
+	process->start_realtime = session_realtime_of_boot(s, process->start);
+	if (!procfs_read(process->pid, "cmdline", 1 << 20, &cmdline)) {
+		const char *at = (const char *)cmdline.data, *end = at + cmdline.len;
+		char name[64];
+
+		for (at += strlen(at) + 1; at < end && count < PROCESS_OPTIONS_MAX; at += strlen(at) + 1)
+			if (option_name(at, name, sizeof(name)))
+				process->options[count++] = session_public(s, name);
+	}
+	match_service(s, process, &cmdline);
+	procfs_read(process->pid, "cgroup", 4096, &cgroup);
+	if (cgroup.data)
+		cgroup.data[strcspn((char *)cgroup.data, "\n")] = '\0';
+	rec->id = process->serial;
+	rec->pid = (uint64_t)process->pid;
+	rec->start = process->start;
+	rec->parent = parent;
+	rec->exe = process->exe[0] ? modules_native(s->modules, process, process->exe, 0, 0) :
+				     REC_NULL;
+	rec->comm = session_private(s, st.comm);
+	rec->argv0 = cmdline.len ? session_private(s, (char *)cmdline.data) : REC_NULL;
+	rec->options = (struct rec_list){ process->options, count };
+	rec->origin = origin;
+	rec->seen = process->seen;
+	rec->uid = procfs_uid(process->pid);
+	rec->cgroup = cgroup.len ? session_private(s, (char *)cgroup.data) : REC_NULL;
+	bytes_release(&cmdline);
+	bytes_release(&cgroup);
+}
+
+/* Puts the process's record, once. */
+static void put_record(struct session *s, struct process *process)
+{
+	char runtime[64];
+
+	if (process->put)
+		return;
+	snprintf(runtime, sizeof(runtime), "cpython %s", process->runtime.version);
+	process->rec.runtime = process->runtime.state == PYTHON_READY ? session_public(s, runtime) :
+									REC_NULL;
+	process->rec.service = process->service ? session_public(s, process->service->name) : REC_NULL;
+	bundle_writer_put(s->writer, REC_PROCESS_KIND, &process->rec);
+	process->put = true;
+}
+
+/* Looks for a Python runtime and tells the kernel side. */
+static void find_runtime(struct session *s, struct process *process, uint64_t now)
+{
+	struct python_runtime *r = &process->runtime;
+
+	python_find(process->pid, s->catalog, r);
+	if (r->state == PYTHON_READY) {
+		attach_runtime(s->attach, (uint32_t)process->pid, process->serial, r->address,
+			       attach_layout(s->attach, r->layout));
+		process->layout = r->layout;
+		process->retry_at = 0;
+		return;
+	}
+	if (r->state == PYTHON_REFUSED) {
+		session_unsupported(s, process->serial, r->why, r->version[0] ? r->version : NULL);
+		process->retry_at = 0;
+		return;
+	}
+	/* Perhaps it is still starting. */
+	process->retry_step = process->retry_step ? process->retry_step * 2 : RETRY_FIRST_NS;
+	if (process->retry_step > RETRY_LAST_NS)
+		process->retry_step = RETRY_LAST_NS;
+	process->retry_at = now + process->retry_step;
+}
+
+static struct process *insert(struct processes *p, uint32_t serial, pid_t pid, uint64_t start,
+			      uint64_t seen)
+{
+	struct process *process = processes_find(p, serial);
+
+	if (process)
+		return NULL;
+	process = calloc(1, sizeof(*process));
+	if (!process)
+		return NULL;
+	process->serial = serial;
+	process->pid = pid;
+	process->start = start;
+	process->seen = seen;
+	process->scan_at = seen + SCAN_NS;
+	HASH_ADD(hh, p->table, serial, sizeof(serial), process);
+	p->alive++;
+	p->total++;
+	return process;
+}
+
+int processes_add(struct processes *p, pid_t pid, struct err *err)
+{
+	struct wire_target t = { 0 };
+	struct procfs_stat st;
+	struct process *process;
+	uint64_t now = clock_monotonic();
+
+	if (attach_is_target(p->s->attach, (uint32_t)pid, NULL) || procfs_stat(pid, &st))
+		return 1;
+	t.start = st.start;
+	t.process = attach_serial(p->s->attach);
+	if (attach_target(p->s->attach, (uint32_t)pid, &t, err))
+		return -1;
+	process = insert(p, t.process, pid, st.start, now);
+	if (!process)
+		return err_set(err, ERR_INTERNAL, "out of memory");
+	process->image = session_realtime_of_boot(p->s, st.start);
+	find_runtime(p->s, process, now);
+	describe(p->s, process, REC_NULL, ORIGIN_EXISTING);
+	put_record(p->s, process);
+	scan_mappings(p->s, process);
+	return 0;
+}
+
+/* A process that was forked or has exec'ed. */
+static void appeared(struct processes *p, const struct wire_process *e)
+{
+	struct process *parent = processes_find(p, e->parent);
+	struct process *process = insert(p, e->head.process, (pid_t)e->pid, e->start, e->head.time);
+	uint64_t now = clock_monotonic();
+
+	if (!process)
+		return;
+	process->image = p->s->start.realtime - p->s->start.monotonic + e->head.time;
+	if (e->head.type == WIRE_FORK) {
+		if (parent) {
+			/* The image, its addresses and what may have been loaded are the parent's. */
+			process->runtime = parent->runtime;
+			process->layout = parent->layout;
+			process->image = parent->image;
+			process->retry_at = parent->retry_at;
+			process->retry_step = parent->retry_step;
+			if (process->layout)
+				attach_runtime(p->s->attach, e->pid, e->head.process,
+					       process->runtime.address,
+					       attach_layout(p->s->attach, process->layout));
+		}
+		describe(p->s, process, e->parent, ORIGIN_FORK);
+		if (!process->service && parent)
+			process->service = parent->service;
+		put_record(p->s, process);
+		return;
+	}
+	if (parent && !parent->ended) {
+		parent->ended = true;
+		p->alive--;
+	}
+	find_runtime(p->s, process, now);
+	describe(p->s, process, e->parent, ORIGIN_EXEC);
+	scan_mappings(p->s, process);
+}
+
+static void ended(struct processes *p, const struct wire_process *e)
+{
+	struct process *process = processes_find(p, e->head.process);
+	struct rec_process_end rec = {
+		.id = bundle_writer_id(p->s->writer, REC_PROCESS_END_KIND),
+		.process = e->head.process,
+		.time = e->head.time,
+		.exit_code = e->exit_code,
+	};
+
+	bundle_writer_put(p->s->writer, REC_PROCESS_END_KIND, &rec);
+	if (process)
+		put_record(p->s, process);
+	if (process && !process->ended) {
+		process->ended = true;
+		p->alive--;
+	}
+}
+
+void processes_event(struct processes *p, const struct wire_process *e)
+{
+	if (e->head.type == WIRE_EXIT)
+		ended(p, e);
+	else
+		appeared(p, e);
+}
+
+static void look_again(struct processes *p, struct process *process, uint64_t now)
+{
+	struct session *s = p->s;
+
+	if (process->ended)
+		return;
+	if (process->retry_at && now >= process->retry_at) {
+		find_runtime(s, process, now);
+		if (process->runtime.state == PYTHON_READY) {
+			session_gap(s, process->serial, process->seen, clock_monotonic(),
+				    "python runtime not attached yet");
+			scan_mappings(s, process);
+		}
+	}
+	if (process->runtime.state >= PYTHON_READY || now >= process->seen + RETRY_LAST_NS)
+		put_record(s, process);
+	if (now >= process->scan_at) {
+		process->scan_at = now + SCAN_NS;
+		if (process->active)
+			scan_mappings(s, process);
+		process->active = false;
+	}
+}
+
+void processes_tick(struct processes *p, uint64_t now)
+{
+	struct process *process, *next;
+
+	HASH_ITER(hh, p->table, process, next)
+		look_again(p, process, now);
+}
+
+void processes_finish(struct processes *p)
+{
+	struct process *process, *next;
+
+	HASH_ITER(hh, p->table, process, next) {
+		put_record(p->s, process);
+		if (!process->ended)
+			scan_mappings(p->s, process);
+	}
+}
+
+size_t processes_alive(const struct processes *p)
+{
+	return p->alive;
+}
+
+size_t processes_count(const struct processes *p)
+{
+	return p->total;
+}
+
+void processes_each(struct processes *p, void (*each)(void *ctx, struct process *process), void *ctx)
+{
+	struct process *process, *next;
+
+	HASH_ITER(hh, p->table, process, next)
+		if (!process->ended)
+			each(ctx, process);
+}

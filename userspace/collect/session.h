@@ -1,0 +1,61 @@
+/*
+ * The state of a running collection, shared by the files of collect/. One thread owns it: the one
+ * that drains the ring. The identity worker has its own queue (modules.c).
+ */
+#ifndef DAYLIGHT_COLLECT_SESSION_H
+#define DAYLIGHT_COLLECT_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "bundle/writer.h"
+#include "catalog/catalog.h"
+#include "collect/collect.h"
+
+struct attach; /* attach.h */
+struct modules; /* modules.h */
+struct processes; /* processes.h */
+struct sightings; /* sightings.h */
+struct calls; /* calls.h */
+
+struct session {
+	const struct collect_options *options;
+	struct catalog *catalog;
+	struct bundle_writer *writer;
+	struct attach *attach;
+	struct modules *modules;
+	struct processes *processes;
+	struct sightings *sightings;
+	struct calls *calls;
+	struct clock_triple start;
+	uint64_t decode_errors; /* events that were too short or of no known type */
+};
+
+/* Shorthands for interning into the session's bundle. */
+static inline uint64_t session_public(struct session *s, const char *text)
+{
+	return bundle_writer_text(s->writer, text, STRING_PUBLIC);
+}
+
+static inline uint64_t session_private(struct session *s, const char *text)
+{
+	return bundle_writer_text(s->writer, text, STRING_PRIVATE);
+}
+
+/* Realtime ns of a boot-time ns, by the window's clocks. */
+static inline uint64_t session_realtime_of_boot(const struct session *s, uint64_t boottime)
+{
+	return s->start.realtime - s->start.boottime + boottime;
+}
+
+/* Puts a gap record. process: REC_NULL for all. */
+void session_gap(struct session *s, uint64_t process, uint64_t from, uint64_t until,
+		 const char *what);
+/* Puts an unsupported record; version may be NULL. */
+void session_unsupported(struct session *s, uint64_t process, const char *what,
+			 const char *version);
+
+#endif

@@ -1,0 +1,149 @@
+/* Stacks and who was seen in them. */
+#include "collect/sightings.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "collect/modules.h"
+
+struct sighting_key {
+	uint64_t context;
+	uint32_t stack;
+	uint32_t source;
+};
+
+struct sighting {
+	struct sighting_key key;
+	uint64_t first, last, count;
+	UT_hash_handle hh;
+};
+
+struct sightings {
+	struct session *s;
+	struct sighting *table;
+	uint8_t *known; /* bit per stack id: its record was put */
+	size_t known_bits;
+	struct sightings_stats stats;
+};
+
+struct sightings *sightings_new(struct session *s)
+{
+	struct sightings *t = calloc(1, sizeof(*t));
+
+	if (t)
+		t->s = s;
+	return t;
+}
+
+void sightings_free(struct sightings *t)
+{
+	struct sighting *e, *next;
+
+	if (!t)
+		return;
+	HASH_ITER(hh, t->table, e, next) {
+		HASH_DEL(t->table, e);
+		free(e);
+	}
+	free(t->known);
+	free(t);
+}
+
+static bool is_known(const struct sightings *t, uint32_t stack)
+{
+	return stack < t->known_bits && t->known[stack / 8] >> stack % 8 & 1;
+}
+
+static void make_known(struct sightings *t, uint32_t stack)
+{
+	if (stack >= t->known_bits) {
+		size_t bits = ((size_t)stack + 8192) & ~(size_t)7;
+		uint8_t *grown = realloc(t->known, bits / 8);
+
+		if (!grown)
+			return;
+		memset(grown + t->known_bits / 8, 0, (bits - t->known_bits) / 8);
+		t->known = grown;
+		t->known_bits = bits;
+	}
+	t->known[stack / 8] |= (uint8_t)(1u << stack % 8);
+}
+
+void sightings_stack(struct sightings *t, const struct wire_stack *stack)
+{
+	uint64_t frames[WIRE_FRAMES];
+	struct rec_stack rec;
+	uint32_t count = stack->count < WIRE_FRAMES ? stack->count : WIRE_FRAMES;
+
+	for (uint32_t i = 0; i < count; i++) {
+		frames[i] = modules_function(t->s->modules, stack->codes[i]);
+		if (frames[i] == REC_NULL) {
+			/* A stack with a hole would lie about who called whom. */
+			t->stats.lost_code++;
+			return;
+		}
+	}
+	rec = (struct rec_stack){
+		.id = stack->stack,
+		.process = stack->head.process,
+		.frames = { frames, count },
+		.partial = stack->partial,
+	};
+	if (!bundle_writer_put(t->s->writer, REC_STACK_KIND, &rec)) {
+		make_known(t, stack->stack);
+		t->stats.stacks++;
+	}
+}
+
+void sightings_event(struct sightings *t, const struct wire_sighting *e)
+{
+	struct sighting_key key = {
+		e->context, e->stack,
+		e->source == WIRE_SOURCE_SYSCALL ? SOURCE_SYSCALL : SOURCE_SOCKET
+	};
+	struct sighting *sighting;
+
+	t->stats.sightings++;
+	if (!is_known(t, e->stack)) {
+		t->stats.lost_stack++;
+		return;
+	}
+	HASH_FIND(hh, t->table, &key, sizeof(key), sighting);
+	if (!sighting) {
+		sighting = calloc(1, sizeof(*sighting));
+		if (!sighting)
+			return;
+		sighting->key = key;
+		sighting->first = e->head.time;
+		HASH_ADD(hh, t->table, key, sizeof(key), sighting);
+	}
+	sighting->last = e->head.time;
+	sighting->count++;
+}
+
+void sightings_flush(struct sightings *t)
+{
+	struct sighting *e, *next;
+
+	HASH_ITER(hh, t->table, e, next) {
+		struct rec_sighting rec = {
+			.id = bundle_writer_id(t->s->writer, REC_SIGHTING_KIND),
+			.context = e->key.context,
+			.stack = e->key.stack,
+			.source = e->key.source,
+			.first = e->first,
+			.last = e->last,
+			.count = e->count,
+		};
+
+		bundle_writer_put(t->s->writer, REC_SIGHTING_KIND, &rec);
+		HASH_DEL(t->table, e);
+		free(e);
+	}
+}
+
+void sightings_stats(const struct sightings *t, struct sightings_stats *out)
+{
+	*out = t->stats;
+}

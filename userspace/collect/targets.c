@@ -1,0 +1,455 @@
+/* From what the operator asked for to processes and ports. */
+#include "collect/targets.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "collect/attach.h"
+#include "collect/processes.h"
+#include "collect/procfs.h"
+
+const char *collect_how_name(enum collect_how how)
+{
+	static const char *const names[] = { "pid",    "port",	  "exe",    "unit",
+					     "cgroup", "service", "command" };
+
+	return names[how];
+}
+
+/* A growing set of numbers, for socket inodes and namespaces; small, so searched in order. */
+struct numbers {
+	uint64_t *items;
+	size_t count, cap;
+};
+
+static bool numbers_has(const struct numbers *n, uint64_t value)
+{
+	for (size_t i = 0; i < n->count; i++)
+		if (n->items[i] == value)
+			return true;
+	return false;
+}
+
+static void numbers_add(struct numbers *n, uint64_t value)
+{
+	if (n->count == n->cap) {
+		size_t cap = n->cap ? 2 * n->cap : 64;
+		uint64_t *grown = realloc(n->items, cap * sizeof(*grown));
+
+		if (!grown)
+			return;
+		n->items = grown;
+		n->cap = cap;
+	}
+	n->items[n->count++] = value;
+}
+
+/* ---- which processes ---- */
+
+struct search {
+	struct session *s;
+	const struct collect_target *target;
+	struct numbers sockets, namespaces; /* for a port */
+	bool activator; /* the port is held by pid 1 or a socket activator */
+	long found, added;
+	struct err *err;
+};
+
+static int each_port_listener(void *ctx, const struct procfs_listener *l)
+{
+	struct search *search = ctx;
+
+	if (l->port == search->target->number)
+		numbers_add(&search->sockets, l->inode);
+	return 0;
+}
+
+static int each_namespace(void *ctx, pid_t pid)
+{
+	struct search *search = ctx;
+	uint64_t ns = procfs_namespace(pid, "net");
+
+	if (ns && !numbers_has(&search->namespaces, ns)) {
+		numbers_add(&search->namespaces, ns);
+		procfs_listeners(pid, each_port_listener, search);
+	}
+	return 0;
+}
+
+static int each_socket(void *ctx, uint64_t inode)
+{
+	return numbers_has(&((struct search *)ctx)->sockets, inode);
+}
+
+/* Programs that hold sockets for services that are not running yet. */
+static bool is_activator(pid_t pid)
+{
+	static const char *const names[] = { "systemd", "inetd", "xinetd", "systemd-socket-",
+					     "launchd", "s6-ipcserver" };
+	struct procfs_stat st;
+
+	if (pid == 1)
+		return true;
+	if (procfs_stat(pid, &st))
+		return false;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strncmp(st.comm, names[i], strlen(names[i])) &&
+		    (names[i][strlen(names[i]) - 1] == '-' || !strcmp(st.comm, names[i])))
+			return true;
+	return false;
+}
+
+static bool cgroup_matches(pid_t pid, const struct collect_target *target)
+{
+	struct bytes text = BYTES_INIT;
+	char unit[256];
+	bool found = false;
+	char *line, *end;
+
+	snprintf(unit, sizeof(unit), "/%s%s", target->text,
+		 strchr(target->text, '.') ? "" : ".service");
+	if (procfs_read(pid, "cgroup", 65536, &text))
+		goto out;
+	for (line = (char *)text.data; *line && !found; line = end + 1) {
+		char *path = strchr(line, '/'), *at;
+
+		end = strchr(line, '\n');
+		if (!end)
+			break;
+		*end = '\0';
+		if (!path)
+			continue;
+		if (target->how == COLLECT_CGROUP) {
+			size_t len = strlen(target->text);
+
+			while (len > 1 && target->text[len - 1] == '/')
+				len--;
+			found = !strncmp(path, target->text, len) && (!path[len] || path[len] == '/');
+			continue;
+		}
+		for (at = path; !found && (at = strstr(at, unit)); at++)
+			found = !at[strlen(unit)] || at[strlen(unit)] == '/';
+	}
+out:
+	bytes_release(&text);
+	return found;
+}
+
+static bool service_matches(struct session *s, pid_t pid, const char *name)
+{
+	struct bytes cmdline = BYTES_INIT;
+	const struct service_definition *found;
+	const char *args[64];
+	struct service_process subject = { .args = args };
+	char exe[512] = "";
+
+	procfs_link(pid, "exe", exe, sizeof(exe));
+	subject.exe = exe;
+	if (!procfs_read(pid, "cmdline", 1 << 20, &cmdline)) {
+		const char *at = (const char *)cmdline.data, *end = at + cmdline.len;
+
+		for (; at < end && subject.args_count < 64; at += strlen(at) + 1)
+			args[subject.args_count++] = at;
+	}
+	found = catalog_match_process(s->catalog, &subject);
+	bytes_release(&cmdline);
+	return found && !strcmp(found->name, name);
+}
+
+static bool matches(struct search *search, pid_t pid)
+{
+	const struct collect_target *target = search->target;
+	char exe[PATH_MAX], wanted[PATH_MAX];
+
+	switch (target->how) {
+	case COLLECT_PID:
+		return pid == (pid_t)target->number;
+	case COLLECT_PORT:
+		if (procfs_sockets(pid, each_socket, search) != 1)
+			return false;
+		if (is_activator(pid)) {
+			search->activator = true;
+			return false;
+		}
+		return true;
+	case COLLECT_EXE:
+		return realpath(target->text, wanted) && !procfs_link(pid, "exe", exe, sizeof(exe)) &&
+		       !strcmp(exe, wanted);
+	case COLLECT_UNIT:
+	case COLLECT_CGROUP:
+		return cgroup_matches(pid, target);
+	case COLLECT_SERVICE:
+		return service_matches(search->s, pid, target->text);
+	case COLLECT_COMMAND:
+		break;
+	}
+	return false;
+}
+
+static int each_process(void *ctx, pid_t pid)
+{
+	struct search *search = ctx;
+	int result;
+
+	/* pid 1 is asked too, so that a port it holds for a service is known for that. */
+	if (pid == getpid() || !matches(search, pid) || pid == 1)
+		return 0;
+	search->found++;
+	if (!search->s->processes)
+		return 0; /* only looking */
+	result = processes_add(search->s->processes, pid, search->err);
+	if (result < 0)
+		return 1;
+	search->added += result == 0;
+	return 0;
+}
+
+static int nothing_found(const struct search *search, struct err *err)
+{
+	const struct collect_target *t = search->target;
+
+	switch (t->how) {
+	case COLLECT_PID:
+		return err_set(err, ERR_USAGE, "--pid %s: no such process: 'ps -e' lists them", t->text);
+	case COLLECT_PORT:
+		if (search->activator)
+			return err_set(err, ERR_USAGE,
+				       "--port %s: only a socket activator holds it: start the service, "
+				       "or name it with --unit",
+				       t->text);
+		return err_set(err, ERR_USAGE,
+			       "--port %s: no process listens on it: 'ss -ltnp' lists who does", t->text);
+	case COLLECT_EXE:
+		return err_set(err, ERR_USAGE, "--exe %s: no process runs it", t->text);
+	case COLLECT_UNIT:
+		return err_set(err, ERR_USAGE,
+			       "--unit %s: no process belongs to it: 'systemctl status' tells", t->text);
+	case COLLECT_CGROUP:
+		return err_set(err, ERR_USAGE, "--cgroup %s: no process is in it", t->text);
+	default:
+		return err_set(err, ERR_USAGE, "--service %s: no process matches its definition",
+			       t->text);
+	}
+}
+
+static long find_one(struct session *s, const struct collect_target *target, bool must,
+		     struct err *err)
+{
+	struct search search = { .s = s, .target = target, .err = err };
+	long result;
+
+	if (target->how == COLLECT_SERVICE && !catalog_service(s->catalog, target->text))
+		return err_set(err, ERR_USAGE,
+			       "--service %s: no such definition in probes/services: see "
+			       "'daylight doctor'",
+			       target->text);
+	if (target->how == COLLECT_PORT)
+		procfs_each(each_namespace, &search);
+	procfs_each(each_process, &search);
+	result = err->kind != ERR_NONE ? -1 : search.added;
+	if (result >= 0 && !search.found && must)
+		result = nothing_found(&search, err);
+	free(search.sockets.items);
+	free(search.namespaces.items);
+	return result;
+}
+
+/* ---- descendants ---- */
+
+static int each_child(void *ctx, pid_t pid)
+{
+	struct search *search = ctx;
+	struct procfs_stat st;
+
+	if (procfs_stat(pid, &st) || !attach_is_target(search->s->attach, (uint32_t)st.parent, NULL))
+		return 0;
+	if (processes_add(search->s->processes, pid, search->err) == 0)
+		search->added++;
+	return search->err->kind != ERR_NONE;
+}
+
+int targets_descendants(struct session *s, struct err *err)
+{
+	struct search search = { .s = s, .err = err };
+	long before;
+
+	do {
+		before = search.added;
+		procfs_each(each_child, &search);
+	} while (search.added != before && err->kind == ERR_NONE);
+	return err->kind != ERR_NONE ? -1 : 0;
+}
+
+/* ---- ports and listeners ---- */
+
+struct watch {
+	struct session *s;
+	struct process *process;
+	struct numbers sockets; /* of the process */
+	struct err *err;
+};
+
+static int each_own_socket(void *ctx, uint64_t inode)
+{
+	numbers_add(&((struct watch *)ctx)->sockets, inode);
+	return 0;
+}
+
+static int each_own_listener(void *ctx, const struct procfs_listener *l)
+{
+	struct watch *w = ctx;
+	uint64_t netns = procfs_namespace(w->process->pid, "net");
+
+	if (numbers_has(&w->sockets, l->inode))
+		attach_port(w->s->attach, (uint32_t)netns, l->port, w->err);
+	return 0;
+}
+
+static void watch_ports(void *ctx, struct process *process)
+{
+	struct watch w = { .s = ((struct watch *)ctx)->s, .err = ((struct watch *)ctx)->err };
+
+	w.process = process;
+	procfs_sockets(process->pid, each_own_socket, &w);
+	if (w.sockets.count)
+		procfs_listeners(process->pid, each_own_listener, &w);
+	free(w.sockets.items);
+}
+
+int targets_check(struct session *s, struct err *err)
+{
+	for (size_t i = 0; i < s->options->targets_count; i++)
+		if (s->options->targets[i].how != COLLECT_COMMAND &&
+		    find_one(s, &s->options->targets[i], true, err) < 0)
+			return -1;
+	return 0;
+}
+
+long targets_find(struct session *s, struct err *err)
+{
+	struct watch w = { .s = s, .err = err };
+	long added = 0;
+
+	for (size_t i = 0; i < s->options->targets_count; i++) {
+		const struct collect_target *target = &s->options->targets[i];
+		long n = target->how == COLLECT_COMMAND ? 0 : find_one(s, target, false, err);
+
+		if (n < 0)
+			return -1;
+		added += n;
+	}
+	if (targets_descendants(s, err))
+		return -1;
+	processes_each(s->processes, watch_ports, &w);
+	return err->kind != ERR_NONE ? -1 : added;
+}
+
+struct survey {
+	struct session *s;
+	struct numbers namespaces, done;
+	struct { uint64_t inode; uint32_t process; } *held;
+	size_t held_count, held_cap;
+	uint32_t process;
+};
+
+static int each_held(void *ctx, uint64_t inode)
+{
+	struct survey *v = ctx;
+
+	if (v->held_count == v->held_cap) {
+		size_t cap = v->held_cap ? 2 * v->held_cap : 256;
+		void *grown = realloc(v->held, cap * sizeof(v->held[0]));
+
+		if (!grown)
+			return 1;
+		v->held = grown;
+		v->held_cap = cap;
+	}
+	v->held[v->held_count].inode = inode;
+	v->held[v->held_count++].process = v->process;
+	return 0;
+}
+
+static void hold_sockets(void *ctx, struct process *process)
+{
+	struct survey *v = ctx;
+
+	v->process = process->serial;
+	procfs_sockets(process->pid, each_held, v);
+}
+
+static int each_listener(void *ctx, const struct procfs_listener *l)
+{
+	struct survey *v = ctx;
+	struct rec_listener rec;
+
+	if (numbers_has(&v->done, l->inode))
+		return 0;
+	numbers_add(&v->done, l->inode);
+	rec = (struct rec_listener){
+		.id = bundle_writer_id(v->s->writer, REC_LISTENER_KIND),
+		.family = l->v6 ? FAMILY_TCP6 : FAMILY_TCP4,
+		.address = session_private(v->s, l->address),
+		.port = l->port,
+		.process = REC_NULL,
+		.seen = clock_monotonic(),
+	};
+	for (size_t i = 0; i < v->held_count; i++) {
+		if (v->held[i].inode == l->inode) {
+			rec.covered = 1;
+			rec.process = v->held[i].process;
+			break;
+		}
+	}
+	bundle_writer_put(v->s->writer, REC_LISTENER_KIND, &rec);
+	return 0;
+}
+
+static void survey_process(void *ctx, struct process *process)
+{
+	struct survey *v = ctx;
+	uint64_t ns = procfs_namespace(process->pid, "net");
+
+	if (ns && !numbers_has(&v->namespaces, ns)) {
+		numbers_add(&v->namespaces, ns);
+		procfs_listeners(process->pid, each_listener, v);
+	}
+}
+
+void targets_listeners(struct session *s)
+{
+	struct survey v = { .s = s };
+
+	processes_each(s->processes, hold_sockets, &v);
+	processes_each(s->processes, survey_process, &v);
+	procfs_listeners(getpid(), each_listener, &v);
+	free(v.namespaces.items);
+	free(v.done.items);
+	free(v.held);
+}
+
+void targets_records(struct session *s)
+{
+	const struct collect_options *o = s->options;
+
+	for (size_t i = 0; i < o->targets_count; i++) {
+		struct rec_target rec = {
+			.id = bundle_writer_id(s->writer, REC_TARGET_KIND),
+			.how = session_public(s, collect_how_name(o->targets[i].how)),
+			.value = session_private(s, o->targets[i].text),
+		};
+
+		bundle_writer_put(s->writer, REC_TARGET_KIND, &rec);
+	}
+	for (size_t i = 0; i < o->labels_count; i++) {
+		struct rec_label rec = {
+			.id = bundle_writer_id(s->writer, REC_LABEL_KIND),
+			.key = session_public(s, o->labels[i].key),
+			.value = session_private(s, o->labels[i].value),
+		};
+
+		bundle_writer_put(s->writer, REC_LABEL_KIND, &rec);
+	}
+}

@@ -1,0 +1,268 @@
+/* The records that frame a window. */
+#include "collect/window.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/cleanup.h"
+#include "collect/attach.h"
+#include "collect/calls.h"
+#include "collect/modules.h"
+#include "collect/sightings.h"
+#include "collect/targets.h"
+
+/* SHA-256 of the running program. */
+static uint64_t own_digest(struct session *s)
+{
+	cleanup_fclose FILE *f = fopen("/proc/self/exe", "rbe");
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	unsigned char digest[32];
+	uint64_t id = REC_NULL;
+	char part[65536];
+	size_t n;
+
+	if (f && md && EVP_DigestInit_ex(md, EVP_sha256(), NULL)) {
+		while ((n = fread(part, 1, sizeof(part), f)) > 0)
+			EVP_DigestUpdate(md, part, n);
+		if (!ferror(f) && EVP_DigestFinal_ex(md, digest, NULL))
+			id = bundle_writer_string(s->writer, digest, sizeof(digest), STRING_PUBLIC);
+	}
+	EVP_MD_CTX_free(md);
+	return id;
+}
+
+static uint64_t boot_id(struct session *s)
+{
+	cleanup_fclose FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+	char text[64] = "";
+
+	if (!f || !fgets(text, sizeof(text), f))
+		return REC_NULL;
+	text[strcspn(text, "\n")] = '\0';
+	return session_private(s, text);
+}
+
+static uint32_t describe_options(struct session *s, uint64_t *out)
+{
+	const struct collect_options *o = s->options;
+	char text[128];
+	uint32_t n = 0;
+
+	snprintf(text, sizeof(text), "syscall-phase=%llums", (unsigned long long)o->syscall_phase / 1000000);
+	out[n++] = session_public(s, text);
+	snprintf(text, sizeof(text), "syscall-duty=%llums/%llums",
+		 (unsigned long long)o->syscall_share / 1000000,
+		 (unsigned long long)o->syscall_period / 1000000);
+	out[n++] = session_public(s, text);
+	if (o->duration) {
+		snprintf(text, sizeof(text), "duration=%llums", (unsigned long long)o->duration / 1000000);
+		out[n++] = session_public(s, text);
+	}
+	if (o->probes)
+		out[n++] = session_public(s, "probes=own");
+	return n;
+}
+
+void window_begin(struct session *s)
+{
+	const struct collect_options *o = s->options;
+	uint64_t options[8];
+	uint32_t options_count = describe_options(s, options);
+	uint8_t id[16] = { 0 };
+	struct utsname names;
+	struct rec_window rec = { .id = bundle_writer_id(s->writer, REC_WINDOW_KIND) };
+
+	if (getrandom(id, sizeof(id), 0) != sizeof(id) || uname(&names))
+		memset(&names, 0, sizeof(names));
+	rec.window = bundle_writer_string(s->writer, id, sizeof(id), STRING_PUBLIC);
+	rec.challenge = o->challenge_len ? bundle_writer_string(s->writer, o->challenge,
+								o->challenge_len, STRING_PUBLIC) :
+					   REC_NULL;
+	rec.monotonic = s->start.monotonic;
+	rec.boottime = s->start.boottime;
+	rec.realtime = s->start.realtime;
+	rec.synced = s->start.synced;
+	rec.start_reason = session_public(s, "asked");
+	rec.host = session_private(s, names.nodename);
+	rec.kernel = session_public(s, names.release);
+	rec.boot_id = boot_id(s);
+	rec.arch = session_public(s, names.machine);
+	rec.version = session_public(s, DAYLIGHT_VERSION);
+	rec.exe_sha256 = own_digest(s);
+	rec.options = (struct rec_list){ options, options_count };
+	rec.boundary_source = session_public(s, attach_uses_tracepoints(s->attach) ?
+							"socket-tracepoints" :
+							"sys-exit");
+	bundle_writer_put(s->writer, REC_WINDOW_KIND, &rec);
+	targets_records(s);
+	for (size_t i = 0; i < catalog_files_count(s->catalog); i++) {
+		const struct catalog_file *file = catalog_file_at(s->catalog, i);
+		uint8_t digest[32];
+		struct rec_probe probe = {
+			.id = bundle_writer_id(s->writer, REC_PROBE_KIND),
+			.name = session_public(s, file->name),
+			.sha256 = REC_NULL,
+			.shipped = file->shipped,
+		};
+
+		if (bytes_from_hex(file->sha256, digest, sizeof(digest)) == sizeof(digest))
+			probe.sha256 = bundle_writer_string(s->writer, digest, sizeof(digest),
+							    STRING_PUBLIC);
+		bundle_writer_put(s->writer, REC_PROBE_KIND, &probe);
+	}
+}
+
+void window_programs(struct session *s)
+{
+	struct attach_program programs[32];
+	size_t count = attach_programs(s->attach, programs, 32);
+
+	for (size_t i = 0; i < count; i++) {
+		struct rec_program rec = {
+			.id = bundle_writer_id(s->writer, REC_PROGRAM_KIND),
+			.name = session_public(s, programs[i].name),
+			.tag = bundle_writer_string(s->writer, programs[i].tag, 8, STRING_PUBLIC),
+		};
+
+		bundle_writer_put(s->writer, REC_PROGRAM_KIND, &rec);
+	}
+}
+
+/* ---- the ledger ---- */
+
+static void put_loss(struct session *s, const char *stage, enum loss_class class, const char *cause,
+		     uint64_t count)
+{
+	struct rec_loss rec = {
+		.id = bundle_writer_id(s->writer, REC_LOSS_KIND),
+		.time = clock_monotonic(),
+		.stage = session_public(s, stage),
+		.class = class,
+		.cause = session_public(s, cause),
+		.count = count,
+	};
+
+	bundle_writer_put(s->writer, REC_LOSS_KIND, &rec);
+}
+
+/* A stage of user space: attempted = delivered + lost by one cause. */
+static uint64_t put_stage(struct session *s, const char *stage, uint64_t delivered, uint64_t lost,
+			  const char *cause)
+{
+	put_loss(s, stage, LOSS_ATTEMPTED, "", delivered + lost);
+	put_loss(s, stage, LOSS_DELIVERED, "", delivered);
+	if (lost)
+		put_loss(s, stage, LOSS_LOST, cause, lost);
+	return lost;
+}
+
+static uint64_t kernel_ledger(struct session *s)
+{
+#define STAGE_NAME(symbol, name) name,
+#define CLASS_A LOSS_ATTEMPTED
+#define CLASS_D LOSS_DELIVERED
+#define CLASS_S LOSS_SKIPPED
+#define CLASS_L LOSS_LOST
+#define CAUSE_ROW(symbol, class, name) { CLASS_##class, name },
+	static const char *const stages[] = { WIRE_STAGES(STAGE_NAME) };
+	static const struct {
+		enum loss_class class;
+		const char *name;
+	} causes[] = { WIRE_CAUSES(CAUSE_ROW) };
+	uint64_t counts[WIRE_STAGE_COUNT][WIRE_CAUSE_COUNT], lost = 0;
+
+	if (attach_ledger(s->attach, counts))
+		return put_stage(s, "ledger", 0, 1, "unreadable");
+	for (size_t stage = 0; stage < WIRE_STAGE_COUNT; stage++) {
+		for (size_t cause = 0; cause < WIRE_CAUSE_COUNT; cause++) {
+			uint64_t count = counts[stage][cause];
+
+			if (!count && cause > WIRE_DELIVERED)
+				continue;
+			put_loss(s, stages[stage], causes[cause].class, causes[cause].name, count);
+			if (causes[cause].class == LOSS_LOST)
+				lost += count;
+		}
+	}
+	return lost;
+}
+
+static uint64_t program_ledger(struct session *s)
+{
+	struct attach_program programs[32];
+	size_t count = attach_programs(s->attach, programs, 32);
+	uint64_t misses = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		misses += programs[i].recursion_misses;
+		if (programs[i].recursion_misses)
+			put_loss(s, "programs", LOSS_LOST, programs[i].name,
+				 programs[i].recursion_misses);
+	}
+	/* What the programs did run is counted by their own stages. */
+	put_loss(s, "programs", LOSS_ATTEMPTED, "", misses);
+	put_loss(s, "programs", LOSS_DELIVERED, "", 0);
+	return misses;
+}
+
+static uint64_t module_ledger(struct session *s)
+{
+	struct modules_stats stats;
+
+	modules_stats(s->modules, &stats);
+	put_loss(s, "modules", LOSS_ATTEMPTED, "", stats.attempted);
+	put_loss(s, "modules", LOSS_DELIVERED, "", stats.delivered);
+	for (size_t i = 0; i < sizeof(stats.skipped) / sizeof(stats.skipped[0]); i++)
+		if (stats.skipped[i].count)
+			put_loss(s, "modules", LOSS_SKIPPED, stats.skipped[i].how,
+				 stats.skipped[i].count);
+	if (stats.lost)
+		put_loss(s, "modules", LOSS_LOST, "not-identified-in-time", stats.lost);
+	return stats.lost;
+}
+
+uint64_t window_ledger(struct session *s)
+{
+	struct bundle_writer_stats writer;
+	struct sightings_stats sightings;
+	struct calls_stats calls;
+	uint64_t lost = kernel_ledger(s);
+
+	lost += program_ledger(s);
+	lost += module_ledger(s);
+	sightings_stats(s->sightings, &sightings);
+	calls_stats(s->calls, &calls);
+	lost += put_stage(s, "events", calls.chunks + sightings.sightings, s->decode_errors,
+			  "malformed");
+	lost += put_stage(s, "decoder", calls.chunks, calls.unknown, "unknown-connection");
+	lost += put_stage(s, "bindings", calls.calls, calls.unbound_contexts, "no-memory");
+	lost += put_stage(s, "stack-records", sightings.stacks, sightings.lost_code,
+			  "code-object-missing");
+	lost += put_stage(s, "sighting-records", sightings.sightings - sightings.lost_stack,
+			  sightings.lost_stack, "stack-missing");
+	bundle_writer_stats(s->writer, &writer);
+	lost += put_stage(s, "bundle", writer.records, writer.lost_queue, "queue-full");
+	if (writer.lost_disk)
+		put_loss(s, "bundle", LOSS_LOST, "disk", writer.lost_disk);
+	return lost + writer.lost_disk;
+}
+
+void window_end(struct session *s, const char *reason)
+{
+	struct clock_triple now;
+	struct rec_window_end rec = { .id = bundle_writer_id(s->writer, REC_WINDOW_END_KIND) };
+
+	clock_read(&now);
+	rec.monotonic = now.monotonic;
+	rec.boottime = now.boottime;
+	rec.realtime = now.realtime;
+	rec.synced = now.synced;
+	rec.reason = session_public(s, reason);
+	bundle_writer_put(s->writer, REC_WINDOW_END_KIND, &rec);
+}

@@ -1,0 +1,16 @@
+/* The records that frame a window: its start, its programs, the ledger, its end. */
+#ifndef DAYLIGHT_COLLECT_WINDOW_H
+#define DAYLIGHT_COLLECT_WINDOW_H
+
+#include "collect/session.h"
+
+/* First record: window, labels, targets, probes. */
+void window_begin(struct session *s);
+/* After attaching: the programs with their tags. */
+void window_programs(struct session *s);
+/* Writes what changed in the ledger since the last time; returns the sum of all that was lost. */
+uint64_t window_ledger(struct session *s);
+/* Last record. */
+void window_end(struct session *s, const char *reason);
+
+#endif
