@@ -104,7 +104,10 @@ struct catalog;
 
 /* dir: a folder with python/ and services/, or NULL for the embedded files. */
 struct catalog *catalog_load(const char *dir, struct err *err);
-/* Adds the *.json service definitions of one more folder (analyze --services). */
+/*
+ * Adds the *.json service definitions of one more folder (analyze --services). One with the name of
+ * a definition that is already there takes its place. After an error c is still whole; free it.
+ */
 int catalog_add_services(struct catalog *c, const char *dir, struct err *err);
 void catalog_free(struct catalog *c);
 
@@ -140,9 +143,10 @@ const struct service_definition *catalog_match_process(const struct catalog *c,
 /*
  * The route of a call, or NULL. A literal segment beats a placeholder. `kept` (KEPT_MAX bytes)
  * receives the path that may be stored: with a route, each placeholder's value replaced by
- * "{name}"; without one, every segment that is not literal where the routes lead so far replaced by
+ * "{name}" (of a final {name*}, by "{name*}"); without one, every segment that is not literal where the routes lead so far replaced by
  * "*". definition may be NULL (then every segment is replaced). Repeated, empty and trailing
- * slashes stay as they are; percent-encoding is not decoded.
+ * slashes stay as they are, and trailing ones play no part in matching; percent-encoding is not
+ * decoded. docs/probe-schema.md has the rules in full.
  */
 #define KEPT_MAX 4096
 const struct service_route *service_route_match(const struct service_definition *definition,

@@ -15,7 +15,7 @@ const char *probe_show(const char *text)
 	char *out = slots[next++ % 4];
 	size_t n = 0;
 
-	while (text[n] && n < sizeof(slots[0]) - 4) {
+	while (n < sizeof(slots[0]) - 4 && text[n]) {
 		out[n] = text[n] < 32 || text[n] > 126 ? '?' : text[n];
 		n++;
 	}
