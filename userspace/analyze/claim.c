@@ -211,6 +211,28 @@ static int weaken_unsupported(const struct evidence *e, json_t *out)
 	return 0;
 }
 
+static int weaken_connections(const struct evidence *e, json_t *out)
+{
+	size_t n = trace_count(e->trace, REC_CONNECTION_KIND), accepted = 0, odd = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct rec_connection *c = trace_at(e->trace, REC_CONNECTION_KIND, i);
+		const struct rec_connection_end *end = trace_connection_end(e->trace, c->id);
+
+		if (c->direction != DIRECTION_IN)
+			continue;
+		accepted++;
+		odd += end && end->undecoded != REC_NULL && end->undecoded != REC_EMPTY;
+	}
+	if (!odd)
+		return 0;
+	return claim_weaken(
+		out, e, "undecoded",
+		claim_format("%zu of %zu accepted connections could not be read: calls on "
+			     "them are not known",
+			     odd, accepted));
+}
+
 static int weaken_bindings(const struct evidence *e, json_t *out)
 {
 	size_t n = trace_count(e->trace, REC_BINDING_KIND), ambiguous = 0, lossy = 0;
@@ -250,7 +272,8 @@ json_t *claim_weaknesses(const struct survey *s)
 		const struct evidence *e = &s->bundles[i];
 
 		if (weaken_end(e, out) || weaken_loss(e, out) || weaken_gaps(e, out) ||
-		    weaken_unsupported(e, out) || weaken_bindings(e, out)) {
+		    weaken_unsupported(e, out) || weaken_bindings(e, out) ||
+		    weaken_connections(e, out)) {
 			json_decref(out);
 			return NULL;
 		}

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 
 #define ANCESTORS_MAX 64
+#define LOOKS_MAX 256 /* records of one module that are sorted by process */
 
 static bool has_digest(const struct evidence *e, uint64_t string, char hex[65])
 {
@@ -170,56 +171,113 @@ static void keep_weakest(struct verdict *out, bool *any, const struct verdict *v
 	*any = true;
 }
 
-/* Judges the identity with each compiled file that counts for the process. */
-static void judge_pycs(const struct evidence *e, const struct evidence_module *module,
-		       const struct rec_identity *identity, const char *digest, uint64_t process,
-		       struct verdict *out, bool *any)
+/* What identity and pyc records have in common. */
+struct look {
+	uint64_t process, sha256;
+};
+
+static struct look look_at(const struct evidence *e, enum trace_relation relation, size_t at)
 {
-	size_t first, n = trace_related(e->trace, TRACE_PYC_MODULE, module->rec->id, &first);
-	struct verdict v;
-	size_t own = 0;
+	const void *rec = trace_related_at(e->trace, relation, at);
+	const struct rec_identity *identity = rec;
+	const struct rec_pyc *pyc = rec;
 
-	for (size_t i = 0; i < n; i++) {
-		const struct rec_pyc *pyc = trace_related_at(e->trace, TRACE_PYC_MODULE, first + i);
+	if (relation == TRACE_IDENTITY_MODULE)
+		return (struct look){ identity->process, identity->sha256 };
+	return (struct look){ pyc->process, pyc->sha256 };
+}
 
-		own += pyc->process == process;
-	}
-	for (size_t i = 0; i < n; i++) {
-		const struct rec_pyc *pyc = trace_related_at(e->trace, TRACE_PYC_MODULE, first + i);
+/* The records that count for a process: positions in file order. */
+struct looks {
+	size_t *at;
+	size_t count;
+	bool changed; /* the process's own records name different contents */
+};
 
-		if (own && pyc->process != process)
+/*
+ * The newest of the process's own records; without one, the newest of every other process (or all
+ * of them when there are very many). False: no memory.
+ */
+static bool find_looks(const struct evidence *e, enum trace_relation relation, uint64_t module,
+		       uint64_t process, struct looks *out)
+{
+	size_t first, n = trace_related(e->trace, relation, module, &first);
+	char newest[65], older[65];
+
+	*out = (struct looks){ calloc(n + 1, sizeof(*out->at)), 0, false };
+	if (!out->at)
+		return false;
+	for (size_t i = n; i-- > 0;) {
+		struct look l = look_at(e, relation, first + i);
+
+		if (l.process != process)
 			continue;
-		judge(e, module, identity, pyc, digest, process, &v);
+		if (!out->count)
+			out->at[out->count++] = first + i;
+		else if (has_digest(e, l.sha256, older) &&
+			 (!has_digest(e, look_at(e, relation, out->at[0]).sha256, newest) ||
+			  strcmp(older, newest) != 0))
+			out->changed = true;
+	}
+	for (size_t i = n;
+	     i-- > 0 && (!out->count || look_at(e, relation, out->at[0]).process != process);) {
+		struct look l = look_at(e, relation, first + i);
+		bool known = false;
+
+		for (size_t j = 0; j < out->count && n <= LOOKS_MAX && !known; j++)
+			known = look_at(e, relation, out->at[j]).process == l.process;
+		if (!known)
+			out->at[out->count++] = first + i;
+	}
+	return true;
+}
+
+static void judge_process(const struct evidence *e, const struct evidence_module *module,
+			  const char *digest, uint64_t process, struct verdict *out, bool *any)
+{
+	struct looks files = { 0 }, pycs = { 0 };
+	struct verdict v;
+
+	if (!find_looks(e, TRACE_IDENTITY_MODULE, module->rec->id, process, &files) ||
+	    !find_looks(e, TRACE_PYC_MODULE, module->rec->id, process, &pycs)) {
+		v = (struct verdict){ .rank = VERDICT_UNKNOWN, .reason = "out of memory" };
+		keep_weakest(out, any, &v);
+	} else if (!files.count) {
+		v = (struct verdict){ .rank = VERDICT_UNKNOWN,
+				      .reason = "the file was not looked at" };
 		keep_weakest(out, any, &v);
 	}
-	if (!n) {
-		judge(e, module, identity, NULL, digest, process, &v);
-		keep_weakest(out, any, &v);
+	for (size_t i = 0; i < files.count; i++) {
+		const struct rec_identity *identity =
+			trace_related_at(e->trace, TRACE_IDENTITY_MODULE, files.at[i]);
+
+		for (size_t j = 0; j < pycs.count || !j; j++) {
+			const struct rec_pyc *pyc =
+				pycs.count
+					? trace_related_at(e->trace, TRACE_PYC_MODULE, pycs.at[j])
+					: NULL;
+
+			judge(e, module, identity, pyc, digest, process, &v);
+			if ((files.changed || pycs.changed) && v.rank != VERDICT_MODIFIED) {
+				give_up(&v, "the file changed between two looks at it");
+				v.compared = v.with_pyc = false;
+			}
+			keep_weakest(out, any, &v);
+		}
 	}
+	free(files.at);
+	free(pycs.at);
 }
 
 void compare_module(const struct evidence *e, const struct evidence_module *module,
 		    const char *digest, const uint64_t *processes, size_t count,
 		    struct verdict *out)
 {
-	size_t first, n = trace_related(e->trace, TRACE_IDENTITY_MODULE, module->rec->id, &first);
 	bool any = false;
 
 	*out = (struct verdict){ 0 };
-	for (size_t p = 0; p < count; p++) {
-		const struct rec_identity *identity;
-		size_t own = 0;
-
-		for (size_t i = 0; i < n; i++) {
-			identity = trace_related_at(e->trace, TRACE_IDENTITY_MODULE, first + i);
-			own += identity->process == processes[p];
-		}
-		for (size_t i = 0; i < n; i++) {
-			identity = trace_related_at(e->trace, TRACE_IDENTITY_MODULE, first + i);
-			if (!own || identity->process == processes[p])
-				judge_pycs(e, module, identity, digest, processes[p], out, &any);
-		}
-	}
+	for (size_t i = 0; i < count; i++)
+		judge_process(e, module, digest, processes[i], out, &any);
 	if (!any)
 		give_up(out, "the file was not looked at");
 }

@@ -29,9 +29,9 @@ struct verdict {
 };
 
 /*
- * The weakest verdict over the processes that ran the module. A process is judged by the records
- * that were taken for it; if it has none, by all records of the module. digest: the reference's, 64
- * hex digits, or NULL when no reference names the file.
+ * The weakest verdict over the processes that ran the module. A process is judged by the newest
+ * records that were taken for it; if it has none, by those of all other processes. digest: the
+ * reference's, 64 hex digits, or NULL when no reference names the file.
  */
 void compare_module(const struct evidence *e, const struct evidence_module *module,
 		    const char *digest, const uint64_t *processes, size_t count,

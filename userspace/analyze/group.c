@@ -195,7 +195,9 @@ static void judge_file(struct group_file *file, const char *digest, struct group
 		if (instance->ran) {
 			compare_module(instance->evidence, instance->module, digest,
 				       instance->processes, instance->processes_count, &v);
-			if (v.identity &&
+			/* At the end of a window files are looked at again; a cut one has no end.
+			 */
+			if (!instance->evidence->complete && v.identity &&
 			    (v.identity->when == REC_NULL || v.identity->when < instance->last))
 				out->early = true;
 			if (!file->ran || v.rank > file->verdict.rank) {

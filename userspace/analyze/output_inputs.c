@@ -35,17 +35,16 @@ static json_t *bundle_row(const struct evidence *e)
 	const struct rec_window_end *last = trace_window_end(e->trace);
 	const char *slash = strrchr(e->path, '/');
 
-	return json_pack(
-		"{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:s, s:b, s:I, s:s, s:I}", "sha256",
-		trace_sha256(e->trace), "file", claim_text(slash ? slash + 1 : e->path), "window",
-		w ? hex_or_null(e, w->window) : json_null(), "challenge",
-		w ? hex_or_null(e, w->challenge) : json_null(), "host",
-		w ? claim_text(trace_text(e->trace, w->host)) : json_null(), "start",
-		w ? time_or_null(w->realtime) : json_null(), "stop",
-		last ? time_or_null(last->realtime) : json_null(), "complete", e->complete,
-		"end_reason", e->end.end_reason, "altered", e->altered, "findings",
-		(json_int_t)e->verify.findings_count, "signature", signatures[e->verify.signature],
-		"calls", (json_int_t)trace_count(e->trace, REC_CALL_KIND));
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:s, s:b, s:I, s:s, s:I}", "sha256",
+			 trace_sha256(e->trace), "file", claim_text(slash ? slash + 1 : e->path),
+			 "window", w ? hex_or_null(e, w->window) : json_null(), "challenge",
+			 w ? hex_or_null(e, w->challenge) : json_null(), "start",
+			 w ? time_or_null(w->realtime) : json_null(), "stop",
+			 last ? time_or_null(last->realtime) : json_null(), "complete", e->complete,
+			 "end_reason", e->end.end_reason, "altered", e->altered, "findings",
+			 (json_int_t)e->verify.findings_count, "signature",
+			 signatures[e->verify.signature], "calls",
+			 (json_int_t)trace_count(e->trace, REC_CALL_KIND));
 }
 
 static int add_rows(const struct survey *s, json_t *bundles, json_t *definitions,
@@ -120,7 +119,8 @@ json_t *output_loss(const struct survey *s)
 	return out;
 }
 
-/* Listening sockets of the host that nobody watched. */
+/* Listening sockets of the host that nobody watched. Addresses stay in the bundle: they are
+ * private. */
 static json_t *uncovered(const struct evidence *e)
 {
 	json_t *out = json_array();
@@ -131,9 +131,8 @@ static json_t *uncovered(const struct evidence *e)
 		if (l->covered == 1)
 			continue;
 		if (json_array_append_new(
-			    out, json_pack("{s:s, s:o, s:o, s:I}", "family",
-					   rec_family_name(l->family), "address",
-					   claim_text(trace_text(e->trace, l->address)), "port",
+			    out, json_pack("{s:s, s:o, s:I}", "family", rec_family_name(l->family),
+					   "port",
 					   l->port == REC_NULL ? json_null()
 							       : json_integer((json_int_t)l->port),
 					   "record", (json_int_t)l->id))) {

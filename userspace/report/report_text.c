@@ -117,10 +117,9 @@ static void print_inputs(const struct printer *p)
 								       : "NOT COMPLETE",
 			json_is_true(json_object_get(row, "altered")) ? "ALTERED" : "intact",
 			text_of(row, "signature"));
-		fprintf(p->out, "              window %s to %s, host ",
+		fprintf(p->out, "              window %s to %s",
 			is_null(row, "start") ? "?" : text_of(row, "start"),
 			is_null(row, "stop") ? "?" : text_of(row, "stop"));
-		put_text(p->out, is_null(row, "host") ? "?" : text_of(row, "host"));
 		fprintf(p->out, "\n              sha256 %s\n", text_of(row, "sha256"));
 	}
 	fprintf(p->out, "  guideline   ");
@@ -330,9 +329,9 @@ static void print_unknown(const struct printer *p)
 			number_of(connections, "decoded"), number_of(connections, "accepted"),
 			json_array_size(listeners));
 		json_array_foreach(listeners, j, listener) {
-			fprintf(p->out, "    %s ", text_of(listener, "family"));
-			put_text(p->out, text_of(listener, "address"));
-			fprintf(p->out, " port %lld\n", number_of(listener, "port"));
+			fprintf(p->out, "    %s port %lld, record listener %lld\n",
+				text_of(listener, "family"), number_of(listener, "port"),
+				number_of(listener, "record"));
 		}
 	}
 	json_array_foreach(bare, i, row) {

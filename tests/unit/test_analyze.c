@@ -1,0 +1,223 @@
+/* Each status of a section, and what it rests on. */
+#include "analyze_kit.h"
+
+#define REFERENCE "tests/golden/report/reference.json"
+#define REFERENCE_2 "tests/golden/report/reference-2.json"
+
+static void expect_of(const char *name, const struct scene *s, const char *reference,
+		      const char *section, const char *status, const char *level,
+		      const char *compared)
+{
+	struct analyze_result result;
+	json_t *report = scene_report_with(s, reference, &result);
+	json_t *row = row_by(report, "sections", "section", section), *claim;
+
+	if (strcmp(text_in(row, "status"), status) || strcmp(text_in(row, "level"), level) ||
+	    strcmp(text_in(row, "compared"), compared))
+		fail_msg("%s: %s: %s, level %s, compared %s, reason %s", name, section,
+			 text_in(row, "status"), text_in(row, "level"), text_in(row, "compared"),
+			 text_in(row, "reason"));
+	claim = row_by(report, "claims", "id",
+		       json_string_value(json_array_get(json_object_get(row, "claims"), 0)));
+	assert_string_equal(text_in(claim, "status"), status);
+	json_decref(report);
+}
+
+#define expect(name, status, level, compared, ...) \
+	expect_of(name, &(struct scene){ __VA_ARGS__ }, NULL, "things API", status, level, compared)
+#define NONE "(null)"
+
+static void test_plain(void **state)
+{
+	const struct scene s = { 0 };
+	json_t *report = scene_report(&s);
+	json_t *row = row_by(report, "sections", "section", "things API"), *files, *route, *claim;
+
+	(void)state;
+	assert_string_equal(text_in(row, "status"), "observed-as-packaged");
+	assert_string_equal(text_in(row, "compared"), "file+pyc");
+	assert_string_equal(text_in(json_object_get(row, "reference"), "kind"), "dpkg-local");
+	assert_string_equal(text_in(json_object_get(row, "reference"), "package"), "python3-demo");
+	assert_int_equal(json_integer_value(json_object_get(row, "calls")), 1);
+	files = json_object_get(row, "files");
+	assert_int_equal(json_integer_value(json_object_get(files, "mapped")), 1);
+	assert_int_equal(json_integer_value(json_object_get(files, "ran")), 1);
+	assert_int_equal(json_integer_value(json_object_get(files, "differ")), 0);
+	assert_true(json_is_null(json_object_get(json_object_get(row, "functions"), "mapped")));
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(row, "functions"), "ran")), 1);
+	route = row_by(report, "routes", "route", "/v1/things");
+	assert_string_equal(text_in(route, "component"), "demo");
+	assert_int_equal(json_integer_value(json_object_get(route, "calls")), 1);
+	assert_int_equal(json_integer_value(json_object_get(route, "reached")), 1);
+	assert_int_equal(json_integer_value(json_object_get(route, "no_sighting")), 0);
+	/* All eight links of the chain. */
+	claim = row_by(report, "claims", "id", "section/demo/things API");
+	assert_int_equal(json_array_size(json_object_get(claim, "records")), 8);
+	/* Code of the way that is in no section, by its folder. */
+	row = row_by(report, "other_code", "owner", "werkzeug");
+	assert_string_equal(text_in(row, "owner_kind"), "folder");
+	assert_int_equal(json_integer_value(json_object_get(row, "calls")), 1);
+	row_by(report, "other_code", "owner", "/srv/code/demo");
+	assert_int_equal(json_array_size(json_object_get(report, "other_code")), 2);
+	json_decref(report);
+}
+
+static void test_unmapped(void **state)
+{
+	json_t *report = scene_report(&(struct scene){ 0 });
+	json_t *row = row_by(report, "sections", "section", "unmapped");
+
+	(void)state;
+	assert_string_equal(text_in(row, "status"), "unknown");
+	assert_string_equal(text_in(row, "reason"), "no service definition maps this section");
+	row = row_by(report, "not_compared", "component", "bare");
+	assert_non_null(strstr(text_in(row, "reason"), "no section"));
+	json_decref(report);
+}
+
+static void test_file(void **state)
+{
+	(void)state;
+	expect("differs", "observed-modified", "file", "file", .digest_matches = 1);
+	expect("no digest", "observed-unreferenced", NONE, "file+pyc", .digest_matches = 2);
+	expect("no identity", "unknown", NONE, NONE, .no_identity = true);
+	expect("unreadable", "unknown", NONE, NONE, .unreadable = true);
+	expect("deleted", "unknown", NONE, NONE, .deleted = true);
+}
+
+static void test_reference(void **state)
+{
+	const struct scene same = { 0 }, packaged = { .digest_matches = 1 };
+	const struct scene other = { .content = 0x44 };
+
+	(void)state;
+	expect_of("equal", &same, REFERENCE, "things API", "observed-unmodified", NONE, "file+pyc");
+	/* A reference is stronger than the package database. */
+	expect_of("over dpkg", &packaged, REFERENCE, "things API", "observed-unmodified", NONE,
+		  "file+pyc");
+	expect_of("differs", &other, REFERENCE, "things API", "observed-modified", "file", "file");
+	expect_of("other release", &same, REFERENCE_2, "things API", "observed-modified", "file",
+		  "file");
+}
+
+/* A reference that calls itself signed is not believed. */
+static void test_reference_signed(void **state)
+{
+	const struct scene s = { .content = 0x23 };
+	struct analyze_result result;
+	json_t *report = scene_report_with(&s, REFERENCE_2, &result), *row, *weak;
+	bool found = false;
+	size_t i;
+
+	(void)state;
+	row = row_by(report, "sections", "section", "things API");
+	assert_string_equal(text_in(row, "status"), "observed-unmodified");
+	assert_string_equal(text_in(json_object_get(row, "reference"), "kind"), "none");
+	row = row_by(report, "claims", "id", "section/demo/things API");
+	json_array_foreach(json_object_get(row, "weakened_by"), i, weak)
+		found |= !strcmp(text_in(weak, "what"), "reference-signature");
+	assert_true(found);
+	/* The reference names a file that the bundle does not know. */
+	row = json_object_get(row_by(report, "sections", "section", "extra"), "files");
+	assert_int_equal(json_integer_value(json_object_get(row, "from_bundle")), 1);
+	assert_int_equal(json_integer_value(json_object_get(row, "from_reference")), 1);
+	assert_int_equal(json_integer_value(json_object_get(row, "mapped")), 2);
+	json_decref(report);
+}
+
+static void test_loaded(void **state)
+{
+	const struct scene s = { 0 };
+
+	(void)state;
+	/* extra.py stands in a stack of the serving process that nobody was seen in. */
+	expect_of("loaded", &s, NULL, "extra", "loaded", NONE, NONE);
+}
+
+static void test_not_observed(void **state)
+{
+	(void)state;
+	/* A call of the component without a route: nothing is missing, nothing was seen. */
+	expect("nothing", "not-observed", NONE, NONE, .no_code = true, .no_route = true,
+	       .no_sighting = true);
+	/* The call's own route is handled by the section, and no handler was seen. */
+	expect("silent call", "unknown", NONE, NONE, .no_code = true, .no_sighting = true);
+	expect("no call", "unknown", NONE, NONE, .no_code = true, .no_call = true);
+	expect("loss", "unknown", NONE, NONE, .no_code = true, .no_route = true,
+	       .no_sighting = true, .lost = 1);
+	expect("unsupported", "unknown", NONE, NONE, .no_code = true, .no_route = true,
+	       .no_sighting = true, .unsupported = true);
+	expect("cut", "unknown", NONE, NONE, .no_code = true, .no_route = true, .no_sighting = true,
+	       .no_window_end = true);
+}
+
+/* Two hosts: calls add up, the weakest file decides. */
+static void test_two_bundles(void **state)
+{
+	const struct scene a = { 0 }, b = { .digest_matches = 1, .window = 0xb2 };
+	struct err err = ERR_INIT, twice = ERR_INIT;
+	struct analyze_result result;
+	struct fixture f, g;
+	const char *paths[2];
+	json_t *row;
+
+	(void)state;
+	scene_write(&f, &a);
+	scene_write(&g, &b);
+	paths[0] = f.path;
+	paths[1] = g.path;
+	assert_int_equal(scene_run(paths, 2, NULL, &result, &err), 0);
+	row = row_by(result.report, "sections", "section", "things API");
+	assert_string_equal(text_in(row, "status"), "observed-modified");
+	assert_int_equal(json_integer_value(json_object_get(row, "calls")), 2);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(row, "files"), "ran")),
+			 1);
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(row, "functions"), "ran")), 1);
+	row = row_by(result.report, "routes", "route", "/v1/things");
+	assert_int_equal(json_integer_value(json_object_get(row, "reached")), 2);
+	json_decref(result.report);
+	paths[1] = f.path;
+	assert_int_equal(scene_run(paths, 2, NULL, &result, &twice), -1);
+	assert_int_equal(twice.kind, ERR_USAGE);
+	assert_non_null(strstr(twice.text, "same bundle"));
+	fixture_release(&f);
+	fixture_release(&g);
+}
+
+static void test_same_window(void **state)
+{
+	const struct scene a = { 0 }, b = { .digest_matches = 1 };
+	struct err err = ERR_INIT;
+	struct analyze_result result;
+	struct fixture f, g;
+	const char *paths[2];
+
+	(void)state;
+	scene_write(&f, &a);
+	scene_write(&g, &b);
+	paths[0] = f.path;
+	paths[1] = g.path;
+	assert_int_equal(scene_run(paths, 2, NULL, &result, &err), -1);
+	assert_non_null(strstr(err.text, "same window"));
+	fixture_release(&f);
+	fixture_release(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_unmapped),
+		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_reference),
+		cmocka_unit_test(test_reference_signed),
+		cmocka_unit_test(test_loaded),
+		cmocka_unit_test(test_not_observed),
+		cmocka_unit_test(test_two_bundles),
+		cmocka_unit_test(test_same_window),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
