@@ -48,20 +48,22 @@ const struct rec_process_end *trace_process_end(const struct trace *t, uint64_t 
  * Records that point to another record: R(SYMBOL, KIND, kind, field) is "the KIND records whose
  * field names an id", in file order.
  */
-#define TRACE_RELATIONS(R)                                                                        \
-	R(IDENTITY_MODULE, IDENTITY, identity, module)                                            \
-	R(PYC_MODULE, PYC, pyc, module)                                                           \
-	R(MAPPING_PROCESS, MAPPING, mapping, process) R(MAPPING_MODULE, MAPPING, mapping, module) \
-		R(PROCESS_END_PROCESS, PROCESS_END, process_end,                                  \
-		  process) R(FUNCTION_MODULE, FUNCTION, function,                                 \
-			     module) R(CONNECTION_PROCESS, CONNECTION, connection, process)       \
-			R(CONNECTION_END_CONNECTION, CONNECTION_END, connection_end, connection)  \
-				R(CALL_PROCESS, CALL, call, process)                              \
-					R(CALL_CONNECTION, CALL, call, connection)                \
-						R(HOP_CALL, HOP, hop, call)                       \
-							R(BINDING_CALL, BINDING, binding, call)   \
-								R(SIGHTING_STACK, SIGHTING,       \
-								  sighting, stack)
+/* clang-format off */
+#define TRACE_RELATIONS(R) \
+	R(IDENTITY_MODULE, IDENTITY, identity, module) \
+	R(PYC_MODULE, PYC, pyc, module) \
+	R(MAPPING_PROCESS, MAPPING, mapping, process) \
+	R(MAPPING_MODULE, MAPPING, mapping, module) \
+	R(PROCESS_END_PROCESS, PROCESS_END, process_end, process) \
+	R(FUNCTION_MODULE, FUNCTION, function, module) \
+	R(CONNECTION_PROCESS, CONNECTION, connection, process) \
+	R(CONNECTION_END_CONNECTION, CONNECTION_END, connection_end, connection) \
+	R(CALL_PROCESS, CALL, call, process) \
+	R(CALL_CONNECTION, CALL, call, connection) \
+	R(HOP_CALL, HOP, hop, call) \
+	R(BINDING_CALL, BINDING, binding, call) \
+	R(SIGHTING_STACK, SIGHTING, sighting, stack)
+/* clang-format on */
 
 #define TRACE_RELATION_VALUE(SYMBOL, KIND, kind, field) TRACE_##SYMBOL,
 enum trace_relation { TRACE_RELATIONS(TRACE_RELATION_VALUE) TRACE_RELATION_COUNT };
