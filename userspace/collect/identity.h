@@ -29,14 +29,15 @@ struct identity {
 	bool has_sha256;
 	uint8_t sha256[32];
 	uint8_t build_id[64];
-	size_t build_id_len; /* 0: none */
+	size_t build_id_len;	  /* 0: none */
 	char package_manager[16]; /* "" when no package owns it; "dpkg" */
 	char package[128];
 	char package_version[128];
 	int digest_matches; /* 1, 0, or -1: the database records no digest for this path */
 };
 
-struct identity_store; /* package databases, indexed once per root; cache by (device, inode, ctime) */
+struct identity_store; /* package databases, indexed once per root; cache by (device, inode, ctime)
+			*/
 
 struct identity_store *identity_store_new(void);
 void identity_store_free(struct identity_store *s);
@@ -46,7 +47,8 @@ void identity_store_free(struct identity_store *s);
  * root). Safe to call from one thread at a time per store. When device and inode are not 0 they
  * must agree with what is opened, else how is "changed"; on overlayfs and btrfs, where mappings
  * name another device than stat(2), the inode alone. Returns 0 always; `how` tells. A result is
- * remembered by (device, inode, size, mtime, ctime), so a file that many processes map is read once.
+ * remembered by (device, inode, size, mtime, ctime), so a file that many processes map is read
+ * once.
  */
 int identity_file(struct identity_store *s, pid_t pid, const char *path, uint64_t device,
 		  uint64_t inode, struct identity *out);
@@ -100,7 +102,7 @@ int pyc_look(pid_t pid, const char *source_path, const struct identity *source, 
 struct pyc_item {
 	pid_t pid; /* whose root; may be gone (0: own root) */
 	const char *source_path;
-	const char *pyc_path; /* NULL: there is none */
+	const char *pyc_path;	      /* NULL: there is none */
 	const uint8_t *source_sha256; /* what must be compiled: 32 bytes, checked again */
 	const uint8_t *pyc_sha256;
 	int proven;

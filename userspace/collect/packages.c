@@ -249,8 +249,7 @@ static int load_list(struct packages *p, uint32_t package, const struct bytes *f
 		bool folder;
 
 		more = next_line(file, &at, &line, &len);
-		if (!more)
-			len = 0;
+		len = more ? len : 0;
 		/* A folder is followed by what is in it, and is no file. */
 		folder = len > before_len && !memcmp(line, before, before_len) &&
 			 line[before_len] == '/';
@@ -376,8 +375,8 @@ static bool recorded_md5(struct packages *p, int root, uint32_t package, const c
 			 uint8_t out[16])
 {
 	uint64_t hash = hash_path(path, strlen(path));
-	const char *line;
 	size_t at = 0, len, want = strlen(path + 1);
+	const char *line;
 
 	if (!p->has_sums || p->sums_package != package) {
 		p->has_sums =
