@@ -119,7 +119,7 @@ static int take_embedded(struct catalog *c, struct err *err)
 		const struct catalog_embedded *e = &catalog_embedded[i];
 		char path[128];
 
-		if (strncmp(e->name, "python/", 7) && strncmp(e->name, "services/", 9))
+		if (strncmp(e->name, "python/", 7) != 0 && strncmp(e->name, "services/", 9) != 0)
 			continue;
 		snprintf(path, sizeof(path), "probes/%s", e->name);
 		if (take_file(c, path, e->name, e->data, e->size, err))

@@ -304,7 +304,7 @@ const char *probe_header(const struct probe_reader *r, const json_t *root, const
 	}
 	name = probe_string(r, NULL, root, "name", probe_check_id);
 	at.key = "name";
-	if (name && strcmp(name, stem)) {
+	if (name && strcmp(name, stem) != 0) {
 		probe_fail(r, &at, "is '%s', but the file is called '%s.json' (make them equal)",
 			   probe_show(name), probe_show(stem));
 		return NULL;

@@ -202,7 +202,7 @@ static int check_route_paths(const struct probe_reader *r, const struct service_
 
 		/* "" sorts first, and stands for whatever comes behind it. */
 		if (compare_templates(all[i - 1].route->path, all[i].route->path) ||
-		    (*all[i - 1].method && strcmp(all[i - 1].method, all[i].method)))
+		    (*all[i - 1].method && strcmp(all[i - 1].method, all[i].method) != 0))
 			continue;
 		snprintf(what, sizeof(what), "%s %s", *all[i].method ? all[i].method : "any method",
 			 probe_show(all[i].route->path));
@@ -219,8 +219,8 @@ static int check_sections(const struct probe_reader *r, const struct service_def
 
 	for (size_t i = 1; i < d->sections_count; i++) {
 		for (size_t k = 0; k < i; k++) {
-			if (strcmp(d->sections[i].section, d->sections[k].section) ||
-			    strcmp(d->sections[i].component, d->sections[k].component))
+			if (strcmp(d->sections[i].section, d->sections[k].section) != 0 ||
+			    strcmp(d->sections[i].component, d->sections[k].component) != 0)
 				continue;
 			at.index = i;
 			return probe_fail(r, &at,
