@@ -100,7 +100,7 @@ static void test_bad_chunks(void **state)
 		"5;a\nb\r\n",
 		"-1\r\n",
 		"0x5\r\n",
-		"1\r\naX\r\n",
+		"1\r\naX\n",
 		"1\r\na\n",
 		"1\r\na\rX",
 		"0\r\n A: b\r\n",
@@ -117,14 +117,19 @@ static void test_bad_chunks(void **state)
 	(void)state;
 	for (size_t n = 0; n < sizeof(bad) / sizeof(*bad); n++)
 		for (int bytewise = 0; bytewise < 2; bytewise++) {
+			struct http1_stats stats;
+
 			kit_init(&k, false);
 			kit_text(&k, 'C', "PUT /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
 			for (size_t i = 0; bytewise && i < strlen(bad[n]); i++)
 				kit_feed(&k, 'C', bad[n] + i, 1);
 			if (!bytewise)
 				kit_text(&k, 'C', bad[n]);
+			http1_stats(k.h, &stats);
+			if (strcmp(stats.why, "suspect"))
+				fail_msg("taken: %s", bad[n]);
 			kit_text(&k, 'C', "\r\n0\r\n\r\n" GET("/false"));
-			kit_text(&k, 'S', OK_EMPTY OK_EMPTY);
+			kit_text(&k, 'S', OK_EMPTY);
 			expect_end("1 PUT /c - 200 complete\nwhy suspect\n", "suspect=1 gaps=0");
 		}
 }
@@ -237,6 +242,15 @@ static void test_gaps(void **state)
 	kit_text(&k, 'S', "0\r\n\r\n" OK_EMPTY);
 	assert_int_equal(http1_current(k.h), 0);
 	expect_end("1 GET /1 - 200 stop\n2 GET /2 - 0 stop\nwhy gap\n", "suspect=1 gaps=1");
+	assert_null(strstr(k.full, "lost=0"));
+
+	/* Not captured where a chunk header of a request stands. */
+	kit_init(&k, false);
+	kit_text(&k, 'C', "PUT /1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+	kit_feed_cut(&k, 'C', zeros, 8, 0);
+	kit_text(&k, 'S', OK_EMPTY);
+	expect_end("1 PUT /1 - 200 complete\nwhy gap\n", "suspect=1 gaps=1");
+	assert_non_null(strstr(k.full, "lost=1"));
 
 	/* A trailer is missing. */
 	kit_init(&k, false);
@@ -263,8 +277,8 @@ static void test_gaps(void **state)
 	kit_text(&k, 'C', GET("/1"));
 	kit_hole(&k, 'S', 10);
 	kit_text(&k, 'S', OK_EMPTY);
-	assert_null(strstr(k.full, "lost=0"));
 	expect_end("1 GET /1 - 0 stop\nwhy gap\n", "suspect=1 gaps=1");
+	assert_non_null(strstr(k.full, "lost=1"));
 	kit_init(&k, false);
 	kit_hole(&k, 'C', 10);
 	kit_text(&k, 'C', GET("/false"));
@@ -454,6 +468,19 @@ static void test_joined(void **state)
 			fail_msg("%s: %s", cases[n].why, k.brief);
 		expect_end(cases[n].expect, counts);
 	}
+	/* What follows repeated bytes is no start of a send or receive. */
+	kit_init(&k, true);
+	kit_text(&k, 'S', "abc");
+	k.sent[1] -= 2;
+	kit_text(&k, 'S', "bc" OK_EMPTY);
+	kit_text(&k, 'C', GET("/false"));
+	expect_end("why joined\n", "suspect=1 gaps=0");
+	kit_init(&k, true);
+	kit_text(&k, 'C', "x");
+	kit_text(&k, 'S', OK_EMPTY);
+	k.sent[0] -= 1;
+	kit_text(&k, 'C', "x" GET("/false"));
+	expect_end("why joined\n", "suspect=0 gaps=0");
 	/* A hole in front of the request. */
 	kit_init(&k, true);
 	kit_text(&k, 'S', OK_EMPTY);
