@@ -1,4 +1,4 @@
-/* HTTP/1 that cannot be decided: attacks, holes, joined connections, limits; and random traffic. */
+/* HTTP/1 that cannot be decided: attacks, other protocols, holes, limits. */
 #include "http1_kit.h"
 
 #define OK_HEAD "HTTP/1.1 200 OK\r\n"
@@ -383,114 +383,6 @@ static void test_limits(void **state)
 	}
 }
 
-/* Only a complete answer, then a receive that starts with a request line, makes it certain. */
-static void test_joined(void **state)
-{
-	static const struct {
-		const char *why, *expect;
-		uint64_t suspect;
-		struct kit_step steps[6];
-	} cases[] = {
-		{ "answer, then request",
-		  "1 GET /x - 200 complete\n",
-		  0,
-		  { { 'S', "tail of an answer", 0 },
-		    { 'S', OK_HEAD "Content-Length: 3\r\n\r\n", 0 },
-		    { 'S', "abc", 0 },
-		    { 'C', GET("/x"), 0 },
-		    { 'S', OK_EMPTY, 0 } } },
-		{ "first request is not certain",
-		  "1 GET /x - 200 complete\n",
-		  1,
-		  { { 'C', GET("/unknown"), 0 },
-		    { 'S', OK_HEAD "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0 },
-		    { 'C', GET("/x"), 0 },
-		    { 'S', OK_EMPTY, 0 } } },
-		{ "head may come in parts behind its line",
-		  "1 GET /x h 200 complete\n",
-		  0,
-		  { { 'S', OK_EMPTY, 0 },
-		    { 'C', "GET /x HTTP/1.1\r\nHo", 0 },
-		    { 'C', "st: h\r\n\r\n", 0 },
-		    { 'S', OK_EMPTY, 0 } } },
-		{ "a body is being received",
-		  "why joined\n",
-		  1,
-		  { { 'S', OK_EMPTY, 0 },
-		    { 'C', "rest of a body", 0 },
-		    { 'C', GET("/false"), 0 },
-		    { 'S', OK_HEAD "Content-Length: 2\r\n\r\nx", 0 } } },
-		{ "an interim answer is no end",
-		  "why joined\n",
-		  1,
-		  { { 'S', "HTTP/1.1 100 Continue\r\n\r\n", 0 }, { 'C', GET("/false"), 0 } } },
-		{ "received in between",
-		  "why joined\n",
-		  2,
-		  { { 'S', OK_HEAD "Content-Length: 2\r\n\r\nx", 0 },
-		    { 'C', GET("/false"), 0 },
-		    { 'S', "x", 0 },
-		    { 'C', GET("/false"), 0 } } },
-		{ "bytes behind the answer",
-		  "why joined\n",
-		  1,
-		  { { 'S', OK_EMPTY "more", 0 }, { 'C', GET("/false"), 0 } } },
-		{ "sent again after the answer",
-		  "why joined\n",
-		  1,
-		  { { 'S', OK_EMPTY, 0 }, { 'S', "more", 0 }, { 'C', GET("/false"), 0 } } },
-		{ "length not known",
-		  "why joined\n",
-		  1,
-		  { { 'S', OK_HEAD "\r\n", 0 }, { 'C', GET("/false"), 0 } } },
-		{ "no whole request line",
-		  "why joined\n",
-		  0,
-		  { { 'S', OK_EMPTY, 0 },
-		    { 'C', "GET /fal", 0 },
-		    { 'C', "se HTTP/1.1\r\n\r\n", 0 } } },
-	};
-
-	(void)state;
-	for (size_t n = 0; n < sizeof(cases) / sizeof(*cases); n++) {
-		char counts[32];
-
-		kit_init(&k, true);
-		k.sent[0] = 1000; /* whatever came before */
-		k.sent[1] = 77;
-		for (const struct kit_step *s = cases[n].steps; s->side; s++) {
-			kit_text(&k, s->side, s->bytes);
-			if (!k.calls && s[1].side && s->side == 'S')
-				assert_int_equal(http1_current(k.h), 0);
-		}
-		snprintf(counts, sizeof(counts), "suspect=%ju gaps=0", (uintmax_t)cases[n].suspect);
-		if (strcmp(k.brief, "") && strstr(cases[n].expect, "why"))
-			fail_msg("%s: %s", cases[n].why, k.brief);
-		expect_end(cases[n].expect, counts);
-	}
-	/* What follows repeated bytes is no start of a send or receive. */
-	kit_init(&k, true);
-	kit_text(&k, 'S', "abc");
-	k.sent[1] -= 2;
-	kit_text(&k, 'S', "bc" OK_EMPTY);
-	kit_text(&k, 'C', GET("/false"));
-	expect_end("why joined\n", "suspect=1 gaps=0");
-	kit_init(&k, true);
-	kit_text(&k, 'C', "x");
-	kit_text(&k, 'S', OK_EMPTY);
-	k.sent[0] -= 1;
-	kit_text(&k, 'C', "x" GET("/false"));
-	expect_end("why joined\n", "suspect=0 gaps=0");
-	/* A hole in front of the request. */
-	kit_init(&k, true);
-	kit_text(&k, 'S', OK_EMPTY);
-	kit_text(&k, 'C', "x");
-	kit_text(&k, 'S', OK_EMPTY);
-	kit_hole(&k, 'C', 10);
-	kit_text(&k, 'C', GET("/false"));
-	expect_end("why joined\n", "suspect=1 gaps=0");
-}
-
 /* Freed without an end, in every state: nothing leaks (the address sanitizer says so). */
 static void test_freed_early(void **state)
 {
@@ -512,134 +404,13 @@ static void test_freed_early(void **state)
 	assert_int_equal(k.calls, 1);
 }
 
-static uint64_t rng;
-
-static uint64_t draw(uint64_t below)
-{
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return rng % below;
-}
-
-/* A body that is nothing but heads, by length or in chunks cut anywhere. */
-static void add_body(char *out, bool chunked)
-{
-	static const char heads[] = OK_EMPTY GET("/false") "POST /false HTTP/1.1\r\n"
-							   "Content-Length: 1\r\n\r\n0\r\n\r\n";
-	size_t from = draw(40), len = draw(sizeof(heads) - 1 - from), at = 0;
-
-	if (!chunked) {
-		kit_add(out, "Content-Length: %zu\r\n\r\n%.*s", len, (int)len, heads + from);
-		return;
-	}
-	kit_add(out, "Transfer-Encoding: chunked\r\n\r\n");
-	while (at < len) {
-		size_t n = 1 + draw(len - at);
-
-		kit_add(out, "%zx%s\r\n%.*s\r\n", n, draw(4) ? "" : ";e=\"GET / HTTP/1.1\"", (int)n,
-			heads + from + at);
-		at += n;
-	}
-	kit_add(out, "0\r\n%s\r\n", draw(4) ? "" : "GET: / HTTP/1.1\r\n");
-}
-
-/* Whatever the bodies and the cuts: the calls are those that were made. */
-static void test_random_traffic(void **state)
-{
-	static char in[KIT_LOG], out[KIT_LOG], truth[KIT_LOG];
-
-	(void)state;
-	for (uint64_t seed = 1; seed <= 1500; seed++) {
-		size_t n, at[2] = { 0, 0 }, piece;
-
-		rng = seed * 0x9e3779b97f4a7c15u;
-		n = 1 + draw(12);
-		piece = 1 + draw(200);
-		in[0] = out[0] = truth[0] = '\0';
-		for (size_t i = 1; i <= n; i++) {
-			bool body = draw(2), head = !body && !draw(4);
-			unsigned int status = draw(5) ? 200 + (unsigned int)draw(3) : 404;
-			const char *method = body ? "POST" : head ? "HEAD" : "GET";
-
-			kit_add(in, "%s /r/%zu?q HTTP/1.1\r\n", method, i);
-			if (body)
-				add_body(in, draw(2));
-			else
-				kit_add(in, "\r\n");
-			if (!draw(4))
-				kit_add(out, "HTTP/1.1 100 Continue\r\n\r\n");
-			kit_add(out, "HTTP/1.1 %u X\r\nX-Trans-Id: t%zu\r\n", status, i);
-			if (head)
-				kit_add(out, "Content-Length: 55\r\n\r\n");
-			else
-				add_body(out, draw(2));
-			kit_add(truth, "%zu %s /r/%zu - %u complete X-Trans-Id=t%zu\n", i, method,
-				i, status, i);
-		}
-		kit_init(&k, false);
-		while (in[at[0]] || out[at[1]]) {
-			int side = in[at[0]] ? 0 : 1; /* answers behind all requests */
-			const char *from = side ? out : in;
-			size_t len = strlen(from + at[side]), take = 1 + draw(piece);
-
-			if (take > len)
-				take = len;
-			kit_feed(&k, side ? 'S' : 'C', from + at[side], take);
-			at[side] += take;
-		}
-		assert_int_equal(k.calls, n);
-		expect_end(truth, "suspect=0 gaps=0");
-	}
-}
-
-/* Bodies made of heads, cut in the stream and in the chunks at every place. */
-static void test_bodies_of_heads(void **state)
-{
-	static const char body[] = GET("/false") OK_EMPTY GET("/false");
-	static char in[KIT_LOG], out[KIT_LOG];
-	size_t len = sizeof(body) - 1;
-
-	(void)state;
-	for (size_t chunk = 1; chunk <= len; chunk++) {
-		in[0] = out[0] = '\0';
-		kit_add(in, "POST /true HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
-		kit_add(out, OK_HEAD "Transfer-Encoding: chunked\r\n\r\n");
-		for (size_t at = 0; at < len; at += chunk) {
-			size_t n = len - at < chunk ? len - at : chunk;
-
-			kit_add(in, "%zx\r\n%.*s\r\n", n, (int)n, body + at);
-			kit_add(out, "%zx\r\n%.*s\r\n", n, (int)n, body + at);
-		}
-		kit_add(in, "0\r\n\r\n");
-		kit_add(out, "0\r\n\r\n");
-		for (size_t segment = 1; segment <= strlen(in); segment++) {
-			kit_init(&k, false);
-			for (size_t at = 0; at < strlen(in); at += segment)
-				kit_feed(&k, 'C', in + at,
-					 strlen(in) - at < segment ? strlen(in) - at : segment);
-			for (size_t at = 0; at < strlen(out); at += segment)
-				kit_feed(&k, 'S', out + at,
-					 strlen(out) - at < segment ? strlen(out) - at : segment);
-			expect_end("1 POST /true - 200 complete\n", "suspect=0 gaps=0");
-		}
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bad_requests),
-		cmocka_unit_test(test_bad_chunks),
-		cmocka_unit_test(test_bad_responses),
-		cmocka_unit_test(test_not_http),
-		cmocka_unit_test(test_gaps),
-		cmocka_unit_test(test_extreme_offsets),
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_joined),
-		cmocka_unit_test(test_freed_early),
-		cmocka_unit_test(test_random_traffic),
-		cmocka_unit_test(test_bodies_of_heads),
+		cmocka_unit_test(test_bad_requests),  cmocka_unit_test(test_bad_chunks),
+		cmocka_unit_test(test_bad_responses), cmocka_unit_test(test_not_http),
+		cmocka_unit_test(test_gaps),	      cmocka_unit_test(test_extreme_offsets),
+		cmocka_unit_test(test_limits),	      cmocka_unit_test(test_freed_early),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
