@@ -29,6 +29,7 @@ struct scene {
 	/* The bundle. */
 	uint64_t lost;
 	bool unsupported, no_window_end, no_call, no_code;
+	bool elsewhere; /* the one stack is of code outside the component */
 	uint8_t window; /* 0: 0xa1 */
 	/* A second process, forked from the first one, that runs the same code. */
 	bool second;
@@ -89,6 +90,14 @@ static inline void scene_put_code(struct fixture *f, const struct scene *s)
 {
 	if (s->no_code)
 		return;
+	if (s->elsewhere) {
+		put(f, MODULE, module, .kind = MODULE_FILE, .path = pub(f, "/srv/lib/gate.py"),
+		    .language = LANGUAGE_PYTHON);
+		put(f, FUNCTION, function, .module = 1, .name = pub(f, "gate"),
+		    .qualname = pub(f, "gate"), .line = 1);
+		put(f, STACK, stack, .process = 1, .frames = list(1), .partial = 0);
+		return;
+	}
 	put(f, MODULE, module, .kind = s->deleted ? MODULE_DELETED : MODULE_FILE,
 	    .path = pub(f, "/srv/code/demo/api.py"), .language = LANGUAGE_PYTHON);
 	put(f, MODULE, module, .kind = MODULE_FILE, .path = pub(f, "/srv/code/demo/extra.py"),

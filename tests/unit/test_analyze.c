@@ -139,16 +139,17 @@ static void test_not_observed(void **state)
 {
 	(void)state;
 	/* A call of the component without a route: nothing is missing, nothing was seen. */
-	expect("nothing", "not-observed", NONE, NONE, .no_code = true, .no_route = true,
-	       .no_sighting = true);
+	expect("nothing", "not-observed", NONE, NONE, .elsewhere = true, .no_route = true);
 	/* The call's own route is handled by the section, and no handler was seen. */
-	expect("silent call", "unknown", NONE, NONE, .no_code = true, .no_sighting = true);
+	expect("silent route", "unknown", NONE, NONE, .elsewhere = true);
+	expect("silent call", "unknown", NONE, NONE, .no_code = true, .no_route = true);
 	expect("no call", "unknown", NONE, NONE, .no_code = true, .no_call = true);
-	expect("loss", "unknown", NONE, NONE, .no_code = true, .no_route = true,
-	       .no_sighting = true, .lost = 1);
-	expect("unsupported", "unknown", NONE, NONE, .no_code = true, .no_route = true,
-	       .no_sighting = true, .unsupported = true);
-	expect("cut", "unknown", NONE, NONE, .no_code = true, .no_route = true, .no_sighting = true,
+	expect("stranger", "unknown", NONE, NONE, .elsewhere = true, .no_route = true,
+	       .other_service = true);
+	expect("loss", "unknown", NONE, NONE, .elsewhere = true, .no_route = true, .lost = 1);
+	expect("unsupported", "unknown", NONE, NONE, .elsewhere = true, .no_route = true,
+	       .unsupported = true);
+	expect("cut", "unknown", NONE, NONE, .elsewhere = true, .no_route = true,
 	       .no_window_end = true);
 }
 

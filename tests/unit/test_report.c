@@ -101,11 +101,11 @@ static void test_golden(void **state)
 {
 	const struct scene plain = { 0 };
 	const struct scene poor = { .digest_matches = 1, .lost = 3, .unsupported = true };
-	const struct scene silent = { .no_sighting = true, .no_code = true };
+	const struct scene silent = { .elsewhere = true };
 
 	(void)state;
 	golden_pair("packaged", &plain, NULL);
-	golden_pair("reference", &plain, FOLDER "reference.json");
+	golden_pair("unmodified", &plain, FOLDER "reference.json");
 	golden_pair("modified", &poor, NULL);
 	golden_pair("silent", &silent, NULL);
 }

@@ -44,6 +44,11 @@ static bool evidence_lacks(const struct survey *s, const struct survey_section *
 		    (unsigned long long)section->route_calls_unseen);
 		return true;
 	}
+	if (section->component_silent) {
+		set(out, "unknown", "%llu calls of the component have no sighting at all",
+		    (unsigned long long)section->component_silent);
+		return true;
+	}
 	if (!section->component_calls) {
 		set(out, "unknown", "no call of this component is in the bundles");
 		return true;

@@ -361,6 +361,20 @@ static bool shows_absence(const struct walk *w, const struct evidence_sources *s
 	       w->route->route->handlers_count;
 }
 
+/* Of which component is the call, and is anything known of it? */
+static void count_component(struct walk *w, const struct evidence_sources *sources)
+{
+	for (size_t i = 0; i < w->s->sections_count; i++) {
+		struct survey_section *section = &w->s->sections[i];
+		bool maps = false;
+
+		for (size_t j = 0; j < section->mappings_count; j++)
+			maps |= section->mappings[j].definition == w->definition;
+		section->component_calls += maps;
+		section->component_silent += maps && w->complete && !sources->sure;
+	}
+}
+
 static void count_call(struct walk *w)
 {
 	struct evidence_sources sources;
@@ -370,14 +384,8 @@ static void count_call(struct walk *w)
 	w->complete = w->call->end_reason == CALL_END_COMPLETE && w->call->start != REC_NULL &&
 		      w->call->end != REC_NULL;
 	w->definition = call_definition(w->s, w->e, w->call);
-	for (size_t i = 0; i < w->s->sections_count; i++) {
-		bool maps = false;
-
-		for (size_t j = 0; j < w->s->sections[i].mappings_count; j++)
-			maps |= w->s->sections[i].mappings[j].definition == w->definition;
-		w->s->sections[i].component_calls += maps;
-	}
 	evidence_walk(w->e, w->call, see, w, &sources);
+	count_component(w, &sources);
 	w->route->calls++;
 	w->route->deep += (sources.sure & 1U << SOURCE_DEEP) != 0;
 	w->route->sighted += sources.sure != 0;

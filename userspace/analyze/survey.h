@@ -23,6 +23,7 @@ struct survey_section {
 	size_t mappings_count; /* 0: not mapped to code */
 	struct group group;
 	uint64_t component_calls;    /* of services whose definition maps the section */
+	uint64_t component_silent;   /* those of them that completed without any usable sighting */
 	uint64_t route_calls_unseen; /* completed calls of its routes without a sighting of a
 					handler */
 	struct group_example unseen; /* one of them */
