@@ -110,18 +110,17 @@ static int trace_keep(struct trace *t, const struct bundle_record *record, struc
 static int trace_hash_file(const char *path, char out[65], struct err *err)
 {
 	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	cleanup_free uint8_t *buf = malloc(1 << 16);
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	uint8_t digest[EVP_MAX_MD_SIZE];
+	uint8_t digest[EVP_MAX_MD_SIZE], buf[16384];
 	int rc = -1;
 	ssize_t n;
 
 	if (fd < 0) {
 		err_errno(err, ERR_USAGE, "cannot open %s", path);
-	} else if (!buf || !ctx || !EVP_DigestInit_ex(ctx, EVP_sha256(), NULL)) {
+	} else if (!ctx || !EVP_DigestInit_ex(ctx, EVP_sha256(), NULL)) {
 		trace_no_memory(err);
 	} else {
-		while ((n = read(fd, buf, 1 << 16)) > 0 || (n < 0 && errno == EINTR))
+		while ((n = read(fd, buf, sizeof(buf))) > 0 || (n < 0 && errno == EINTR))
 			if (n > 0)
 				EVP_DigestUpdate(ctx, buf, (size_t)n);
 		if (n < 0) {

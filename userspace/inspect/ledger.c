@@ -41,7 +41,7 @@ static json_t *loss_rows(struct inspect_source *s)
 	if (n < 0)
 		s->failed = true;
 	for (long i = 0; i < n; i++) {
-		if (!i || strcmp(losses[i].stage, losses[i - 1].stage)) {
+		if (!i || strcmp(losses[i].stage, losses[i - 1].stage) != 0) {
 			row = loss_stage(s, losses[i].stage);
 			inspect_append(s, s->losses, row);
 		}

@@ -7,13 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TABLE_COLUMNS 16
 #define TABLE_GAP 2
 #define TABLE_CUT_MIN 12 /* no column is cut below this */
 
 struct inspect_table {
 	const struct inspect_column *columns;
 	size_t columns_count;
-	size_t *widths;
+	size_t widths[TABLE_COLUMNS];
 	struct bytes text; /* cells, each NUL-terminated, row by row */
 	size_t cells;
 };
@@ -35,15 +36,10 @@ struct inspect_table *inspect_table_new(const struct inspect_column *columns)
 	if (!table)
 		return NULL;
 	table->columns = columns;
-	while (columns[table->columns_count].title)
-		table->columns_count++;
-	table->widths = calloc(table->columns_count, sizeof(*table->widths));
-	if (!table->widths) {
-		free(table);
-		return NULL;
-	}
-	for (size_t i = 0; i < table->columns_count; i++)
+	for (size_t i = 0; i < TABLE_COLUMNS && columns[i].title; i++) {
 		table->widths[i] = text_width(columns[i].title);
+		table->columns_count++;
+	}
 	return table;
 }
 
@@ -52,7 +48,6 @@ void inspect_table_free(struct inspect_table *table)
 	if (!table)
 		return;
 	bytes_release(&table->text);
-	free(table->widths);
 	free(table);
 }
 
@@ -156,7 +151,7 @@ static size_t print_cell(FILE *out, const char *text, size_t limit, enum inspect
 
 void inspect_table_print(const struct inspect_table *table, FILE *out)
 {
-	size_t widths[32], columns = table->columns_count, blank = 0;
+	size_t widths[TABLE_COLUMNS], columns = table->columns_count, blank = 0;
 	const char *text = (const char *)table->text.data;
 
 	table_fit(table, widths);
@@ -164,14 +159,14 @@ void inspect_table_print(const struct inspect_table *table, FILE *out)
 		blank = TABLE_GAP + print_cell(out, table->columns[i].title, widths[i],
 					       table->columns[i].cell, blank);
 	fputc('\n', out);
-	for (size_t cell = 0; cell < table->cells; cell++) {
-		size_t i = cell % columns;
-
+	for (size_t cell = 0, i = 0; cell < table->cells; cell++) {
 		blank = TABLE_GAP +
 			print_cell(out, text, widths[i], table->columns[i].cell, i ? blank : 0);
-		if (i + 1 == columns)
-			fputc('\n', out);
 		text += strlen(text) + 1;
+		if (++i == columns) {
+			fputc('\n', out);
+			i = 0;
+		}
 	}
 }
 
