@@ -151,7 +151,7 @@ static size_t print_cell(FILE *out, const char *text, size_t limit, enum inspect
 
 void inspect_table_print(const struct inspect_table *table, FILE *out)
 {
-	size_t widths[TABLE_COLUMNS], columns = table->columns_count, blank = 0;
+	size_t widths[TABLE_COLUMNS] = { 0 }, columns = table->columns_count, blank = 0;
 	const char *text = (const char *)table->text.data;
 
 	table_fit(table, widths);
