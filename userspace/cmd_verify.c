@@ -114,7 +114,7 @@ static void verify_print(const char *file, const struct verify_result *r)
 	printf("frames: %llu of %llu good\n", (unsigned long long)r->frames_good,
 	       (unsigned long long)r->frames_total);
 	printf("end: %s%s\n", r->end_reason,
-	       r->sealed && !r->complete ? ", without the end of the window" : "");
+	       r->ok && !r->complete ? ", without the end of the window" : "");
 	printf("signature: %s\n", signature_name(r->signature));
 }
 

@@ -134,7 +134,8 @@ static void promised(void *ctx, const struct bundle_durable *durable)
 	if (p->count == 200)
 		return;
 	p->at[p->count].durable = *durable;
-	p->at[p->count++].copy = kit_load(kit_path);
+	p->at[p->count].copy = kit_load(kit_path);
+	__atomic_add_fetch(&p->count, 1, __ATOMIC_SEQ_CST);
 }
 
 static void durable(void **state)
@@ -150,6 +151,18 @@ static void durable(void **state)
 	for (int i = 0; i < 3000; i++) {
 		snprintf(text, sizeof(text), "durable %d", i);
 		kit_label(w, "key", text);
+		/* Let the disk keep up now and then, so that there are several promises. */
+		if (i % 1000 == 999) {
+			size_t before = __atomic_load_n(&p->count, __ATOMIC_SEQ_CST);
+
+			kit_label(w, "key", "one more");
+			bundle_writer_tick(w, UINT64_MAX);
+			for (int n = 0; n < 5000; n++) {
+				if (__atomic_load_n(&p->count, __ATOMIC_SEQ_CST) > before)
+					break;
+				usleep(1000);
+			}
+		}
 	}
 	kit_close(w);
 	assert_true(p->count > 2);

@@ -12,6 +12,8 @@
 #include <openssl/evp.h>
 #include <zstd.h>
 
+#include "bundle/append_index.h"
+
 #define QUEUE_BYTES (64u << 20)
 #define LEVEL 3
 
@@ -45,11 +47,7 @@ struct append {
 	uint64_t position; /* bytes so far that belong to no string frame */
 	uint64_t frames;
 	uint64_t records;
-	uint64_t strings;
-	uint64_t data_frames, listed;
-	uint64_t table_position, table_opened; /* of the frame that the table lists last */
-	uint64_t totals[REC_KIND_COUNT];
-	struct bytes table;
+	struct append_index index;
 };
 
 void append_job_free(struct append_job *job)
@@ -199,40 +197,6 @@ static int append_strings(struct append *a, const struct bytes *content)
 	return 0;
 }
 
-static uint64_t zigzag(uint64_t delta)
-{
-	return delta << 1 ^ (uint64_t)((int64_t)delta >> 63);
-}
-
-/* A line of the index's table: where the data frame is, when it was opened, what it holds. */
-static int append_list(struct append *a, const struct append_job *job, size_t len)
-{
-	struct bytes *t = &a->table;
-	uint64_t kinds = 0;
-
-	for (size_t i = 0; i < REC_KIND_COUNT; i++) {
-		a->totals[i] += job->counts[i];
-		kinds += job->counts[i] != 0;
-	}
-	a->data_frames++;
-	if (t->len > BUNDLE_TABLE_MAX - 4096)
-		return 0;
-	if (bytes_put_varint(t, a->position - a->table_position) || bytes_put_varint(t, len) ||
-	    bytes_put_varint(t, zigzag(job->opened - a->table_opened)) ||
-	    bytes_put_varint(t, kinds))
-		return -1;
-	for (size_t i = 0; i < REC_KIND_COUNT; i++) {
-		if (!job->counts[i])
-			continue;
-		if (bytes_put_varint(t, i + 1) || bytes_put_varint(t, job->counts[i]))
-			return -1;
-	}
-	a->table_position = a->position;
-	a->table_opened = job->opened;
-	a->listed++;
-	return 0;
-}
-
 /* Ends the link: its hash is in a->chain and starts the next one. */
 static int append_hash(struct append *a)
 {
@@ -253,8 +217,8 @@ static int append_frames(struct append *a, const struct append_job *job)
 	if (append_compress(a, &job->records))
 		return -1;
 	len = a->out.len - start;
-	if (!EVP_DigestUpdate(a->link, a->out.data + start, len) || append_list(a, job, len) ||
-	    append_hash(a))
+	if (!EVP_DigestUpdate(a->link, a->out.data + start, len) ||
+	    append_index_add(&a->index, job, a->position, len) || append_hash(a))
 		return -1;
 	a->links++;
 	if (append_skippable(&a->out, BUNDLE_CHAIN_MAGIC, BUNDLE_CHAIN_SIZE) ||
@@ -263,7 +227,6 @@ static int append_frames(struct append *a, const struct append_job *job)
 	a->position += len + BUNDLE_SKIPPABLE_HEAD + BUNDLE_CHAIN_SIZE;
 	a->frames += 2;
 	a->records += job->records_count;
-	a->strings += job->strings_count;
 	return 0;
 }
 
@@ -360,51 +323,13 @@ uint64_t append_bytes(struct append *a)
 	return atomic_load(&a->bytes);
 }
 
-/* A part of the index: tag, length, bytes. */
-static int append_part(struct bytes *out, enum bundle_index tag, const struct bytes *part)
-{
-	return bytes_put_varint(out, tag) || bytes_put_varint(out, part->len) ||
-			       bytes_put(out, part->data, part->len)
-		       ? -1
-		       : 0;
-}
-
-static int append_index_parts(struct append *a, uint64_t closed, struct bytes *part)
-{
-	struct bytes *out = &a->out;
-
-	if (bytes_put_le64(part, a->links) || bytes_put(part, a->chain, sizeof(a->chain)) ||
-	    append_part(out, BUNDLE_INDEX_CHAIN, part))
-		return -1;
-	part->len = 0;
-	for (size_t i = 0; i < REC_KIND_COUNT; i++) {
-		if (!a->totals[i])
-			continue;
-		if (bytes_put_varint(part, i + 1) || bytes_put_varint(part, a->totals[i]))
-			return -1;
-	}
-	if (append_part(out, BUNDLE_INDEX_TOTALS, part) ||
-	    append_part(out, BUNDLE_INDEX_FRAMES, &a->table))
-		return -1;
-	part->len = 0;
-	if (bytes_put_varint(part, a->data_frames) || bytes_put_varint(part, a->listed) ||
-	    bytes_put_varint(part, a->strings) || bytes_put_varint(part, closed) ||
-	    append_part(out, BUNDLE_INDEX_END, part))
-		return -1;
-	return 0;
-}
-
 /* The index frame; its last bytes are the hash of the chain's end and of the index before them. */
-static int append_index(struct append *a, uint64_t closed)
+static int append_seal(struct append *a, uint64_t closed)
 {
-	struct bytes part = BYTES_INIT;
 	size_t start = a->out.len;
-	int ret = append_skippable(&a->out, BUNDLE_INDEX_MAGIC, 0);
 
-	if (!ret)
-		ret = append_index_parts(a, closed, &part);
-	bytes_release(&part);
-	if (ret)
+	if (append_skippable(&a->out, BUNDLE_INDEX_MAGIC, 0) ||
+	    append_index_write(&a->index, a->links, a->chain, closed, &a->out))
 		return -1;
 	append_patch(a->out.data + start + 4,
 		     a->out.len - start - BUNDLE_SKIPPABLE_HEAD + BUNDLE_HASH, 4);
@@ -445,7 +370,7 @@ static void append_free(struct append *a)
 	EVP_MD_CTX_free(a->link);
 	bytes_release(&a->out);
 	bytes_release(&a->commit);
-	bytes_release(&a->table);
+	append_index_release(&a->index);
 	pthread_mutex_destroy(&a->lock);
 	pthread_cond_destroy(&a->wake);
 	free(a);
@@ -516,7 +441,7 @@ int append_close(struct append *a, bool seal, uint64_t closed, struct err *err)
 	pthread_mutex_unlock(&a->lock);
 	pthread_join(a->thread, NULL);
 	if (seal && !atomic_load(&a->failed)) {
-		if (append_index(a, closed)) {
+		if (append_seal(a, closed)) {
 			errno = ENOMEM;
 			append_fail(a, "write the index");
 		} else if (!append_write(a)) {
