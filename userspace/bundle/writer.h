@@ -28,7 +28,7 @@ struct bundle_durable {
 struct bundle_writer_options {
 	bool force; /* replace an existing file (it is replaced only once the new one is open) */
 	int level; /* zstd level; 0: the default, 3 */
-	size_t frame_bytes; /* raw bytes that close a frame; 0: 1 MiB */
+	size_t frame_bytes; /* raw bytes that close a frame; 0: 1 MiB; 8 MiB at most */
 	uint64_t frame_ns; /* age that closes a frame; 0: 1 s */
 	size_t queue_bytes; /* frames waiting for the disk; 0: 64 MiB. Beyond: records are lost */
 	/* Called from the writer's thread after each sync; may be NULL. */
@@ -38,8 +38,8 @@ struct bundle_writer_options {
 
 /* Counts for the ledger's stage `bundle`; readable at any time. */
 struct bundle_writer_stats {
-	uint64_t records; /* put */
-	uint64_t lost_queue; /* records dropped because the queue was full */
+	uint64_t records; /* put, the writer's own clock records with them */
+	uint64_t lost_queue; /* records dropped because the queue was full, or for want of memory */
 	uint64_t lost_disk; /* records dropped after a disk error */
 	uint64_t bytes; /* of the file so far */
 };
@@ -51,7 +51,8 @@ struct bundle_writer *bundle_writer_open(const char *path,
 
 /*
  * Interns a string and returns its id (REC_EMPTY for length 0, REC_NULL for data == NULL). The
- * same bytes in the same class give the same id. Longer than 64 KiB is cut.
+ * same bytes in the same class give the same id while they are remembered (32 MiB of them). Longer
+ * than 64 KiB is cut. REC_NULL also after a disk error, and when strings can be held no more.
  */
 uint64_t bundle_writer_string(struct bundle_writer *w, const void *data, size_t len,
 			      enum string_class class);
@@ -62,8 +63,8 @@ uint64_t bundle_writer_text(struct bundle_writer *w, const char *text, enum stri
 uint64_t bundle_writer_id(struct bundle_writer *w, enum rec_kind kind);
 
 /*
- * Appends a record (struct rec_<kind> with its id set; lists are copied). Returns 0, or -1 when it
- * was dropped; drops are in the stats.
+ * Appends a record (struct rec_<kind> with its id set; lists are copied, of BUNDLE_LIST_MAX items at
+ * most). Returns 0, or -1 when it was dropped; drops are in the stats.
  */
 int bundle_writer_put(struct bundle_writer *w, enum rec_kind kind, const void *rec);
 
