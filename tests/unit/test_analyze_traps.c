@@ -33,7 +33,7 @@ static void test_pyc(void **state)
 static void test_edited_without_restart(void **state)
 {
 	(void)state;
-	expect("flag", "unknown", "changed after", .changed = 1);
+	expect("flag", "unknown", "nothing: the file changed after", .changed = 1);
 	expect("flag unknown", "unknown", "not known", .changed = 2);
 	/* What lies there now differs: something was changed, whenever. */
 	expect("and differs", "observed-modified", "", .changed = 1, .digest_matches = 1);
@@ -46,9 +46,10 @@ static void test_edited_without_restart(void **state)
 static void test_forked(void **state)
 {
 	(void)state;
-	expect("second", "observed-as-packaged", "", .second = true);
+	expect("both", "observed-as-packaged", "", .second = true);
+	expect("worker alone", "observed-as-packaged", "", .second = true, .no_sighting = true);
 	expect("changed before the fork", "unknown", "changed after", .second = true,
-	       .ctime = SCENE_START_REAL + 1000);
+	       .no_sighting = true, .ctime = SCENE_START_REAL + 1000);
 }
 
 static void test_bindings(void **state)

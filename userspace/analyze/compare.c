@@ -242,10 +242,6 @@ static void judge_process(const struct evidence *e, const struct evidence_module
 	    !find_looks(e, TRACE_PYC_MODULE, module->rec->id, process, &pycs)) {
 		v = (struct verdict){ .rank = VERDICT_UNKNOWN, .reason = "out of memory" };
 		keep_weakest(out, any, &v);
-	} else if (!files.count) {
-		v = (struct verdict){ .rank = VERDICT_UNKNOWN,
-				      .reason = "the file was not looked at" };
-		keep_weakest(out, any, &v);
 	}
 	for (size_t i = 0; i < files.count; i++) {
 		const struct rec_identity *identity =
