@@ -72,7 +72,7 @@ s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 }
 
 sample_drive() {
-	"$PYTHON" "$ROOT_DIR/tools/demo/drive.py" "$SAMPLE_PORT" sample-token "$@" >/dev/null
+	"$PYTHON" "$ROOT_DIR/tools/demo/drive.py" "$SAMPLE_PORT" sample-token --pause 0.02 "$@" >/dev/null
 }
 
 wait_collecting() {
@@ -89,13 +89,14 @@ wait_collecting() {
 collect_start() {
 	local file=$1
 	shift
+	: >"$DIR/collect.log"
 	"$DAYLIGHT" collect -o "$file" "$@" >"$DIR/collect.log" 2>&1 </dev/null &
 	COLLECT_PID=$!
 	wait_collecting "$DIR/collect.log"
 }
 
 collect_stop() {
-	kill -INT "$COLLECT_PID"
+	kill -INT "$COLLECT_PID" 2>/dev/null || true # it may have ended itself
 	COLLECT_CODE=0
 	# shellcheck disable=SC2034 # for the caller
 	wait "$COLLECT_PID" || COLLECT_CODE=$?

@@ -172,6 +172,7 @@ collect_start() {
 	local file=$1 attempt
 	shift
 	COLLECT_LOG=$file.log
+	: >"$COLLECT_LOG"
 	"$DAYLIGHT" collect -o "$file" "$@" >"$COLLECT_LOG" 2>&1 </dev/null &
 	COLLECT_PID=$!
 	for attempt in $(seq 300); do

@@ -5,6 +5,7 @@ set -eu
 HERE=$(cd "$(dirname "$0")" && pwd)
 DAYLIGHT=${DAYLIGHT:-$HERE/../../build/daylight}
 PYTHON=/usr/bin/python3
+DAYLIGHT=$(realpath -m "$DAYLIGHT")
 OUT=$(dirname "$DAYLIGHT")/demo
 SERVICE_PID='' COLLECT_PID='' TMP=''
 
@@ -52,6 +53,7 @@ SERVICE_PID=$!
 echo "process $SERVICE_PID and its workers serve 127.0.0.1:$PORT"
 
 say "daylight collect --port $PORT -o $OUT/sample.daylight"
+: >"$OUT/collect.log"
 "$DAYLIGHT" collect --port "$PORT" --label service=sundial -o "$OUT/sample.daylight" \
 	>"$OUT/collect.log" 2>&1 </dev/null &
 COLLECT_PID=$!
@@ -66,7 +68,8 @@ for _ in $(seq 300); do
 done
 grep -q '^collecting:' "$OUT/collect.log" || give_up "collect is not ready after 30 s"
 
-echo "driving calls: $("$PYTHON" "$HERE/drive.py" "$PORT" "$(cat "$TMP/token")" -o "$OUT/calls.jsonl")"
+echo "driving calls: $("$PYTHON" "$HERE/drive.py" "$PORT" "$(cat "$TMP/token")" --pause 0.03 \
+	-o "$OUT/calls.jsonl")"
 kill -INT "$COLLECT_PID"
 code=0
 wait "$COLLECT_PID" || code=$?

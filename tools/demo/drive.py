@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Drives calls through sundial: drive.py PORT TOKEN [-o FILE].
+"""Drives calls through sundial: drive.py PORT TOKEN [-o FILE] [--pause S].
 
 FILE gets one JSON line a call: method, path, status, request_id.
 """
@@ -10,11 +10,12 @@ import time
 
 
 class Client:
-    def __init__(self, port, token, log):
-        self.port, self.token, self.log = port, token, log
+    def __init__(self, port, token, log, pause=0):
+        self.port, self.token, self.log, self.pause = port, token, log, pause
         self.calls = 0
 
     def call(self, method, path, expected, body=None, token=None):
+        time.sleep(self.pause)
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             data = None if body is None else json.dumps(body)
@@ -67,13 +68,14 @@ def main():
     parser.add_argument("port", type=int)
     parser.add_argument("token")
     parser.add_argument("-o", dest="output")
+    parser.add_argument("--pause", type=float, default=0, help="seconds before each call")
     parser.add_argument("--wait", action="store_true", help="only wait until it answers")
     options = parser.parse_args()
     if options.wait:
         wait(options.port)
         return
     log = open(options.output, "w", encoding="utf-8") if options.output else None
-    client = Client(options.port, options.token, log)
+    client = Client(options.port, options.token, log, options.pause)
     drive(client)
     if log:
         log.close()
