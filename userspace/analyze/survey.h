@@ -78,6 +78,9 @@ struct survey {
 int survey_run(struct survey *s, const struct analyze_options *options, struct err *err);
 void survey_release(struct survey *s);
 
+/* survey_inputs.c: the files. The same evidence given twice is refused. */
+int survey_load_inputs(struct survey *s, struct err *err);
+
 /* The component of a definition: that of its sections when they agree, else its name. */
 const char *survey_component(const struct service_definition *definition);
 
