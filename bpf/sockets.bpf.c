@@ -141,9 +141,12 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 	event_send(WIRE_STAGE_CONNECTION, &e, sizeof(e));
 	if (to == KERNEL_TCP_CLOSE) {
 		struct flow_key last = c->last;
+		struct flow_state *f = bpf_map_lookup_elem(&flows, &last);
+		/* The flow may work for the next connection already. */
+		bool over = f && f->connection == c->id;
 
 		bpf_map_delete_elem(&connections, &sock);
-		if (last.pid)
+		if (over)
 			flow_retire(&last);
 	}
 	return 0;
@@ -343,13 +346,8 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 			result = walk_current(t, s, thread, parts->sp);
 			key.flow = s->flow;
 			stack = s->found;
-			if (result == WALK_NO_FRAMES)
-				COUNT(WALK, SKIP_NO_FRAMES);
-			else if (result == WALK_PARTIAL)
-				COUNT(WALK, LOST_PARTIAL);
-			else
-				COUNT(WALK, DELIVERED);
-			walk_spent(s, false, began);
+			walk_book(result);
+			walk_spent(s, thread, began);
 			s->busy = 0;
 		}
 	}

@@ -18,9 +18,7 @@ struct scratch {
 	struct py_frame frames[WIRE_FRAMES];
 	struct wire_stack stack;
 	struct wire_code code;
-	/* Time spent on walks: in the current budget slice, in the current pace slice. */
-	wire_64 budget_start, budget_spent;
-	wire_64 pace_start, pace_spent;
+	wire_64 budget_start, budget_spent; /* time spent on walks in the current slice */
 	/* What walk_current() found. */
 	wire_64 flow;
 	wire_32 found;
@@ -62,7 +60,7 @@ struct {
 	__type(value, wire_32);
 } stacks SEC(".maps");
 
-enum walk_result { WALK_FOUND, WALK_NO_FRAMES, WALK_PARTIAL };
+enum walk_result { WALK_FOUND, WALK_NO_FRAMES, WALK_PARTIAL, WALK_OVER_BUDGET };
 
 struct walk_job {
 	struct scratch *s;
@@ -219,37 +217,45 @@ static __always_inline wire_32 stack_id(struct walk_job *job)
 
 /* ---- time ---- */
 
-/* May a walk begin now? Books what stands in the way. */
-static __always_inline bool walk_allowed(struct scratch *s, bool paced, wire_64 now)
+static __always_inline bool budget_left(struct scratch *s, wire_64 now, wire_64 limit)
 {
 	if (now - s->budget_start >= config.budget_slice_ns) {
 		s->budget_start = now;
 		s->budget_spent = 0;
 	}
-	if (paced) {
-		if (now - s->pace_start >= config.pace_slice_ns) {
-			s->pace_start = now;
-			s->pace_spent = 0;
-		}
-		if (s->pace_spent >= config.pace_ns) {
-			COUNT(WALK, SKIP_PACED);
-			return false;
-		}
-	}
-	if (s->budget_spent >= config.budget_ns) {
-		COUNT(WALK, LOST_BUDGET);
-		return false;
-	}
-	return true;
+	return s->budget_spent < limit;
 }
 
-static __always_inline void walk_spent(struct scratch *s, bool paced, wire_64 since)
+/*
+ * May a walk that can be left away begin now? Walks of a thread keep a distance of `pace` times
+ * their own cost, so that they spread over a call and their share stays bounded; the first one of
+ * a context need not wait. A quarter of the budget is left to the walks that cannot be left away.
+ */
+static __always_inline bool walk_paced(struct scratch *s, struct thread_state *thread, wire_64 now)
 {
-	wire_64 spent = bpf_ktime_get_ns() - since;
+	return now >= thread->next_walk && budget_left(s, now, config.budget_ns / 4 * 3);
+}
+
+static __always_inline void walk_spent(struct scratch *s, struct thread_state *thread, wire_64 since)
+{
+	wire_64 now = bpf_ktime_get_ns(), spent = now - since, wait = spent * config.pace;
 
 	s->budget_spent += spent;
-	if (paced)
-		s->pace_spent += spent;
+	if (thread)
+		thread->next_walk = now + (wait < config.pace_max_ns ? wait : config.pace_max_ns);
+}
+
+/* Books how a walk ended. */
+static __always_inline void walk_book(int result)
+{
+	if (result == WALK_FOUND)
+		COUNT(WALK, DELIVERED);
+	else if (result == WALK_NO_FRAMES)
+		COUNT(WALK, SKIP_NO_FRAMES);
+	else if (result == WALK_OVER_BUDGET)
+		COUNT(WALK, LOST_BUDGET);
+	else
+		COUNT(WALK, LOST_PARTIAL);
 }
 
 /* ---- contexts and sightings ---- */
@@ -278,6 +284,7 @@ static __always_inline void thread_bound(wire_32 tid, wire_32 process, int chang
 
 	if (t) {
 		t->epoch++;
+		t->next_walk = 0;
 		if (change > 0 || t->bound)
 			t->bound += change;
 	} else if (change > 0) {
@@ -382,6 +389,10 @@ static __noinline int walk_current(struct wire_target *t, struct scratch *s,
 	if (result != WALK_FOUND)
 		return result;
 	s->flow = s->walk.outermost;
-	s->found = stack_id(&job);
+	/* The flow must be known; what is to be sent may be more than the budget has left. */
+	if (budget_left(s, bpf_ktime_get_ns(), config.budget_ns))
+		s->found = stack_id(&job);
+	else
+		result = WALK_OVER_BUDGET;
 	return result;
 }

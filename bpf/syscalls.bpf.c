@@ -29,15 +29,7 @@ static __always_inline void syscall_walk(struct wire_target *t, struct scratch *
 	struct flow_state *f;
 	int result = walk_current(t, s, thread, sp);
 
-	if (result == WALK_NO_FRAMES) {
-		COUNT(WALK, SKIP_NO_FRAMES);
-		return;
-	}
-	if (result == WALK_PARTIAL) {
-		COUNT(WALK, LOST_PARTIAL);
-		return;
-	}
-	COUNT(WALK, DELIVERED);
+	walk_book(result);
 	if (!s->found)
 		return;
 	key.flow = s->flow;
@@ -77,8 +69,10 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 	if (!s || !layout)
 		return 0;
 	now = bpf_ktime_get_ns();
-	if (!walk_allowed(s, true, now))
+	if (!walk_paced(s, thread, now)) {
+		COUNT(WALK, SKIP_PACED);
 		return 0;
+	}
 	if (s->busy) {
 		COUNT(WALK, LOST_BUSY);
 		return 0;
@@ -92,7 +86,7 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 		thread->seen[signature & 31] = signature;
 		syscall_walk(t, s, thread, pid, tid, sp, nr);
 	}
-	walk_spent(s, true, now);
+	walk_spent(s, thread, now);
 	s->busy = 0;
 	return 0;
 }

@@ -197,8 +197,8 @@ struct wire_port {
 struct wire_config {
 	wire_64 budget_ns; /* time per CPU and slice of budget_slice_ns for all walks */
 	wire_64 budget_slice_ns;
-	wire_64 pace_ns; /* the system-call trigger's share, per slice of pace_slice_ns */
-	wire_64 pace_slice_ns;
+	wire_64 pace; /* distance of a thread's walks at system calls, in multiples of their cost */
+	wire_64 pace_max_ns; /* longest distance */
 	wire_64 wakeup_bytes; /* wake the collector when so many bytes wait */
 	wire_32 socket_tracepoints; /* boundary source: 1 sock_*_length, 0 sys_exit */
 	wire_32 pad;

@@ -80,8 +80,8 @@ static void configure(struct attach *a)
 
 	c->budget_slice_ns = 100000000;
 	c->budget_ns = c->budget_slice_ns / 50; /* 2 % */
-	c->pace_slice_ns = 10000000;
-	c->pace_ns = c->pace_slice_ns / 100 * 3 / 2; /* 1.5 % */
+	c->pace = 64; /* 1.5 % of the thread's time */
+	c->pace_max_ns = 5000000;
 	c->wakeup_bytes = 256 * 1024;
 	c->socket_tracepoints = a->tracepoints;
 	for (size_t i = 0; i < sizeof(skipped_syscalls) / sizeof(skipped_syscalls[0]); i++)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -177,6 +178,7 @@ static void close_parts(struct session *s)
 	modules_free(s->modules);
 	attach_close(s->attach);
 	catalog_free(s->catalog);
+	free(s->listeners);
 }
 
 /* Everything that can be refused happens here, before anything is said to be collected. */
@@ -304,8 +306,7 @@ static uint64_t end(struct session *s, const char *reason)
 	targets_listeners(s);
 	if (!modules_settle(s->modules, stop_signals > 1 ? 1 : SETTLE_NS))
 		log_warn("not all files could be identified");
-	if (stop_signals <= 1)
-		modules_finish(s->modules);
+	modules_finish(s->modules, stop_signals <= 1);
 	lost = window_ledger(s);
 	window_end(s, reason);
 	return lost;

@@ -49,6 +49,7 @@ struct module_files {
 	bool stop;
 	/* The session's thread alone: */
 	size_t written; /* files before it are written */
+	bool given_up; /* the window is over: what is not written is lost */
 	uint64_t *by_module; /* index + 1 by module id */
 	size_t by_module_count;
 };
@@ -409,8 +410,11 @@ static void prove(struct module_files *f)
 	free(taken);
 }
 
-void module_files_finish(struct module_files *f)
+void module_files_finish(struct module_files *f, bool thorough)
 {
+	f->given_up = true;
+	if (!thorough)
+		return;
 	look_again(f);
 	prove(f);
 }
@@ -418,8 +422,8 @@ void module_files_finish(struct module_files *f)
 void module_files_stats(const struct module_files *f, struct modules_stats *out)
 {
 	memset(out, 0, sizeof(*out));
-	out->attempted = f->count;
-	out->lost = f->count - f->written;
+	out->lost = f->given_up ? f->count - f->written : 0;
+	out->attempted = f->written + out->lost;
 	for (size_t i = 0; i < f->written; i++) {
 		const char *how = f->files[i]->identity.how;
 		size_t k = 0;

@@ -21,7 +21,7 @@ void module_files_ran(struct module_files *f, uint64_t module);
 /* As modules_tick, modules_settle, modules_finish, modules_stats. */
 void module_files_tick(struct module_files *f);
 bool module_files_settle(struct module_files *f, uint64_t timeout_ns);
-void module_files_finish(struct module_files *f);
+void module_files_finish(struct module_files *f, bool thorough);
 void module_files_stats(const struct module_files *f, struct modules_stats *out);
 
 #endif

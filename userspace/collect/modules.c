@@ -260,9 +260,9 @@ bool modules_settle(struct modules *m, uint64_t timeout_ns)
 	return module_files_settle(m->files, timeout_ns);
 }
 
-void modules_finish(struct modules *m)
+void modules_finish(struct modules *m, bool thorough)
 {
-	module_files_finish(m->files);
+	module_files_finish(m->files, thorough);
 }
 
 void modules_stats(const struct modules *m, struct modules_stats *out)

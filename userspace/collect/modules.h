@@ -27,9 +27,10 @@ void modules_tick(struct modules *m);
 bool modules_settle(struct modules *m, uint64_t timeout_ns);
 /*
  * After the window: looks once more at every file (changed meanwhile?), and proves the compiled
- * files of the Python modules that were seen running.
+ * files of the Python modules that were seen running. Not thorough: neither; what the worker has
+ * not done is lost.
  */
-void modules_finish(struct modules *m);
+void modules_finish(struct modules *m, bool thorough);
 
 /* Ledger of stage `modules`. */
 struct modules_stats {

@@ -31,6 +31,8 @@ struct session {
 	struct sightings *sightings;
 	struct calls *calls;
 	struct clock_triple start;
+	uint64_t *listeners; /* inodes of the listening sockets that have a record */
+	size_t listeners_count;
 	uint64_t decode_errors; /* events that were too short or of no known type */
 };
 

@@ -420,13 +420,17 @@ static void survey_process(void *ctx, struct process *process)
 
 void targets_listeners(struct session *s)
 {
-	struct survey v = { .s = s };
+	struct survey v = {
+		.s = s,
+		.done = { s->listeners, s->listeners_count, s->listeners_count },
+	};
 
 	processes_each(s->processes, hold_sockets, &v);
 	processes_each(s->processes, survey_process, &v);
 	procfs_listeners(getpid(), each_listener, &v);
+	s->listeners = v.done.items;
+	s->listeners_count = v.done.count;
 	free(v.namespaces.items);
-	free(v.done.items);
 	free(v.held);
 }
 

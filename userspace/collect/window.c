@@ -247,7 +247,8 @@ uint64_t window_ledger(struct session *s)
 	lost += put_stage(s, "sighting-records", sightings.sightings - sightings.lost_stack,
 			  sightings.lost_stack, "stack-missing");
 	bundle_writer_stats(s->writer, &writer);
-	lost += put_stage(s, "bundle", writer.records, writer.lost_queue, "queue-full");
+	lost += put_stage(s, "bundle", writer.records - writer.lost_queue - writer.lost_disk,
+			  writer.lost_queue, "queue-full");
 	if (writer.lost_disk)
 		put_loss(s, "bundle", LOSS_LOST, "disk", writer.lost_disk);
 	return lost + writer.lost_disk;
