@@ -202,7 +202,10 @@ def measure_service(tool, service, pairs):
         figures["wall"] += time.monotonic() - start
         figures["cpu"] += cpu(family(tool.process.pid)) - own
         figures["memory"] = max(figures["memory"], watch.stop(), key=lambda m: m[0] + m[1])
-        figures["codes"].add(tool.stop())
+        code = tool.stop()
+        figures["codes"].add(code)
+        if code and tool.name == "daylight":
+            print("collect ended with exit code %d: %s" % (code, tool.log().strip()[-400:]))
         figures["bytes"] += tool.size()
         return spent
 
