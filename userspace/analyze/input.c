@@ -10,7 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
-#include "catalog/sha256.h"
+#include "base/digest.h"
 
 static int read_whole(const char *path, const char *what, struct bytes *out, struct err *err)
 {
@@ -67,10 +67,14 @@ json_t *input_load(const char *path, const char *what, char sha256[65], struct e
 	uint8_t digest[32];
 
 	if (!read_whole(path, what, &data, err)) {
-		sha256_digest(data.data, data.len, digest);
+		if (digest_sha256(data.data, data.len, digest)) {
+			err_set(err, ERR_INTERNAL, "%s '%s': no SHA-256 in libcrypto", what, path);
+			goto out;
+		}
 		bytes_to_hex(digest, sizeof(digest), sha256);
 		root = input_parse(data.data, data.len, what, path, err);
 	}
+out:
 	bytes_release(&data);
 	return root;
 }

@@ -100,7 +100,11 @@ out:
 	if (c->release)
 		c->release(opts);
 	free(opts);
-	return code < 0 ? (int)err->kind : code;
+	if (code >= 0)
+		return code;
+	if (err->kind == ERR_NONE)
+		err_set(err, ERR_INTERNAL, "'%s' failed without saying why", c->name);
+	return (int)err->kind;
 }
 
 /* Prints text folded at 78 columns behind an indent. */

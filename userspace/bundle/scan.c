@@ -56,6 +56,8 @@ const uint8_t *scan_bytes(struct scan *s, uint64_t offset, size_t *len, struct e
 		offset = s->size;
 	if (*len > s->size - offset)
 		*len = (size_t)(s->size - offset);
+	if (!*len)
+		return (const uint8_t *)"";
 	if (scan_seek(s, offset, *len)) {
 		err_set(err, ERR_INCOMPLETE, "%s: out of memory", s->path);
 		return NULL;

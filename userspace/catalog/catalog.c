@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/digest.h"
 #include "base/cleanup.h"
 #include "catalog/embedded.h"
 #include "catalog/probe_files.h"
 #include "catalog/probes.h"
-#include "catalog/sha256.h"
 
 #define CATALOG_FILES_MAX 4096
 
@@ -102,7 +102,8 @@ static int take_file(struct catalog *c, const char *path, const char *name,
 	stem = catalog_string(c, base, strlen(base) - strlen(".json"));
 	if (!file.name || !stem)
 		return probe_no_memory(&r);
-	sha256_digest(data, size, digest);
+	if (digest_sha256(data, size, digest))
+		return err_set(err, ERR_INTERNAL, "%s: no SHA-256 in libcrypto", path);
 	bytes_to_hex(digest, sizeof(digest), file.sha256);
 	file.shipped = is_shipped(name, data, size);
 	if (!strncmp(name, "services/", 9))

@@ -355,8 +355,10 @@ static void look_again(struct module_files *f)
 
 			pyc_look(file->root, file->path, &file->identity, file->layout->pyc_tag,
 				 file->layout->pyc_magic, file->since, &now);
-			if (now.changed_after)
+			if (now.changed_after) {
 				*file->pyc = now;
+				put_pyc(f, file, -1, "changed");
+			}
 		}
 	}
 }
