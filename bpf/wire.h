@@ -1,7 +1,7 @@
 /*
  * What crosses between the kernel side and the collector: events, map values, the ledger. The only
  * header that both include. Widths are fixed, padding is explicit, sizes are asserted. Wire
- * structs are not disk records; userspace/collect/convert.c turns one into the other.
+ * structs are not disk records; userspace/collect turns one into the other.
  */
 #ifndef DAYLIGHT_BPF_WIRE_H
 #define DAYLIGHT_BPF_WIRE_H
