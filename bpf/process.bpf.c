@@ -50,7 +50,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid)
 	parent = t->process;
 	t->runtime = 0;
 	t->layout = 0;
-	t->process = __sync_fetch_and_add(&next_process, 1);
+	t->process = t->image = __sync_fetch_and_add(&next_process, 1);
 	bpf_map_delete_elem(&threads, &tid);
 	process_send(WIRE_EXEC, t->process, parent, pid, t->start, 0);
 	return 0;

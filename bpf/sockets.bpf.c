@@ -108,10 +108,10 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 	}
 	if (to == KERNEL_TCP_SYN_SENT || to == KERNEL_TCP_LISTEN) {
 		t = current_target();
-		if (!t)
-			return 0;
 		address_read(sk, &a);
-		if (to == KERNEL_TCP_SYN_SENT) {
+		if (!t && !(to == KERNEL_TCP_LISTEN && port_watched(&a)))
+			return 0;
+		if (t && to == KERNEL_TCP_SYN_SENT) {
 			connection_add(sock, 0, &a, WIRE_OUT, false, t->process);
 			return 0;
 		}
@@ -122,7 +122,7 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 			COUNT(CONNECTION, LOST_MAP);
 			return 0;
 		}
-		listen.head.process = t->process;
+		listen.head.process = t ? t->process : 0;
 		listen.head.time = bpf_ktime_get_ns();
 		listen.address = a;
 		event_send(WIRE_STAGE_CONNECTION, &listen, sizeof(listen));

@@ -36,7 +36,7 @@ struct {
 struct code_key {
 	wire_64 code;
 	wire_64 fingerprint;
-	wire_32 process;
+	wire_32 image;
 	wire_32 pad;
 };
 
@@ -49,7 +49,7 @@ struct {
 
 struct stack_key {
 	wire_64 hash1, hash2;
-	wire_32 process;
+	wire_32 image;
 	wire_32 pad;
 };
 
@@ -66,7 +66,9 @@ struct walk_job {
 	struct scratch *s;
 	const struct wire_layout *layout;
 	wire_32 process;
+	wire_32 image;
 	wire_32 failed;
+	wire_32 pad;
 };
 
 static long search_callback(wire_32 i, struct walk_job *job)
@@ -135,7 +137,7 @@ static __always_inline void read_text(const struct wire_layout *l, wire_64 objec
 /* The id of a frame's code object; sends it when it is new. 0 on failure. */
 static __always_inline wire_32 code_id(struct walk_job *job, const struct py_frame *frame)
 {
-	struct code_key key = { frame->code, frame->fingerprint, job->process, 0 };
+	struct code_key key = { frame->code, frame->fingerprint, job->image, 0 };
 	wire_32 *known = bpf_map_lookup_elem(&codes, &key), id;
 	const struct wire_layout *l = job->layout;
 	struct wire_code *e = &job->s->code;
@@ -190,7 +192,7 @@ static long code_callback(wire_32 i, struct walk_job *job)
 static __always_inline wire_32 stack_id(struct walk_job *job)
 {
 	struct scratch *s = job->s;
-	struct stack_key key = { s->walk.hash1, s->walk.hash2, job->process, 0 };
+	struct stack_key key = { s->walk.hash1, s->walk.hash2, job->image, 0 };
 	wire_32 *known = bpf_map_lookup_elem(&stacks, &key), id;
 
 	if (known)
@@ -383,6 +385,7 @@ static __noinline int walk_current(struct wire_target *t, struct scratch *s,
 	index = t->layout - 1;
 	job.layout = bpf_map_lookup_elem(&layouts, &index);
 	job.process = t->process;
+	job.image = t->image;
 	if (!job.layout)
 		return WALK_NO_FRAMES;
 	result = walk_python(&job, thread, t->runtime, sp);

@@ -74,6 +74,7 @@ struct wire_address {
 	wire_32 netns; /* inode of the network namespace */
 };
 
+/* process 0: no target, but the port is one that a target listens, or listened, on. */
 struct wire_listen {
 	struct wire_head head;
 	struct wire_address address;
@@ -174,7 +175,9 @@ struct wire_target {
 	wire_64 start; /* boot-time ns */
 	wire_64 runtime; /* address of _PyRuntime, 0: none */
 	wire_32 process; /* serial */
+	wire_32 image; /* serial of the process that began this memory image: shared by forks */
 	wire_32 layout; /* index into layouts + 1; 0: none */
+	wire_32 pad;
 };
 
 /* Offsets that the walk needs (probes/python/). */
@@ -238,7 +241,7 @@ WIRE_ASSERT(wire_context, 56);
 WIRE_ASSERT(wire_code, 40 + WIRE_FILENAME + WIRE_QUALNAME + WIRE_NAME);
 WIRE_ASSERT(wire_stack, 32 + 4 * WIRE_FRAMES);
 WIRE_ASSERT(wire_sighting, 32);
-WIRE_ASSERT(wire_target, 24);
+WIRE_ASSERT(wire_target, 32);
 WIRE_ASSERT(wire_layout, 72);
 
 #endif

@@ -263,6 +263,13 @@ static int run(void *opts, int argc, char **argv, struct err *err)
 		return err_set(err, ERR_USAGE,
 			       "nothing to collect from: give --port, --pid, --exe, --unit, --cgroup, "
 			       "--service or -- COMMAND");
+	if (o->until) {
+		struct clock_triple now;
+
+		clock_read(&now);
+		if (o->until <= now.realtime)
+			return err_set(err, ERR_USAGE, "--until: that time is over");
+	}
 	if (!o->output)
 		return err_set(err, ERR_USAGE, "no output: give -o FILE");
 	return collect_run(o, err);

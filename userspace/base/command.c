@@ -163,6 +163,16 @@ void command_help(const struct command *c)
 		printf("\nexit codes:\n%s\n", c->exit_codes);
 }
 
+/* Text for reStructuredText: what would be markup is escaped. */
+static void print_rst(const char *text)
+{
+	for (; *text; text++) {
+		if (strchr("*`|\\_", *text))
+			putchar('\\');
+		putchar(*text);
+	}
+}
+
 static void print_rst_lines(const char *title, const char *lines)
 {
 	printf("%s\n%.*s\n\n::\n\n", title, (int)strlen(title), "==================");
@@ -191,13 +201,20 @@ void command_manual(const struct command *c)
 	       "--------------------------------------------------------------------------------",
 	       c->summary, (int)strlen(c->summary),
 	       "--------------------------------------------------------------------------------");
-	printf("SYNOPSIS\n========\n\n**daylight %s** [*OPTION*...] %s\n\n", c->name, c->args);
-	if (c->description)
-		printf("DESCRIPTION\n===========\n\n%s\n\n", c->description);
+	printf("SYNOPSIS\n========\n\n**daylight %s** [*OPTION*...] ", c->name);
+	print_rst(c->args);
+	printf("\n\n");
+	if (c->description) {
+		printf("DESCRIPTION\n===========\n\n");
+		print_rst(c->description);
+		printf("\n\n");
+	}
 	printf("OPTIONS\n=======\n\n");
 	for (const struct command_option *o = c->options; o && o->name; o++) {
 		option_spelling(o, spelling, sizeof(spelling));
-		printf("``%s``\n  %s%s\n\n", spelling, o->help, o->repeat ? " May be repeated." : "");
+		printf("``%s``\n  ", spelling);
+		print_rst(o->help);
+		printf("%s\n\n", o->repeat ? " May be repeated." : "");
 	}
 	printf("``-h, --help``\n  The help text.\n\n");
 	if (c->examples)

@@ -124,7 +124,8 @@ static void on_event(void *ctx, const struct wire_head *e, size_t size)
 	case WIRE_SIGHTING:
 		sightings_event(s->sightings, (const struct wire_sighting *)e);
 		break;
-	case WIRE_LISTEN: /* the port is watched; the listeners are listed again at the end */
+	case WIRE_LISTEN: /* a target's port is watched already */
+		s->search |= !e->process;
 		break;
 	}
 }
@@ -178,6 +179,7 @@ static void close_parts(struct session *s)
 	modules_free(s->modules);
 	attach_close(s->attach);
 	catalog_free(s->catalog);
+	window_release(s);
 	free(s->listeners);
 }
 
@@ -244,7 +246,7 @@ static void phase_tick(struct session *s, struct phase *p, uint64_t now)
 static const char *run(struct session *s, struct spawn *spawn)
 {
 	const struct collect_options *o = s->options;
-	uint64_t began = clock_monotonic(), second = began + SECOND, search = began, lost = 0;
+	uint64_t began = clock_monotonic(), second = began + SECOND, search = began + SECOND, lost = 0;
 	struct phase phase = { .on = o->syscall_phase > 0, .until = began + o->syscall_phase };
 	bool only_pids = true;
 
@@ -281,15 +283,16 @@ static const char *run(struct session *s, struct spawn *spawn)
 			if (!processes_alive(s->processes))
 				return "targets-ended";
 		}
-		if (processes_alive(s->processes))
-			continue;
-		if (only_pids && !o->until && !o->duration)
+		if (only_pids && !processes_alive(s->processes) && !o->until && !o->duration)
 			return "targets-ended";
 		/* A service may come back as other processes. */
-		if (!only_pids && now.monotonic >= search) {
-			search = now.monotonic + SECOND / 2;
-			targets_find(s, &err);
+		if (!only_pids && (s->search || now.monotonic >= search)) {
+			s->search = false;
+			search = now.monotonic + (processes_alive(s->processes) ? 10 * SECOND : SECOND / 2);
+			if (targets_find(s, &err) < 0)
+				log_warn("%s", err.text);
 		}
+
 	}
 }
 
@@ -341,6 +344,7 @@ int collect_run(const struct collect_options *options, struct err *err)
 		options->output);
 	if (options->status_fd >= 0)
 		dprintf(options->status_fd, "{\"event\":\"collecting\"}\n");
+	s.running = true;
 	reason = run(&s, &spawn);
 	lost = end(&s, reason);
 	spawn_end(&spawn);

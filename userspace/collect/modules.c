@@ -73,6 +73,16 @@ void modules_free(struct modules *m)
 	free(m);
 }
 
+enum string_class modules_path_class(const char *path)
+{
+	static const char *const shared[] = { "/usr/", "/lib", "/bin/", "/sbin/", "<", "[" };
+
+	for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++)
+		if (!strncmp(path, shared[i], strlen(shared[i])))
+			return STRING_PUBLIC;
+	return STRING_PRIVATE;
+}
+
 static uint64_t module_id(struct modules *m, struct process *p, enum module_kind kind,
 			  const char *path, enum language language, uint64_t device, uint64_t inode)
 {
@@ -96,7 +106,7 @@ static uint64_t module_id(struct modules *m, struct process *p, enum module_kind
 	rec = (struct rec_module){
 		.id = module->id,
 		.kind = kind,
-		.path = session_public(m->s, path),
+		.path = bundle_writer_text(m->s->writer, path, modules_path_class(path)),
 		.language = language,
 	};
 	bundle_writer_put(m->s->writer, REC_MODULE_KIND, &rec);

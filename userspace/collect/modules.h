@@ -16,6 +16,8 @@ void modules_free(struct modules *m);
 /* Id of a native module mapped in the process; "" path or pseudo paths give kind memory. */
 uint64_t modules_native(struct modules *m, struct process *p, const char *path, uint64_t device,
 			uint64_t inode);
+/* Paths of a distribution are public; others, a user's folder perhaps, may be hidden later. */
+enum string_class modules_path_class(const char *path);
 /* Takes a code object as the kernel read it; remembers code -> function. */
 void modules_code(struct modules *m, struct process *p, const struct wire_code *code);
 /* Function id of a code id, or REC_NULL when its record was lost. */

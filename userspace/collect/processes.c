@@ -12,6 +12,7 @@
 #include "collect/procfs.h"
 
 #define SCAN_NS 5000000000ULL
+#define KEEP_ENDED_NS 30000000000ULL
 #define RETRY_FIRST_NS 10000000ULL
 #define RETRY_LAST_NS 1000000000ULL
 
@@ -30,17 +31,21 @@ struct processes *processes_new(struct session *s)
 	return p;
 }
 
+static void release(struct processes *p, struct process *process)
+{
+	HASH_DEL(p->table, process);
+	free(process->mapped);
+	free(process);
+}
+
 void processes_free(struct processes *p)
 {
 	struct process *process, *next;
 
 	if (!p)
 		return;
-	HASH_ITER(hh, p->table, process, next) {
-		HASH_DEL(p->table, process);
-		free(process->mapped);
-		free(process);
-	}
+	HASH_ITER(hh, p->table, process, next)
+		release(p, process);
 	free(p);
 }
 
@@ -247,13 +252,15 @@ int processes_add(struct processes *p, pid_t pid, struct err *err)
 	if (attach_is_target(p->s->attach, (uint32_t)pid, NULL) || procfs_stat(pid, &st))
 		return 1;
 	t.start = st.start;
-	t.process = attach_serial(p->s->attach);
+	t.process = t.image = attach_serial(p->s->attach);
 	if (attach_target(p->s->attach, (uint32_t)pid, &t, err))
 		return -1;
 	process = insert(p, t.process, pid, st.start, now);
 	if (!process)
 		return err_set(err, ERR_INTERNAL, "out of memory");
 	process->image = session_realtime_of_boot(p->s, st.start);
+	if (p->s->running)
+		session_gap(p->s, t.process, now, now, "found while running: not watched before");
 	find_runtime(p->s, process, now);
 	describe(p->s, process, REC_NULL, ORIGIN_EXISTING);
 	put_record(p->s, process);
@@ -292,6 +299,7 @@ static void appeared(struct processes *p, const struct wire_process *e)
 	}
 	if (parent && !parent->ended) {
 		parent->ended = true;
+		parent->ended_at = e->head.time;
 		p->alive--;
 	}
 	find_runtime(p->s, process, now);
@@ -314,6 +322,7 @@ static void ended(struct processes *p, const struct wire_process *e)
 		put_record(p->s, process);
 	if (process && !process->ended) {
 		process->ended = true;
+		process->ended_at = e->head.time;
 		p->alive--;
 	}
 }
@@ -354,8 +363,13 @@ void processes_tick(struct processes *p, uint64_t now)
 {
 	struct process *process, *next;
 
-	HASH_ITER(hh, p->table, process, next)
-		look_again(p, process, now);
+	HASH_ITER(hh, p->table, process, next) {
+		/* Events of the last moments may still come. */
+		if (process->ended && now > process->ended_at + KEEP_ENDED_NS)
+			release(p, process);
+		else
+			look_again(p, process, now);
+	}
 }
 
 void processes_finish(struct processes *p)

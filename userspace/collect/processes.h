@@ -36,6 +36,7 @@ struct process {
 	bool put;
 	bool active; /* did something since the last look */
 	bool ended;
+	uint64_t ended_at; /* monotonic ns */
 	UT_hash_handle hh;
 };
 

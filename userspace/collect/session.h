@@ -20,6 +20,7 @@ struct modules; /* modules.h */
 struct processes; /* processes.h */
 struct sightings; /* sightings.h */
 struct calls; /* calls.h */
+struct ledger_entry; /* window.c */
 
 struct session {
 	const struct collect_options *options;
@@ -31,6 +32,9 @@ struct session {
 	struct sightings *sightings;
 	struct calls *calls;
 	struct clock_triple start;
+	bool running; /* the window is open: who is found now was missed before */
+	bool search; /* somebody listens on a watched port: look for targets again */
+	struct ledger_entry *ledger; /* what the bundle's ledger says so far */
 	uint64_t *listeners; /* inodes of the listening sockets that have a record */
 	size_t listeners_count;
 	uint64_t decode_errors; /* events that were too short or of no known type */

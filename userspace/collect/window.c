@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+#include <uthash.h>
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
@@ -136,10 +138,46 @@ void window_programs(struct session *s)
 
 /* ---- the ledger ---- */
 
+/* Names are literals, so their addresses identify them. */
+struct ledger_key {
+	const char *stage, *cause;
+	uint64_t class;
+};
+
+struct ledger_entry {
+	struct ledger_key key;
+	uint64_t count;
+	UT_hash_handle hh;
+};
+
+void window_release(struct session *s)
+{
+	struct ledger_entry *entry, *next;
+
+	HASH_ITER(hh, s->ledger, entry, next) {
+		HASH_DEL(s->ledger, entry);
+		free(entry);
+	}
+}
+
 static void put_loss(struct session *s, const char *stage, enum loss_class class, const char *cause,
 		     uint64_t count)
 {
-	struct rec_loss rec = {
+	struct ledger_key key = { stage, cause, class };
+	struct ledger_entry *entry;
+	struct rec_loss rec;
+
+	/* Only what changed: the last record of a (stage, class, cause) holds. */
+	HASH_FIND(hh, s->ledger, &key, sizeof(key), entry);
+	if (entry && entry->count == count)
+		return;
+	if (!entry && (entry = calloc(1, sizeof(*entry)))) {
+		entry->key = key;
+		HASH_ADD(hh, s->ledger, key, sizeof(entry->key), entry);
+	}
+	if (entry)
+		entry->count = count;
+	rec = (struct rec_loss){
 		.id = bundle_writer_id(s->writer, REC_LOSS_KIND),
 		.time = clock_monotonic(),
 		.stage = session_public(s, stage),

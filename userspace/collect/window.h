@@ -10,6 +10,8 @@ void window_begin(struct session *s);
 void window_programs(struct session *s);
 /* Writes what changed in the ledger since the last time; returns the sum of all that was lost. */
 uint64_t window_ledger(struct session *s);
+/* Forgets the ledger. */
+void window_release(struct session *s);
 /* Last record. */
 void window_end(struct session *s, const char *reason);
 
