@@ -20,20 +20,27 @@ conversations, taken in turn from --mix:
   close      /close: an answer delimited by closing, where the server has that route
   exec       /exec/COUNT: many short-lived functions, where the server has that route
   leave      leaves in the middle of a head or body; writes no truth
+  reset      has its answer and resets the connection
+  everycut   (only by --mix) a body made of HTTP heads, by length, the request cut at every byte;
+             the same in two chunks, with the border and a cut at every byte of the body
 
-Exit code 1: an answer was no HTTP or did not come.
+--connections receives one JSON line for each connection: port (the client's), kind, answers, and
+for `leave` head: whether the head had gone out whole. Exit code 1: an answer was no HTTP or did not come.
 """
 
 import argparse
 import json
 import random
 import socket
+import struct
 import sys
 import threading
 import time
 
 KINDS = ("plain", "keepalive", "pipeline", "split", "bytewise", "joined", "bodies", "expect",
-         "head", "missing", "close", "exec", "leave")
+         "head", "missing", "close", "exec", "leave", "reset")
+# Only when they are asked for.
+MORE_KINDS = ("everycut",)
 IDS = ("x-openstack-request-id", "x-compute-request-id", "x-trans-id")
 FALSE_HEADS = (b"GET /alpha/false HTTP/1.1\r\nHost: false\r\n\r\n"
                b"HTTP/1.1 500 False\r\nX-Openstack-Request-Id: req-false\r\n"
@@ -53,6 +60,8 @@ class Connection:
         self.sock = socket.create_connection(client.address, timeout=client.options.timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buf = b""
+        self.answers = 0
+        self.about = {"port": self.sock.getsockname()[1]}
 
     def send(self, data, cuts=()):
         """Sends data in pieces, cut at these offsets (negative: from the end)."""
@@ -122,12 +131,14 @@ class Connection:
             status, headers = self.head()
         body = self.body(method, status, headers)
         request_id = next((headers[name] for name in IDS if name in headers), None)
+        self.answers += 1
         self.client.note({"method": method, "path": target.split("?")[0], "status": status,
                           "request_id": request_id})
         return status, body
 
-    def close(self):
+    def close(self, **about):
         self.sock.close()
+        self.client.note_connection({**self.about, "answers": self.answers, **about})
 
 
 class Client:
@@ -136,6 +147,10 @@ class Client:
         self.options = options
         self.address = (host.strip("[]"), int(port))
         self.truth = open(options.truth, "a", encoding="utf-8")
+        self.connections = None
+        if options.connections:
+            self.connections = open(options.connections, "a", encoding="utf-8")
+        self.kind = threading.local()
         self.lock = threading.Lock()
         self.noted = 0
         self.next = 0
@@ -146,6 +161,12 @@ class Client:
             self.truth.write(json.dumps(call) + "\n")
             self.truth.flush()
             self.noted += 1
+
+    def note_connection(self, about):
+        if self.connections:
+            with self.lock:
+                self.connections.write(json.dumps({"kind": self.kind.now, **about}) + "\n")
+                self.connections.flush()
 
     def request(self, method, target, body=None, headers=()):
         """The head, and the body by length if there is one."""
@@ -274,8 +295,32 @@ class Client:
     def leave(self, rng):
         c = Connection(self)
         data = self.request("POST", "/alpha/left", FALSE_HEADS)
-        c.send(data[:rng.randrange(1, len(data))])
+        cut = rng.randrange(1, len(data))
+        c.send(data[:cut])
         time.sleep(self.options.pause / 1000)
+        c.close(head=cut >= len(data) - len(FALSE_HEADS))
+
+    def reset(self, rng):
+        c, target = Connection(self), self.target(rng)
+        c.send(self.request("GET", target))
+        c.answer("GET", target)
+        c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        c.close()
+
+    def everycut(self, rng):
+        c, target = Connection(self), self.target(rng)
+        data = self.request("POST", target, FALSE_HEADS)
+        for cut in range(1, len(data)):
+            c.send(data, [cut])
+            c.answer("POST", target)
+        head = self.request("POST", target, headers=("Transfer-Encoding: chunked",))
+        for border in range(1, len(FALSE_HEADS)):
+            first, second = FALSE_HEADS[:border], FALSE_HEADS[border:]
+            first = head + b"%x\r\n" % len(first) + first
+            second = b"\r\n%x\r\n" % len(second) + second + b"\r\n0\r\n\r\n"
+            # Cut in front of the border, in it or behind it.
+            c.send(first + second, [len(first) + rng.randrange(-1, 7)])
+            c.answer("POST", target)
         c.close()
 
     def work(self):
@@ -287,7 +332,9 @@ class Client:
                 return
             kind = self.options.mix[number % len(self.options.mix)]
             rng = random.Random("%d:%d" % (self.options.seed, number))
+            self.kind.now = kind
             run = self.until_close if kind == "close" else getattr(self, kind)
+            time.sleep(self.options.pace / 1000)
             try:
                 run(rng)
             except (OSError, ValueError, Failure) as e:
@@ -300,6 +347,8 @@ def main():
     parser.add_argument("server", metavar="HOST:PORT")
     parser.add_argument("--truth", metavar="FILE", required=True,
                         help="where to append the truth")
+    parser.add_argument("--connections", metavar="FILE",
+                        help="where to append what connections there were")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same traffic (1)")
     parser.add_argument("--conversations", type=int, default=len(KINDS), metavar="N",
                         help="how many, by the mix in turn (each kind once)")
@@ -311,6 +360,8 @@ def main():
                         help="offsets at which `split` cuts heads; negative: from the end")
     parser.add_argument("--pause", type=float, default=2, metavar="MS",
                         help="between two pieces (2)")
+    parser.add_argument("--pace", type=float, default=0, metavar="MS",
+                        help="in front of each conversation (0)")
     parser.add_argument("--exec-count", type=int, default=200, metavar="N",
                         help="functions of one /exec (200)")
     parser.add_argument("--secret", metavar="TEXT",
@@ -320,7 +371,7 @@ def main():
     options = parser.parse_args()
     options.mix = options.mix.split(",")
     for kind in options.mix:
-        if kind not in KINDS:
+        if kind not in KINDS + MORE_KINDS:
             parser.error("no such kind: " + kind)
     options.borders = [int(b) for b in options.borders.split(",") if b]
     client = Client(options)

@@ -5,13 +5,15 @@
  *   server_small [--processes N] [--threads M] [--truth FILE]
  *
  * It says `port N` on stdout once it listens. /alpha/X, /beta/X (functions of their own, with
- * system calls) and /echo are answered 200, anything else 404. Bodies of requests are read by
+ * system calls), /echo and /fork/N (N children that end at once) are answered 200, anything else
+ * 404. Bodies of requests are read by
  * length or in chunks; answers have a content length. Ends at SIGTERM or SIGINT, with its
  * processes.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -173,6 +175,18 @@ __attribute__((noinline)) void handle_beta(char *out, size_t size)
 	snprintf(out, size, "beta %s\n", text);
 }
 
+static void fork_many(long count)
+{
+	for (long i = 0; i < count; i++) {
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit((int)(i & 127));
+		if (pid > 0)
+			waitpid(pid, NULL, 0);
+	}
+}
+
 static void answer(struct connection *c, const struct request *r)
 {
 	char id[80], body[256] = "ok\n", head[512], line[4096];
@@ -183,6 +197,8 @@ static void answer(struct connection *c, const struct request *r)
 		handle_alpha(body, sizeof(body));
 	else if (!strncmp(r->path, "/beta/", 6))
 		handle_beta(body, sizeof(body));
+	else if (!strncmp(r->path, "/fork/", 6))
+		fork_many(strtol(r->path + 6, NULL, 10));
 	else if (strcmp(r->path, "/echo"))
 		status = 404;
 	snprintf(id, sizeof(id), "req-%d-%lu", (int)getpid(), atomic_fetch_add(&counter, 1));
@@ -203,6 +219,7 @@ static void answer(struct connection *c, const struct request *r)
 static void *serve(void *unused)
 {
 	struct connection *c = malloc(sizeof(*c));
+	const int one = 1;
 	struct request r;
 
 	(void)unused;
@@ -212,6 +229,7 @@ static void *serve(void *unused)
 		c->fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 		if (c->fd < 0)
 			continue;
+		setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		c->len = 0;
 		c->buf[0] = '\0';
 		while (read_request(c, &r)) {

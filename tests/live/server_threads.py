@@ -4,8 +4,8 @@
 Routes (GET or POST; any query is ignored):
   /alpha/X  sample_alpha.py, answered with a content length
   /beta/X   sample_beta.py, answered in chunks
-  /exec/N   compiles N functions f_0 ... one after the other, each in a fresh namespace, so that
-            their code reuses addresses; each calls os.stat
+  /exec/N   compiles N functions of each of four kinds, one after the other, each in a fresh
+            namespace, so that their code reuses addresses; each sends a chunk of the answer
   /echo     reads the request's body (by length or in chunks) and sends it back
   /close    answered as HTTP/1.0 does, delimited by closing
 HEAD is answered without a body; anything else with 404.
@@ -13,7 +13,8 @@ HEAD is answered without a body; anything else with 404.
 It says `port N` on stdout once it listens. --truth FILE receives one JSON line for each answer:
 method, path (without query), status, request_id, and functions: those that made system calls for
 it, as {module, qualname, line}. For /exec also addresses: how many different code addresses the
-N functions had. Ends at SIGTERM or SIGINT.
+functions had. Ends at SIGTERM or SIGINT; becomes a new program (the same one) at SIGHUP.
+--forking: a process for each connection instead of a thread.
 """
 
 import argparse
@@ -24,6 +25,7 @@ import signal
 import socketserver
 import sys
 import threading
+import time
 import uuid
 
 import sample_alpha
@@ -43,23 +45,42 @@ class Truth:
             self.file.flush()
 
 
-def run_one(number):
-    """Compiles f_NUMBER at a line of its own and calls it; returns the address of its code."""
-    source = "\n" * (number % 40) + "def f_%d(path):\n    return os.stat(path)\n" % number
-    space = {"os": os}
-    exec(compile(source, "<exec>", "exec"), space)
-    function = space["f_%d" % number]
-    function("/")
+# One small function, in four disguises: told apart by name, by line alone, by qualified name alone
+# (of one name), by file name alone. Each sends a piece of the answer, so each is seen.
+DISGUISES = (
+    lambda n: ("<exec>", "\n" * n + "def f_%d(send, n):\n    send(n)\n" % n, "f_%d" % n, n + 1),
+    lambda n: ("<exec>", "\n" * n + "def same(send, n):\n    send(n)\n", "same", n + 1),
+    lambda n: ("<exec>", "class C_%d:\n    def run(send, n):\n        send(n)\n" % n,
+               "C_%d.run" % n, 2),
+    lambda n: ("<exec-%d>" % n, "def filed(send, n):\n    send(n)\n", "filed", 1),
+)
+
+
+def run_one(disguise, number, send):
+    """Compiles function NUMBER and calls it; returns the address of its code."""
+    file, source, qualname, _ = DISGUISES[disguise](number)
+    space = {}
+    exec(compile(source, file, "exec"), space)
+    owner, _, name = qualname.rpartition(".")
+    function = vars(space[owner])[name] if owner else space[name]
+    function(send, number)
     space.clear()  # the function holds its namespace: without this both would live on
     return id(function.__code__)
 
 
-def run_exec(count):
+def run_exec(count, pause, send):
     # Nothing is built in between, so that the memory of one function is free for the next.
-    addresses = [run_one(number) for number in range(count)]
-    functions = [{"module": "<exec>", "qualname": "f_%d" % number, "line": number % 40 + 1}
-                 for number in range(count)]
-    return functions, len(set(addresses))
+    addresses = set()
+    for disguise in range(len(DISGUISES)):
+        for number in range(count):
+            addresses.add(run_one(disguise, number, send))
+            time.sleep(pause)
+    functions = []
+    for make in DISGUISES:
+        for number in range(count):
+            file, _, qualname, line = make(number)
+            functions.append({"module": file, "qualname": qualname, "line": line})
+    return functions, len(addresses)
 
 
 class Lines:
@@ -79,6 +100,7 @@ class Lines:
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server_version = "sample"
     sys_version = ""
 
@@ -123,22 +145,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return body if len(body) == length else None
 
     def route(self, path, body):
-        """status, body of the answer, functions, and more for the truth."""
+        """status, body of the answer, functions."""
         name, _, rest = path[1:].partition("/")
         if name == "alpha" and rest:
             text, functions = sample_alpha.handle(rest)
         elif name == "beta" and rest:
             text, functions = sample_beta.handle(rest)
-        elif name == "exec" and rest.isdigit():
-            functions, addresses = run_exec(int(rest))
-            return 200, b"%d\n" % addresses, functions, {"addresses": addresses}
         elif name == "echo" and not rest:
             text, functions = body, []
         elif name == "close" and not rest:
             text, functions = b"until the end\n" * 100, []
         else:
-            return 404, b"no such route\n", [], {}
-        return 200, text, functions, {}
+            return 404, b"no such route\n", []
+        return 200, text, functions
 
     def answer(self):
         body = self.read_body()
@@ -146,11 +165,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return
         path = self.path.split("?")[0]
-        status, text, functions, more = self.route(path, body)
+        if path.startswith("/exec/") and path[6:].isdigit() and self.command != "HEAD":
+            self.answer_exec(path)
+            return
+        status, text, functions = self.route(path, body)
         request_id = "req-" + str(uuid.uuid4())
         chunked = path.startswith("/beta/")
         self.server.truth.write({"method": self.command, "path": path, "status": status,
-                                 "request_id": request_id, "functions": functions, **more})
+                                 "request_id": request_id, "functions": functions})
         self.send_response(status)
         self.send_header("X-Openstack-Request-Id", request_id)
         if path == "/close":
@@ -171,6 +193,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"%x\r\n" % len(part) + part + b"\r\n")
         self.wfile.write(b"0\r\n\r\n")
 
+    def answer_exec(self, path):
+        request_id = "req-" + str(uuid.uuid4())
+        self.send_response(200)
+        self.send_header("X-Openstack-Request-Id", request_id)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        functions, addresses = run_exec(int(path[6:]), self.server.pause,
+                                        lambda n: self.wfile.write(b"4\r\n%04d\r\n" % (n % 10000)))
+        # Before the end of the answer: who has it may read the truth.
+        self.server.truth.write({"method": self.command, "path": path, "status": 200,
+                                 "request_id": request_id, "functions": functions,
+                                 "addresses": addresses})
+        self.wfile.write(b"0\r\n\r\n")
+
     def handle(self):
         try:
             super().handle()
@@ -185,16 +221,30 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     request_queue_size = 128
 
 
+class ForkingServer(socketserver.ForkingMixIn, http.server.HTTPServer):
+    request_queue_size = 128
+
+
+def become_new(server):
+    os.execv(sys.executable, [sys.executable] + sys.argv +
+             ["--port", str(server.server_address[1])])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--truth", metavar="FILE", help="where to write the truth")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    parser.add_argument("--exec-pause", type=float, default=0, metavar="MS",
+                        help="behind each function of /exec (0)")
+    parser.add_argument("--forking", action="store_true", help="a process for each connection")
     args = parser.parse_args()
-    server = Server(("127.0.0.1", args.port), Handler)
+    server = (ForkingServer if args.forking else Server)(("127.0.0.1", args.port), Handler)
     server.truth = Truth(args.truth)
+    server.pause = args.exec_pause / 1000
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGHUP, lambda *_: become_new(server))
     print("port %d" % server.server_address[1], flush=True)
     server.serve_forever()
 

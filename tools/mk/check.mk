@@ -40,7 +40,7 @@ check: deps-check
 CHECK_STATIC := tools/check-layers.sh tools/check-headers.sh
 CHECK_UNIT := $(addprefix $(A)/,$(UNIT)) $(addprefix $(A)/replay_,$(FUZZ))
 CHECK_CLI := $(wildcard tests/cli/*.sh)
-CHECK_LIVE := $(wildcard tests/live/*.sh)
+CHECK_LIVE := $(filter-out %-lib.sh,$(wildcard tests/live/*.sh))
 CHECK_SERVICES := $(filter-out %-lib.sh,$(wildcard tests/services/*.sh))
 CHECKS := $(CHECK_STATIC) $(CHECK_UNIT) $(CHECK_CLI) $(CHECK_LIVE) $(CHECK_SERVICES)
 
@@ -55,7 +55,7 @@ check-fuzz: $(addprefix $(A)/replay_,$(FUZZ))
 check-cli: all
 	$(run) $(wildcard tests/cli/$(or $(T),*).sh)
 check-live: all
-	$(run) $(wildcard tests/live/$(or $(T),*).sh)
+	$(run) $(filter-out %-lib.sh,$(wildcard tests/live/$(or $(T),*).sh))
 check-services: all
 	$(run) $(filter-out %-lib.sh,$(wildcard tests/services/$(or $(T),*).sh))
 check-layers:

@@ -1,0 +1,214 @@
+#!/usr/bin/python3
+"""Judges what `daylight inspect` printed of a bundle (see live_look in live-lib.sh).
+
+    check_bundle.py FILE WHAT [ARG...]
+
+FILE is the bundle; FILE.json, FILE.calls, FILE.connections and so on lie beside it. WHAT:
+
+  lossless                 nothing was lost in any stage
+  connections CLIENT       CLIENT (client.py --connections): each is listed, with its calls and the
+                           side that closed it; the calls that are not complete are those that a
+                           client left after a whole head
+  sources PREFIX...        each function of a Python file below PREFIX is in that file's source,
+                           under that name, qualified name and line
+  functions TRUTH MODE     TRUTH (of server_threads.py), by request id: no call has a function of
+                           the other route's; MODE `together`: the calls of a route have all of
+                           theirs together; MODE `each`: each call has its handler
+  exec TRUTH MODE          no function of a generated module that is not in TRUTH; MODE `all`: each
+                           call has all of its functions; MODE `some`: some of them
+  absent PLAIN TEXT...     no TEXT in the file PLAIN
+
+Prints what is wrong; exit code 1 when something is.
+"""
+
+import json
+import sys
+import types
+
+problems = []
+
+
+def wrong(text):
+    problems.append(text)
+
+
+def lines(path):
+    with open(path, encoding="utf-8") as f:
+        return [json.loads(line) for line in f]
+
+
+def key(function):
+    return function["path"], function["qualname"], function["line"]
+
+
+def truth_key(function):
+    return function["module"], function["qualname"], function["line"]
+
+
+def lossless(bundle):
+    with open(bundle + ".json", encoding="utf-8") as f:
+        summary = json.load(f)
+    if summary["lost_total"]:
+        wrong("lost_total %d: %s" % (summary["lost_total"],
+                                     [s for s in summary["loss"] if s["lost"]]))
+    if not summary["bundle"]["complete"]:
+        wrong("the bundle is not complete: %s" % summary["bundle"]["end_reason"])
+
+
+def connections(bundle, client_file):
+    seen = {}
+    for c in lines(bundle + ".connections"):
+        if c["direction"] == "in":
+            port = c["remote"].rpartition(":")[2]
+            if port in seen:
+                wrong("two connections from port " + port)
+            seen[port] = c
+    wanted, left = {str(c["port"]): c for c in lines(client_file)}, 0
+    for port in sorted(set(wanted) ^ set(seen)):
+        wrong("connection from port %s: client %s, bundle %s" % (port, wanted.get(port),
+                                                                 seen.get(port)))
+    for port in set(wanted) & set(seen):
+        want, have = wanted[port], seen[port]
+        heads = want["answers"] + (1 if want.get("head") else 0)
+        left += 1 if want.get("head") else 0
+        # `plain` asks for an end by the server and leaves at once: either may come first.
+        ends = {"close": ["server closed"], "plain": ["server closed", "client closed"]}
+        if have["calls"] != heads:
+            wrong("connection %s: %d calls, not %d" % (want, have["calls"], heads))
+        if have["end_reason"] not in ends.get(want["kind"], ["client closed"]):
+            wrong("connection %s: end reason %s" % (want, have["end_reason"]))
+        undecoded = "incomplete" if not heads else ""
+        if have["undecoded"] != undecoded or have["suspect"]:
+            wrong("connection %s: undecoded %r, %d suspect" % (want, have["undecoded"],
+                                                               have["suspect"]))
+    unfinished = [c for c in lines(bundle + ".calls") if c["end_reason"] != "complete"]
+    if len(unfinished) != left:
+        wrong("%d calls are not complete, not %d" % (len(unfinished), left))
+    for c in unfinished:
+        if (c["end_reason"], c["method"], c["path"], c["status"]) != ("client_gone", "POST",
+                                                                      "/*/*", None):
+            wrong("a call that nobody made: %s %s %s %s" % (c["method"], c["path"], c["status"],
+                                                            c["end_reason"]))
+    print("%d connections, %d calls left unfinished" % (len(wanted), left))
+
+
+def code_objects(path):
+    """(name, qualname, line) of all code in a source file, as the compiler sees it."""
+    with open(path, "rb") as f:
+        found, todo = set(), [compile(f.read(), path, "exec")]
+    while todo:
+        code = todo.pop()
+        found.add((code.co_name, code.co_qualname, code.co_firstlineno))
+        todo += [c for c in code.co_consts if isinstance(c, types.CodeType)]
+    return found
+
+
+def sources(bundle, *prefixes):
+    known, checked = {}, 0
+    for f in lines(bundle + ".functions"):
+        path = f["path"]
+        if not path.endswith(".py") or not path.startswith(prefixes):
+            continue
+        if path not in known:
+            known[path] = code_objects(path)
+        checked += 1
+        if (f["name"], f["qualname"], f["line"]) not in known[path]:
+            wrong("no such function: %s %s %s:%s" % (f["name"], f["qualname"], path, f["line"]))
+    if checked < 10:
+        wrong("only %d functions with a source" % checked)
+    print("%d functions in %d sources" % (checked, len(known)))
+
+
+def functions(bundle, truth_file, mode):
+    truth = {t["request_id"]: t for t in lines(truth_file)}
+    own = {}
+    for t in truth.values():
+        own.setdefault(t["path"].split("/")[1], set()).update(map(truth_key, t["functions"]))
+    together, counted, overlapping, last = {}, 0, 0, ""
+    for call in lines(bundle + ".calls"):
+        t = truth.get(call["request_id"])
+        if not t or not t["functions"]:
+            continue
+        counted += 1
+        overlapping += call["start"] < last
+        last = max(last, call["end"])
+        route = t["path"].split("/")[1]
+        have = {key(f) for f in call["functions"]}
+        together.setdefault(route, set()).update(have)
+        for other in own:
+            if other != route and have & own[other]:
+                wrong("call %s of /%s has %s" % (call["call"], route, have & own[other]))
+        if mode == "each" and truth_key(t["functions"][0]) not in have:
+            wrong("call %s of /%s lacks its handler" % (call["call"], route))
+        for f in call["functions"]:
+            if "ambiguous" in f["links"]:
+                wrong("call %s: %s is ambiguous" % (call["call"], f["qualname"]))
+    for route in own:
+        if mode == "together" and own[route] - together.get(route, set()):
+            wrong("/%s lacks %s" % (route, own[route] - together.get(route, set())))
+    if not counted:
+        wrong("no call with functions to compare")
+    if mode == "together" and overlapping * 3 < counted:
+        wrong("only %d of %d calls overlap with another" % (overlapping, counted))
+    print("%d calls, %d overlap with another" % (counted, overlapping))
+
+
+def exec_loop(bundle, truth_file, mode):
+    truth = [t for t in lines(truth_file) if "addresses" in t]
+    wanted = {truth_key(f) for t in truth for f in t["functions"]}
+    made = sum(len(t["functions"]) for t in truth)
+    addresses = sum(t["addresses"] for t in truth)
+    if not made or addresses * 4 > made:
+        wrong("the server's %d functions had %d addresses: nothing was shown" % (made, addresses))
+    seen = set()
+    for call in lines(bundle + ".calls"):
+        t = next((t for t in truth if t["request_id"] == call["request_id"]), None)
+        if not t:
+            continue
+        want = {truth_key(f) for f in t["functions"]}
+        # Modules' own code (`<module>`) and class bodies of the same files run too.
+        have = {key(f) for f in call["functions"] if f["path"].startswith("<exec")
+                and f["name"] in ("same", "run", "filed") or f["name"].startswith("f_")}
+        for f in call["functions"]:
+            if f["qualname"].rpartition(".")[2] != f["name"]:
+                wrong("name %s, qualified name %s" % (f["name"], f["qualname"]))
+        for f in sorted(have - want):
+            wrong("call %d has %s, which never was" % (call["call"], f))
+        seen |= have
+        if mode == "all" and want - have:
+            wrong("call %d lacks %d functions, %s ..." % (call["call"], len(want - have),
+                                                          sorted(want - have)[:3]))
+    for f in lines(bundle + ".functions"):
+        if f["path"].startswith("<exec") and f["name"] != "<module>" \
+                and not f["name"].startswith("C_") and key(f) not in wanted:
+            wrong("%s never was" % (key(f),))
+    if len(seen) < 100:
+        wrong("only %d functions were seen" % len(seen))
+    print("%d functions at %d addresses, %d of %d different ones seen" % (made, addresses, len(seen),
+                                                                         len(wanted)))
+
+
+def absent(bundle, plain_file, *texts):
+    with open(plain_file, "rb") as f:
+        data = f.read()
+    if len(data) < 1000:
+        wrong("%s has %d bytes only" % (plain_file, len(data)))
+    for text in texts:
+        if text.encode() in data:
+            wrong("%r is in the bundle" % text)
+
+
+def main():
+    checks = {"lossless": lossless, "connections": connections, "sources": sources,
+              "functions": functions, "exec": exec_loop, "absent": absent}
+    bundle, what, rest = sys.argv[1], sys.argv[2], sys.argv[3:]
+    checks[what](bundle, *rest)
+    for text in problems[:20]:
+        print("check_bundle.py %s: %s" % (what, text))
+    if len(problems) > 20:
+        print("and %d more" % (len(problems) - 20))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

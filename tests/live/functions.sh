@@ -1,0 +1,28 @@
+#!/bin/bash
+# The functions listed for a call are those that ran for it, under the names of the source: with
+# calls that overlap in many threads, and one after the other, when every one must show.
+set -u
+. "$(dirname "$0")/live-lib.sh"
+live_begin
+
+# one NAME MODE CLIENT-ARG...
+one() {
+	local name=$1 mode=$2 file=$WORK/$1.daylight truth=$WORK/$1.client
+	shift 2
+	live_threads "$name"
+	collect_start "$file" --port "$PORT"
+	live_client "$truth" "$@"
+	sleep 0.2
+	collect_stop
+	server_stop "$SERVER"
+	collect_ended 0 "$file"
+	live_look "$file"
+	echo "$name:"
+	same_calls "$truth" "$file"
+	live_check "$file" lossless
+	live_check "$file" functions "$WORK/$name.truth" "$mode"
+	live_check "$file" sources "$LIVE_DIR/" /usr/lib/python3
+}
+
+one overlapping together --mix keepalive,pipeline,plain,joined --conversations 240 --parallel 12 --pace 100
+one alone each --mix plain,head --conversations 40 --pace 40
