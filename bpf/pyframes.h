@@ -68,8 +68,8 @@ static inline wire_64 py_cframe_on_stack(const struct wire_layout *l, wire_64 ts
 	return cframe >= sp && cframe - sp < PY_STACK_SPAN ? cframe : 0;
 }
 
-static inline void py_search_begin(const struct wire_layout *l, struct py_search *s, wire_64 runtime,
-				   wire_64 sp)
+static inline void py_search_begin(const struct wire_layout *l, struct py_search *s,
+				   wire_64 runtime, wire_64 sp)
 {
 	s->sp = sp;
 	s->best = s->best_cframe = s->tstate = 0;

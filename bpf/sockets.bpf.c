@@ -59,9 +59,10 @@ static __always_inline bool port_watched(const struct wire_address *a)
 }
 
 /* Books a connection that is met for the first time. */
-static __always_inline struct connection_state *
-connection_add(wire_64 sock, wire_64 identity, const struct wire_address *a, wire_8 direction,
-	       bool joined, wire_32 process)
+static __always_inline struct connection_state *connection_add(wire_64 sock, wire_64 identity,
+							       const struct wire_address *a,
+							       wire_8 direction, bool joined,
+							       wire_32 process)
 {
 	struct wire_connection e = {
 		.head = { .type = WIRE_CONNECTION, .process = process, .time = bpf_ktime_get_ns() },
@@ -153,8 +154,7 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 }
 
 /* Where system call nr has its bytes; parts->known stays 0 when it has none that can be read. */
-static __always_inline void parts_of(const struct pt_regs *regs, wire_64 nr,
-				     struct transfer *parts)
+static __always_inline void parts_of(const struct pt_regs *regs, wire_64 nr, struct transfer *parts)
 {
 	wire_64 si = BPF_CORE_READ(regs, si), dx = BPF_CORE_READ(regs, dx), msg[2];
 
@@ -265,8 +265,8 @@ static __always_inline void chunk_send(struct wire_target *t, struct connection_
 	c->e.head.process = t->process;
 	c->e.head.time = bpf_ktime_get_ns();
 	c->e.connection = conn->id;
-	c->e.offset = send ? __sync_fetch_and_add(&conn->sent, length) :
-			     __sync_fetch_and_add(&conn->received, length);
+	c->e.offset = send ? __sync_fetch_and_add(&conn->sent, length)
+			   : __sync_fetch_and_add(&conn->received, length);
 	c->e.context = context;
 	c->e.length = length;
 	c->e.thread = thread;

@@ -82,8 +82,8 @@ static long walk_callback(wire_32 i, struct walk_job *job)
 }
 
 /* Walks into s->frames. */
-static __always_inline enum walk_result walk_python(struct walk_job *job, struct thread_state *thread,
-						    wire_64 runtime, wire_64 sp)
+static __always_inline enum walk_result
+walk_python(struct walk_job *job, struct thread_state *thread, wire_64 runtime, wire_64 sp)
 {
 	struct scratch *s = job->s;
 	wire_64 cframe = thread ? py_cframe_on_stack(job->layout, thread->tstate, sp) : 0;
@@ -160,7 +160,8 @@ static __always_inline wire_32 code_id(struct walk_job *job, const struct py_fra
 	e->line = py_word(w, 0);
 	read_text(l, py_word(w, l->code_filename - l->code_firstlineno), e->filename, WIRE_FILENAME,
 		  &e->filename_is);
-	read_text(l, py_word(w, l->code_name - l->code_firstlineno), e->name, WIRE_NAME, &e->name_is);
+	read_text(l, py_word(w, l->code_name - l->code_firstlineno), e->name, WIRE_NAME,
+		  &e->name_is);
 	if (l->code_qualname >= 0)
 		read_text(l, py_word(w, l->code_qualname - l->code_firstlineno), e->qualname,
 			  WIRE_QUALNAME, &e->qualname_is);
@@ -238,7 +239,8 @@ static __always_inline bool walk_paced(struct scratch *s, struct thread_state *t
 	return now >= thread->next_walk && budget_left(s, now, config.budget_ns / 4 * 3);
 }
 
-static __always_inline void walk_spent(struct scratch *s, struct thread_state *thread, wire_64 since)
+static __always_inline void walk_spent(struct scratch *s, struct thread_state *thread,
+				       wire_64 since)
 {
 	wire_64 now = bpf_ktime_get_ns(), spent = now - since, wait = spent * config.pace;
 
@@ -358,7 +360,9 @@ static __always_inline void sighting_send(struct wire_target *t, wire_64 context
 					  wire_16 source, wire_16 detail)
 {
 	struct wire_sighting e = {
-		.head = { .type = WIRE_SIGHTING, .process = t->process, .time = bpf_ktime_get_ns() },
+		.head = { .type = WIRE_SIGHTING,
+			  .process = t->process,
+			  .time = bpf_ktime_get_ns() },
 		.context = context,
 		.stack = stack,
 		.source = source,
@@ -370,8 +374,9 @@ static __always_inline void sighting_send(struct wire_target *t, wire_64 context
 }
 
 /*
- * Walks the current thread when its process has a runtime. On WALK_FOUND s->flow is the flow key and
- * s->found the stack's id (0 when it could not be sent). Other results leave both 0: the thread.
+ * Walks the current thread when its process has a runtime. On WALK_FOUND s->flow is the flow key
+ * and s->found the stack's id (0 when it could not be sent). Other results leave both 0: the
+ * thread.
  */
 static __noinline int walk_current(struct wire_target *t, struct scratch *s,
 				   struct thread_state *thread, wire_64 sp)

@@ -4,8 +4,8 @@
  */
 
 /* What tells a walk from the last ones before it is made: sp and the innermost frames. */
-static __always_inline wire_64 walk_signature(const struct wire_layout *l, struct thread_state *thread,
-					      wire_64 sp)
+static __always_inline wire_64 walk_signature(const struct wire_layout *l,
+					      struct thread_state *thread, wire_64 sp)
 {
 	wire_64 cframe = py_cframe_on_stack(l, thread->tstate, sp), frame = 0, words[3] = {};
 	wire_64 hash = py_mix(thread->epoch, sp);

@@ -210,6 +210,7 @@ struct wire_config {
 
 /* ---- the ledger: per-CPU counters [stage][cause] ---- */
 
+/* clang-format off */
 #define WIRE_STAGES(S)                                                                             \
 	S(PROCESS, "processes") S(CONNECTION, "connections") S(DATA, "socket-data")                \
 	S(CONTEXT, "contexts") S(WALK, "stack-walks") S(CODE, "code-objects") S(STACK, "stacks")   \
@@ -223,6 +224,7 @@ struct wire_config {
 	C(SKIP_NO_FRAMES, S, "no-frames") C(LOST_RING, L, "ring-full")                             \
 	C(LOST_MAP, L, "map-full") C(LOST_READ, L, "read-failed") C(LOST_PARTIAL, L, "partial")    \
 	C(LOST_BUDGET, L, "budget") C(LOST_BUSY, L, "recursion")
+/* clang-format on */
 
 #define WIRE_STAGE_VALUE(symbol, name) WIRE_STAGE_##symbol,
 enum wire_stage { WIRE_STAGES(WIRE_STAGE_VALUE) WIRE_STAGE_COUNT };

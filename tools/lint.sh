@@ -2,6 +2,8 @@
 # clang-tidy, cppcheck and shellcheck over the tree; any finding fails.
 cd "$(dirname "$0")/.." || exit 1
 bad=0
+find userspace bpf tests -name "*.[ch]" ! -path userspace/bundle/format.h -print0 |
+	xargs -0 clang-format --dry-run -Werror || bad=1
 if command -v shellcheck >/dev/null; then
 	find tools tests .ci -name '*.sh' -o -path .ci/run | xargs shellcheck -S warning || bad=1
 fi

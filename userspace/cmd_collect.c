@@ -31,7 +31,8 @@ static int add_target(void *opts, enum collect_how how, const char *text, uint64
 	struct collect_options *o = options_of(opts);
 
 	if (!text[0])
-		return err_set(err, ERR_USAGE, "--%s: an empty value: name one", collect_how_name(how));
+		return err_set(err, ERR_USAGE, "--%s: an empty value: name one",
+			       collect_how_name(how));
 	if (o->targets_count == sizeof(o->targets) / sizeof(o->targets[0]))
 		return err_set(err, ERR_USAGE, "too many targets: at most 64");
 	o->targets[o->targets_count++] = (struct collect_target){ how, text, number };
@@ -43,9 +44,9 @@ static int set_pid(void *opts, const char *text, struct err *err)
 	uint64_t pid;
 
 	return command_number("--pid", text, 2, 4194304, &pid, err) ||
-			       add_target(opts, COLLECT_PID, text, pid, err) ?
-		       -1 :
-		       0;
+			       add_target(opts, COLLECT_PID, text, pid, err)
+		       ? -1
+		       : 0;
 }
 
 static int set_port(void *opts, const char *text, struct err *err)
@@ -53,9 +54,9 @@ static int set_port(void *opts, const char *text, struct err *err)
 	uint64_t port;
 
 	return command_number("--port", text, 1, 65535, &port, err) ||
-			       add_target(opts, COLLECT_PORT, text, port, err) ?
-		       -1 :
-		       0;
+			       add_target(opts, COLLECT_PORT, text, port, err)
+		       ? -1
+		       : 0;
 }
 
 static int set_exe(void *opts, const char *text, struct err *err)
@@ -74,7 +75,8 @@ static int set_cgroup(void *opts, const char *text, struct err *err)
 {
 	if (text[0] != '/')
 		return err_set(err, ERR_USAGE,
-			       "--cgroup %s: give the path as /proc/PID/cgroup shows it, from '/'", text);
+			       "--cgroup %s: give the path as /proc/PID/cgroup shows it, from '/'",
+			       text);
 	return add_target(opts, COLLECT_CGROUP, text, 0, err);
 }
 
@@ -86,7 +88,8 @@ static int set_service(void *opts, const char *text, struct err *err)
 static int set_duration(void *opts, const char *text, struct err *err)
 {
 	if (clock_parse_duration(text, &options_of(opts)->duration))
-		return err_set(err, ERR_USAGE, "--duration %s: give a time such as 90s, 15m or 2h", text);
+		return err_set(err, ERR_USAGE, "--duration %s: give a time such as 90s, 15m or 2h",
+			       text);
 	return 0;
 }
 
@@ -94,7 +97,8 @@ static int set_until(void *opts, const char *text, struct err *err)
 {
 	if (clock_parse(text, &options_of(opts)->until))
 		return err_set(err, ERR_USAGE,
-			       "--until %s: give a time such as 2026-11-22T20:00:00Z (RFC 3339)", text);
+			       "--until %s: give a time such as 2026-11-22T20:00:00Z (RFC 3339)",
+			       text);
 	return 0;
 }
 
@@ -187,7 +191,8 @@ static int set_boundary(void *opts, const char *text, struct err *err)
 	else if (!strcmp(text, "syscalls"))
 		o->boundary = BOUNDARY_SYSCALLS;
 	else
-		return err_set(err, ERR_USAGE, "--boundary %s: give auto, tracepoints or syscalls", text);
+		return err_set(err, ERR_USAGE, "--boundary %s: give auto, tracepoints or syscalls",
+			       text);
 	return 0;
 }
 
@@ -198,7 +203,8 @@ static int set_phase(void *opts, const char *text, struct err *err)
 	if (!strcmp(text, "0"))
 		*phase = 0;
 	else if (clock_parse_duration(text, phase))
-		return err_set(err, ERR_USAGE, "--syscall-phase %s: give a time such as 30s, or 0", text);
+		return err_set(err, ERR_USAGE, "--syscall-phase %s: give a time such as 30s, or 0",
+			       text);
 	return 0;
 }
 
@@ -221,7 +227,8 @@ static const struct command_option options[] = {
 	  true, set_port },
 	{ "exe", 0, "PATH", "The processes that run the program PATH.", true, set_exe },
 	{ "unit", 0, "U", "The processes of the systemd unit U.", true, set_unit },
-	{ "cgroup", 0, "P", "The processes in the control group P, or below it.", true, set_cgroup },
+	{ "cgroup", 0, "P", "The processes in the control group P, or below it.", true,
+	  set_cgroup },
 	{ "service", 0, "NAME", "The processes that the service definition NAME describes.", true,
 	  set_service },
 	{ "duration", 0, "D", "End the window after D: 90s, 15m, 2h.", false, set_duration },
@@ -231,21 +238,25 @@ static const struct command_option options[] = {
 	  set_challenge },
 	{ "label", 0, "K=V", "A note kept in the bundle.", true, set_label },
 	{ "status-fd", 0, "N",
-	  "Print JSON lines to descriptor N: collecting, durable {frame, offset, records}, stopped.",
+	  "Print JSON lines to descriptor N: collecting, durable {frame, offset, records}, "
+	  "stopped.",
 	  false, set_status_fd },
 	{ "force", 0, NULL, "Replace FILE when it exists.", false, set_force },
 	{ "quiet", 'q', NULL, "No progress and no summary.", false, set_quiet },
 	{ "verbose", 'v', NULL, "Say more; twice: also what libbpf says.", true, set_verbose },
 	{ "output", 'o', "FILE", "The bundle to write.", false, set_output },
-	{ "probes", 0, "DIR", "Probe files from DIR instead of the built-in ones.", false, set_probes },
+	{ "probes", 0, "DIR", "Probe files from DIR instead of the built-in ones.", false,
+	  set_probes },
 	{ "syscall-phase", 0, "D",
-	  "Hold the system-call trigger during the window's first D (default 30s). While it is held, "
+	  "Hold the system-call trigger during the window's first D (default 30s). While it is "
+	  "held, "
 	  "every process of the host pays a little for each of its system calls.",
 	  false, set_phase },
 	{ "syscall-duty", 0, "PERCENT",
 	  "Hold it afterwards for PERCENT of each second (default 10).", false, set_duty },
 	{ "boundary", 0, "SOURCE",
-	  "Where connections are seen: tracepoints (Linux 6.3 and later), syscalls, or auto (default).",
+	  "Where connections are seen: tracepoints (Linux 6.3 and later), syscalls, or auto "
+	  "(default).",
 	  false, set_boundary },
 	{ NULL, 0, NULL, NULL, false, NULL },
 };
@@ -260,9 +271,10 @@ static int run(void *opts, int argc, char **argv, struct err *err)
 			return -1;
 	}
 	if (!o->targets_count)
-		return err_set(err, ERR_USAGE,
-			       "nothing to collect from: give --port, --pid, --exe, --unit, --cgroup, "
-			       "--service or -- COMMAND");
+		return err_set(
+			err, ERR_USAGE,
+			"nothing to collect from: give --port, --pid, --exe, --unit, --cgroup, "
+			"--service or -- COMMAND");
 	if (o->until) {
 		struct clock_triple now;
 
@@ -280,9 +292,12 @@ const struct command cmd_collect = {
 	.args = "-o FILE [-- COMMAND...]",
 	.summary = "Trace services and write an evidence bundle.",
 	.description =
-		"Attaches to running service processes without restarting them, follows their children, "
-		"records which code handles their API calls, and writes one bundle. Says 'collecting:' "
-		"once everything is attached. SIGINT or SIGTERM ends the window in order; a second one "
+		"Attaches to running service processes without restarting them, follows their "
+		"children, "
+		"records which code handles their API calls, and writes one bundle. Says "
+		"'collecting:' "
+		"once everything is attached. SIGINT or SIGTERM ends the window in order; a second "
+		"one "
 		"skips the checks of files at the end.\n\n"
 		"At least one of --pid, --port, --exe, --unit, --cgroup, --service or a COMMAND is "
 		"needed; they add up. Needs root, or CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and "

@@ -28,7 +28,8 @@ static int set_json(void *opts, const char *text, struct err *err)
 
 static const struct command_option options[] = {
 	{ "json", 0, NULL, "Print one JSON document.", false, set_json },
-	{ "probes", 0, "DIR", "Probe files from DIR instead of the built-in ones.", false, set_probes },
+	{ "probes", 0, "DIR", "Probe files from DIR instead of the built-in ones.", false,
+	  set_probes },
 	{ NULL, 0, NULL, NULL, false, NULL },
 };
 
@@ -38,10 +39,11 @@ static int print_json(const struct doctor_row *rows, int count, bool ok)
 	json_t *list = json_array(), *root;
 
 	for (int i = 0; i < count; i++)
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "what", rows[i].what, "state",
-						      words[rows[i].state], "found", rows[i].found,
-						      "remedy", rows[i].remedy));
-	root = json_pack("{s:s, s:b, s:o}", "schema", "daylight.doctor/0", "ok", ok, "checks", list);
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "what", rows[i].what,
+						      "state", words[rows[i].state], "found",
+						      rows[i].found, "remedy", rows[i].remedy));
+	root = json_pack("{s:s, s:b, s:o}", "schema", "daylight.doctor/0", "ok", ok, "checks",
+			 list);
 	if (!root)
 		return -1;
 	json_dumpf(root, stdout, JSON_INDENT(2));
@@ -80,8 +82,9 @@ const struct command cmd_doctor = {
 	.name = "doctor",
 	.args = "",
 	.summary = "Check whether this machine can collect, and say what to do if not.",
-	.description = "Checks kernel, privileges, BPF programs, probe files, clock and package database. "
-		       "The programs are really loaded and attached for a moment; nothing is recorded.",
+	.description =
+		"Checks kernel, privileges, BPF programs, probe files, clock and package database. "
+		"The programs are really loaded and attached for a moment; nothing is recorded.",
 	.options = options,
 	.opts_size = sizeof(struct options),
 	.run = run,

@@ -35,7 +35,8 @@ static void print_usage(FILE *f)
 		   "Shows which code really handled a cloud's API calls.\n\nverbs:\n");
 	for (size_t i = 0; i < COMMANDS; i++)
 		fprintf(f, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
-	fprintf(f, "\n'daylight VERB --help' tells more. 'daylight --version' prints the version.\n");
+	fprintf(f,
+		"\n'daylight VERB --help' tells more. 'daylight --version' prints the version.\n");
 }
 
 static void print_manual(void)
@@ -64,7 +65,8 @@ static void print_completion(void)
 		command_words(commands[i]);
 		printf("\" ;;\n");
 	}
-	printf("\t\tesac\n\tfi\n\tif [ \"$COMP_CWORD\" = 1 ] || [ \"${cur#-}\" != \"$cur\" ]; then\n"
+	printf("\t\tesac\n\tfi\n\tif [ \"$COMP_CWORD\" = 1 ] || [ \"${cur#-}\" != \"$cur\" ]; "
+	       "then\n"
 	       "\t\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n\telse\n"
 	       "\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n\tfi\n}\n"
 	       "complete -o filenames -F _daylight daylight\n");
@@ -83,7 +85,8 @@ static int run(int argc, char **argv, struct err *err)
 		printf("daylight %s\n", DAYLIGHT_VERSION);
 		return 0;
 	}
-	if (!strcmp(verb, "--help") || !strcmp(verb, "-h") || (!strcmp(verb, "help") && argc == 2)) {
+	if (!strcmp(verb, "--help") || !strcmp(verb, "-h") ||
+	    (!strcmp(verb, "help") && argc == 2)) {
 		print_usage(stdout);
 		return 0;
 	}
@@ -98,7 +101,8 @@ static int run(int argc, char **argv, struct err *err)
 	if (!strcmp(verb, "help") || !strcmp(verb, "manual")) {
 		command = find_command(argv[2]);
 		if (!command)
-			return err_set(err, ERR_USAGE, "unknown verb '%s': see 'daylight --help'", argv[2]);
+			return err_set(err, ERR_USAGE, "unknown verb '%s': see 'daylight --help'",
+				       argv[2]);
 		if (verb[0] == 'h')
 			command_help(command);
 		else

@@ -15,10 +15,10 @@
 struct scene {
 	/* api.py: handler of the route, section "things API"; by package database. */
 	uint64_t digest_matches; /* 0: matches; 1: differs; 2: the database has no digest */
-	uint64_t changed;	 /* 0: no; 1: yes; 2: not known */
+	uint64_t changed; /* 0: no; 1: yes; 2: not known */
 	bool no_identity, unreadable, deleted;
 	uint8_t content; /* byte of the file's digest; 0: 0x22 */
-	uint64_t ctime;	 /* realtime; 0: long before the process */
+	uint64_t ctime; /* realtime; 0: long before the process */
 	/* Its compiled file. */
 	bool no_pyc, pyc_absent, pyc_other, pyc_unproven, pyc_header_differs, pyc_changed;
 	/* The call and what ties it to the code. */

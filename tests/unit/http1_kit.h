@@ -19,10 +19,10 @@
 
 struct kit {
 	struct http1 *h;
-	uint64_t sent[2];    /* offsets by direction */
-	uint64_t clock;	     /* one tick a chunk */
+	uint64_t sent[2]; /* offsets by direction */
+	uint64_t clock; /* one tick a chunk */
 	char brief[KIT_LOG]; /* what a table expects */
-	char full[KIT_LOG];  /* with sizes, for comparison between ways of feeding */
+	char full[KIT_LOG]; /* with sizes, for comparison between ways of feeding */
 	unsigned int calls;
 };
 

@@ -30,7 +30,7 @@ static void run_tool(const char *command)
 static void test_keystone_sections(void **state)
 {
 	static const char *const sections[] = {
-		"assignment API",  /* 2016.08, 2018.02, 2020.06, as all but the next */
+		"assignment API", /* 2016.08, 2018.02, 2020.06, as all but the next */
 		"auth (v2.0) API", /* 2016.08 */
 		"auth (v3) API",   "catalog API",    "credential API", "drivers",
 		"ec2 API",	   "federation API", "identity API",   "notifications",

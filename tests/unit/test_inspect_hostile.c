@@ -154,7 +154,7 @@ static void test_escapes(void **state)
 	check_escape("a\xff"
 		     "b",
 		     3, "a\\xffb", "a\\xffb");
-	check_escape("\xc3", 1, "\\xc3", "\\xc3");		 /* cut in the middle */
+	check_escape("\xc3", 1, "\\xc3", "\\xc3"); /* cut in the middle */
 	check_escape("\xc0\xaf", 2, "\\xc0\\xaf", "\\xc0\\xaf"); /* too long for its character */
 	check_escape("\xe0\x80\xaf", 3, "\\xe0\\x80\\xaf", "\\xe0\\x80\\xaf");
 	check_escape("\xed\xa0\x80", 3, "\\xed\\xa0\\x80", "\\xed\\xa0\\x80"); /* surrogate */

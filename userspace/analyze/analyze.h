@@ -31,8 +31,8 @@ struct analyze_options {
 };
 
 struct analyze_result {
-	json_t *report;	 /* the caller owns it */
-	bool altered;	 /* a bundle was altered */
+	json_t *report; /* the caller owns it */
+	bool altered; /* a bundle was altered */
 	bool incomplete; /* a bundle ends early */
 };
 

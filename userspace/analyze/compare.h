@@ -10,20 +10,20 @@
 
 /* From the strongest statement to the one that overrules all others. */
 enum verdict_rank {
-	VERDICT_UNMODIFIED,   /* equal to the reference */
-	VERDICT_AS_PACKAGED,  /* equal to the package database */
+	VERDICT_UNMODIFIED, /* equal to the reference */
+	VERDICT_AS_PACKAGED, /* equal to the package database */
 	VERDICT_UNREFERENCED, /* unchanged since it was loaded; nothing to compare it with */
-	VERDICT_UNKNOWN,      /* `reason` says why no comparison holds */
-	VERDICT_MODIFIED,     /* `level` says where: the file or its .pyc */
+	VERDICT_UNKNOWN, /* `reason` says why no comparison holds */
+	VERDICT_MODIFIED, /* `level` says where: the file or its .pyc */
 };
 
 struct verdict {
 	enum verdict_rank rank;
-	const char *level;  /* "file", "pyc" or NULL */
+	const char *level; /* "file", "pyc" or NULL */
 	const char *reason; /* of VERDICT_UNKNOWN; static */
-	bool compared;	    /* the comparison holds (equal or not) */
-	bool with_pyc;	    /* and the compiled file was part of it */
-	bool differs;	    /* what lies on disk differs, whether or not it is what was loaded */
+	bool compared; /* the comparison holds (equal or not) */
+	bool with_pyc; /* and the compiled file was part of it */
+	bool differs; /* what lies on disk differs, whether or not it is what was loaded */
 	const struct rec_identity *identity; /* what was compared; NULL: none */
 	const struct rec_pyc *pyc;
 };

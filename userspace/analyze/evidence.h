@@ -29,14 +29,14 @@ struct evidence_ids {
 
 struct evidence_function {
 	const struct rec_function *rec;
-	uint32_t module;	/* row, or EVIDENCE_NONE */
+	uint32_t module; /* row, or EVIDENCE_NONE */
 	const void *counted_in; /* survey_other.c: where it was counted last */
 };
 
 struct evidence_module {
 	const struct rec_module *rec;
 	const char *path; /* NULL: unknown or hidden */
-	bool serving;	  /* present in a process that serves calls */
+	bool serving; /* present in a process that serves calls */
 	bool seen; /* a function of it stands in a stack that was sighted in such a process */
 	/* survey_other.c: the owner it was counted under last, and for which component. */
 	void *other;
@@ -54,11 +54,11 @@ struct evidence {
 	struct trace *trace;
 	struct verify_result verify;
 	struct bundle_end end;
-	bool altered;	 /* a finding other than a cut */
-	bool complete;	 /* sealed, with its last record, and no finding */
-	uint64_t lost;	 /* sum of class lost */
+	bool altered; /* a finding other than a cut */
+	bool complete; /* sealed, with its last record, and no finding */
+	uint64_t lost; /* sum of class lost */
 	uint64_t hidden; /* modules without a readable path */
-	bool synced;	 /* the clock was synchronised in the window record and the last one */
+	bool synced; /* the clock was synchronised in the window record and the last one */
 
 	struct evidence_ids function_ids, module_ids, stack_ids;
 	struct evidence_function *functions;
@@ -97,7 +97,7 @@ struct evidence_seen {
  * merely covers the binding shows nothing. `out` tells what kinds of sightings there were.
  */
 struct evidence_sources {
-	uint32_t sure;	/* 1 << enum source, by bindings that are not ambiguous */
+	uint32_t sure; /* 1 << enum source, by bindings that are not ambiguous */
 	bool ambiguous; /* there was another one */
 };
 void evidence_walk(struct evidence *e, const struct rec_call *call,

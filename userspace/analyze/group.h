@@ -20,12 +20,12 @@ struct group_example {
 struct group_instance {
 	struct evidence *evidence;
 	const struct evidence_module *module;
-	bool ran;	     /* in a completed call, by a binding that is not ambiguous */
+	bool ran; /* in a completed call, by a binding that is not ambiguous */
 	uint64_t *processes; /* that it ran in, rising */
 	size_t processes_count;
 	uint64_t *functions; /* rows of those that ran, rising */
 	size_t functions_count;
-	uint64_t last;		      /* time of its last such sighting */
+	uint64_t last; /* time of its last such sighting */
 	struct group_example example; /* of a running, or of what came closest to it */
 };
 
@@ -43,10 +43,10 @@ struct group_file {
 struct group {
 	struct group_file *files; /* ordered by path after group_judge */
 	size_t files_count;
-	json_t *file_index;		/* relative -> position in files */
-	json_t *functions;		/* set of "path\nqualname\nline" that ran */
-	uint64_t calls;			/* completed calls that its code worked for */
-	uint64_t call_stamp;		/* the last one that was counted */
+	json_t *file_index; /* relative -> position in files */
+	json_t *functions; /* set of "path\nqualname\nline" that ran */
+	uint64_t calls; /* completed calls that its code worked for */
+	uint64_t call_stamp; /* the last one that was counted */
 	uint64_t ambiguous, incomplete; /* sightings that could not be used */
 };
 
@@ -76,9 +76,9 @@ struct group_result {
 	const char *level, *reason;
 	bool with_pyc; /* every file that ran was compared together with its .pyc */
 	bool compared; /* every file that ran was compared */
-	bool early;    /* a file was looked at before it was last seen running */
+	bool early; /* a file was looked at before it was last seen running */
 	const struct reference *reference; /* that was used, or NULL */
-	const struct group_file *decides;  /* the file whose verdict it is, or one that says most */
+	const struct group_file *decides; /* the file whose verdict it is, or one that says most */
 };
 
 /* Compares with one reference (or none); may be called again with another one. Add nothing after.

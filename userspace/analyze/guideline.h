@@ -14,16 +14,16 @@
 #define GUIDELINE_SECTIONS_MAX 4096
 
 struct guideline_section {
-	char *component;  /* "keystone" */
-	char *section;	  /* "auth (v3) API" */
+	char *component; /* "keystone" */
+	char *section; /* "auth (v3) API" */
 	const char *list; /* "required", ...; static */
 	bool designated;
 };
 
 struct guideline {
-	char *id;			    /* "2020.06" */
-	char *schema;			    /* "2.0" */
-	char sha256[65];		    /* of the file; "" when parsed from memory */
+	char *id; /* "2020.06" */
+	char *schema; /* "2.0" */
+	char sha256[65]; /* of the file; "" when parsed from memory */
 	struct guideline_section *sections; /* in the file's order */
 	size_t sections_count;
 	char **bare; /* components without any section: named in the report as not comparable */

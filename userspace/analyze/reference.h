@@ -15,7 +15,7 @@ struct reference {
 	char *component, *package, *version;
 	bool says_signed;
 	char sha256[65]; /* of the file */
-	json_t *files;	 /* relative path -> SHA-256, 64 lower-case digits */
+	json_t *files; /* relative path -> SHA-256, 64 lower-case digits */
 };
 
 int reference_load(const char *path, struct reference *out, struct err *err);

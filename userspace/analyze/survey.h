@@ -22,8 +22,8 @@ struct survey_section {
 	struct survey_mapping *mappings;
 	size_t mappings_count; /* 0: not mapped to code */
 	struct group group;
-	uint64_t component_calls;    /* of services whose definition maps the section */
-	uint64_t component_silent;   /* those of them that completed without any usable sighting */
+	uint64_t component_calls; /* of services whose definition maps the section */
+	uint64_t component_silent; /* those of them that completed without any usable sighting */
 	uint64_t route_calls_unseen; /* completed calls of its routes without a sighting of a
 					handler */
 	struct group_example unseen; /* one of them */
@@ -35,10 +35,10 @@ struct survey_route {
 	char *key;
 	const struct service_definition *definition; /* NULL: none is known for the calls */
 	const struct service_route *route; /* NULL: the calls have no route that is known */
-	const char *component;		   /* NULL: not known */
+	const char *component; /* NULL: not known */
 	char *method, *text; /* the route's template; the text is NULL without a route */
 	uint64_t calls, deep, reached, not_reached, no_sighting, incomplete, sighted;
-	struct group group;	     /* the handlers */
+	struct group group; /* the handlers */
 	struct group_example unseen; /* a completed call without a sighting of a handler */
 	const struct evidence *unseen_in;
 };
@@ -46,10 +46,10 @@ struct survey_route {
 /* Code outside the component's sections that worked for its calls, by owner. */
 struct survey_other {
 	char *key;
-	char *component;	     /* NULL: the calls' component is not known */
-	char *owner;		     /* package, or folder, or kind of module */
-	const char *owner_kind;	     /* "package", "folder" or "kind" */
-	char *version;		     /* of the package, or NULL */
+	char *component; /* NULL: the calls' component is not known */
+	char *owner; /* package, or folder, or kind of module */
+	const char *owner_kind; /* "package", "folder" or "kind" */
+	char *version; /* of the package, or NULL */
 	json_t *modules, *functions; /* sets */
 	uint64_t calls, call_stamp;
 	const struct evidence *evidence;
@@ -71,7 +71,7 @@ struct survey {
 	struct survey_other **others;
 	size_t others_count;
 	json_t *route_index, *other_index; /* key -> position */
-	uint64_t serial;		   /* of the call in work, over all bundles */
+	uint64_t serial; /* of the call in work, over all bundles */
 };
 
 /* Loads everything and walks it. Release in any case. */

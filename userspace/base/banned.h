@@ -1,4 +1,5 @@
-/* Functions that may not be used: included into every user-space file by the compiler's -include. */
+/* Functions that may not be used: included into every user-space file by the compiler's -include.
+ */
 #ifndef DAYLIGHT_BASE_BANNED_H
 #define DAYLIGHT_BASE_BANNED_H
 

@@ -13,9 +13,9 @@ struct bytes {
 	size_t cap;
 };
 
-#define BYTES_INIT                                                                                 \
-	{                                                                                          \
-		NULL, 0, 0                                                                         \
+#define BYTES_INIT         \
+	{                  \
+		NULL, 0, 0 \
 	}
 
 void bytes_release(struct bytes *b);

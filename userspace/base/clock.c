@@ -85,9 +85,8 @@ int clock_parse_duration(const char *text, uint64_t *ns)
 	static const struct {
 		const char *unit;
 		uint64_t ns;
-	} units[] = { { "", NS },	    { "s", NS },	   { "ms", NS / 1000 },
-		      { "m", 60 * NS },	    { "min", 60 * NS },	   { "h", 3600 * NS },
-		      { "d", 86400 * NS } };
+	} units[] = { { "", NS },	  { "s", NS },	      { "ms", NS / 1000 }, { "m", 60 * NS },
+		      { "min", 60 * NS }, { "h", 3600 * NS }, { "d", 86400 * NS } };
 	unsigned long long value;
 	char *end;
 

@@ -11,8 +11,8 @@ static const struct command_option *find_option(const struct command *c, const c
 						size_t len, char letter)
 {
 	for (const struct command_option *o = c->options; o && o->name; o++) {
-		if (letter ? o->letter == letter :
-			     strlen(o->name) == len && !memcmp(o->name, arg, len))
+		if (letter ? o->letter == letter
+			   : strlen(o->name) == len && !memcmp(o->name, arg, len))
 			return o;
 	}
 	return NULL;
@@ -144,7 +144,8 @@ void command_help(const struct command *c)
 	char spelling[96];
 
 	printf("usage: daylight %s%s%s%s\n\n", c->name,
-	       c->options && c->options->name ? " [OPTION...]" : "", c->args[0] ? " " : "", c->args);
+	       c->options && c->options->name ? " [OPTION...]" : "", c->args[0] ? " " : "",
+	       c->args);
 	print_folded(c->summary, 0);
 	if (c->description) {
 		printf("\n");
@@ -239,8 +240,8 @@ int command_number(const char *option, const char *text, uint64_t min, uint64_t 
 	errno = 0;
 	v = strtoull(text, &end, 10);
 	if (!isdigit((unsigned char)*text) || *end || errno || v < min || v > max)
-		return err_set(err, ERR_USAGE, "%s '%s': give a number from %llu to %llu", option, text,
-			       (unsigned long long)min, (unsigned long long)max);
+		return err_set(err, ERR_USAGE, "%s '%s': give a number from %llu to %llu", option,
+			       text, (unsigned long long)min, (unsigned long long)max);
 	*out = v;
 	return 0;
 }

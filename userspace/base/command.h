@@ -53,7 +53,7 @@ void command_manual(const struct command *command);
 void command_words(const struct command *command);
 
 /* Helpers for `set`: decimal number in a range; ERR_USAGE names the option and the range. */
-int command_number(const char *option, const char *text, uint64_t min, uint64_t max,
-		   uint64_t *out, struct err *err);
+int command_number(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *out,
+		   struct err *err);
 
 #endif

@@ -21,9 +21,12 @@ struct err {
 	char text[768];
 };
 
-#define ERR_INIT                                                                                   \
-	{                                                                                          \
-		ERR_NONE, { 0 }                                                                    \
+#define ERR_INIT          \
+	{                 \
+		ERR_NONE, \
+		{         \
+			0 \
+		}         \
 	}
 
 /* Sets the error (the first one wins: a set error is not overwritten) and returns -1. */

@@ -26,10 +26,10 @@ static void log_line(enum log_level level, const char *prefix, const char *fmt, 
 	fprintf(stderr, "%s%s\n", prefix, line);
 }
 
-#define LOG_BODY(level, prefix)                                                                    \
-	va_list ap;                                                                                \
-	va_start(ap, fmt);                                                                         \
-	log_line(level, prefix, fmt, ap);                                                          \
+#define LOG_BODY(level, prefix)           \
+	va_list ap;                       \
+	va_start(ap, fmt);                \
+	log_line(level, prefix, fmt, ap); \
 	va_end(ap)
 
 void log_warn(const char *fmt, ...)

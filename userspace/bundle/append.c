@@ -39,8 +39,8 @@ struct append {
 	/* The thread's own. */
 	ZSTD_CCtx *zstd;
 	EVP_MD_CTX *hash;
-	EVP_MD_CTX *link;    /* of the bytes since the last chain frame */
-	struct bytes out;    /* frames not written yet */
+	EVP_MD_CTX *link; /* of the bytes since the last chain frame */
+	struct bytes out; /* frames not written yet */
 	struct bytes commit; /* the canonical form of a string frame */
 	uint8_t chain[BUNDLE_HASH];
 	uint64_t links;

@@ -44,7 +44,7 @@ struct decode_list {
 struct decode_records {
 	struct bytes_reader in;
 	/* The batch that decode_records_batch found. */
-	uint64_t number;    /* of the kind, as on disk */
+	uint64_t number; /* of the kind, as on disk */
 	enum rec_kind kind; /* REC_KIND_COUNT: not known here; it has no records to step through */
 	uint64_t count;
 	uint64_t left;

@@ -4,15 +4,16 @@
 #include <string.h>
 
 #define ENUM_TEXT(symbol, text) text,
-#define DEFINE_NAMES(UP, low)                                                                      \
-	static const char *const low##_names[] = { REC_ENUM_##UP(ENUM_TEXT) };                     \
-	const char *rec_##low##_name(uint64_t value)                                               \
-	{                                                                                          \
-		return value < UP##_COUNT ? low##_names[value] : "?";                              \
+#define DEFINE_NAMES(UP, low)                                                  \
+	static const char *const low##_names[] = { REC_ENUM_##UP(ENUM_TEXT) }; \
+	const char *rec_##low##_name(uint64_t value)                           \
+	{                                                                      \
+		return value < UP##_COUNT ? low##_names[value] : "?";          \
 	}
 REC_ENUMS(DEFINE_NAMES)
 
 /* STRUCT is the struct that the table under construction describes. */
+/* clang-format off */
 #define PLAIN(T, n) { #n, REC_TYPE_##T, offsetof(STRUCT, n), NULL, 0 },
 #define NAMED(n, names)                                                                            \
 	{ #n, REC_TYPE_E, offsetof(STRUCT, n), names, sizeof(names) / sizeof((names)[0]) },
@@ -118,6 +119,7 @@ static const struct rec_field unsupported_fields[] = { REC_UNSUPPORTED(FIELD) };
 	[REC_##UP##_KIND] = { #low, low##_fields, sizeof(low##_fields) / sizeof(low##_fields[0]),  \
 			      sizeof(struct rec_##low) },
 const struct rec_schema rec_schemas[REC_KIND_COUNT] = { REC_KINDS(SCHEMA) };
+/* clang-format on */
 
 enum rec_kind rec_kind_find(const char *name)
 {

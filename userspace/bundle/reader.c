@@ -17,16 +17,16 @@ struct bundle_reader {
 	struct scan_content content;
 	struct decode_records records;
 	union rec_any rec;
-	bool in_frame;	 /* records has more */
+	bool in_frame; /* records has more */
 	uint64_t frames; /* read so far */
-	uint64_t frame;	 /* number of the one that records are from */
+	uint64_t frame; /* number of the one that records are from */
 
 	struct bundle_string **blocks;
 	size_t blocks_count;
 	uint8_t **texts; /* one allocation a string frame */
 	size_t texts_count;
 	uint64_t strings; /* ids 1 .. strings are defined */
-	uint64_t text;	  /* bytes of all of them */
+	uint64_t text; /* bytes of all of them */
 
 	bool done, sealed, window_end;
 	const char *end_reason;

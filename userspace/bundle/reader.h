@@ -31,7 +31,8 @@ struct bundle_string {
 struct bundle_end {
 	uint64_t bytes; /* of the file */
 	uint64_t end_offset; /* first byte that is not part of a readable frame */
-	const char *end_reason; /* sealed, cut, damaged, trailing, unreadable; "open" before the end */
+	const char
+		*end_reason; /* sealed, cut, damaged, trailing, unreadable; "open" before the end */
 	bool sealed; /* the index frame is there and nothing follows it */
 	bool complete; /* sealed and with a window_end record */
 	uint32_t format;

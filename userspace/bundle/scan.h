@@ -23,23 +23,23 @@ enum scan_kind {
 struct scan_frame {
 	enum scan_kind kind;
 	uint64_t offset;
-	uint64_t size;	     /* with its head */
+	uint64_t size; /* with its head */
 	const uint8_t *data; /* the whole frame, valid until the next call; NULL for SCAN_OTHER */
 };
 
 enum scan_result {
 	SCAN_ERROR = -1, /* the file cannot be read */
-	SCAN_END = 0,	 /* exactly behind the last frame */
+	SCAN_END = 0, /* exactly behind the last frame */
 	SCAN_FRAME = 1,
-	SCAN_CUT = 2,	  /* the file ends within a frame, or in zeros */
+	SCAN_CUT = 2, /* the file ends within a frame, or in zeros */
 	SCAN_DAMAGED = 3, /* these bytes are no frame */
 };
 
 struct scan {
 	int fd;
 	const char *path;
-	uint64_t size;	 /* of the file, as it was opened */
-	uint64_t at;	 /* where the next frame is looked for; may be set */
+	uint64_t size; /* of the file, as it was opened */
+	uint64_t at; /* where the next frame is looked for; may be set */
 	uint8_t *buffer; /* the bytes [base, base + held) of the file */
 	size_t held, cap;
 	uint64_t base;

@@ -76,12 +76,12 @@ const void *trace_related_at(const struct trace *t, enum trace_relation relation
 /* One function of a call: seen in sightings that bindings tie to it. Bit sets by enum value. */
 struct trace_call_function {
 	uint64_t function;
-	uint32_t links;	       /* 1 << enum link */
-	uint32_t sources;      /* 1 << enum source */
+	uint32_t links; /* 1 << enum link */
+	uint32_t sources; /* 1 << enum source */
 	uint32_t sure_sources; /* those of them that a binding shows which is not ambiguous */
-	uint64_t count;	       /* sum of the sightings' counts */
-	uint64_t sighting;     /* one sighting and one binding that show it (not ambiguous if any is
-				  not) */
+	uint64_t count; /* sum of the sightings' counts */
+	uint64_t sighting; /* one sighting and one binding that show it (not ambiguous if any is
+			      not) */
 	uint64_t binding;
 };
 

@@ -11,7 +11,7 @@
 /* What is known under an id: of a sighting (its row), of a stack, or of a function. */
 struct gather {
 	struct trace_call_function f; /* f.function is the key */
-	bool sure;     /* f.sighting and f.binding are of a binding that is not ambiguous */
+	bool sure; /* f.sighting and f.binding are of a binding that is not ambiguous */
 	uint64_t mark; /* 0: the slot is free */
 };
 

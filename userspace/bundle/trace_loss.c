@@ -6,7 +6,7 @@
 
 struct loss_row {
 	struct trace_loss loss;
-	size_t row;	  /* in the loss table */
+	size_t row; /* in the loss table */
 	size_t stage_row; /* where the stage appeared first */
 };
 

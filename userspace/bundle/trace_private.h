@@ -21,7 +21,7 @@ struct trace_key {
 struct trace_table {
 	uint8_t *rows;
 	size_t count, cap;
-	bool rising;		 /* ids rise strictly, as the format demands: no order is needed */
+	bool rising; /* ids rise strictly, as the format demands: no order is needed */
 	struct trace_key *order; /* by (id, row) when they do not */
 };
 

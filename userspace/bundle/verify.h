@@ -35,7 +35,7 @@ struct verify_result {
 	bool sealed, complete;
 	uint64_t frames_total, frames_good;
 	enum verify_signature signature; /* format 0: always absent */
-	char key_sha256[65];		 /* "" when there is none */
+	char key_sha256[65]; /* "" when there is none */
 	bool trusted;
 	struct verify_finding *findings; /* at most 1,000 are kept */
 	size_t findings_count;

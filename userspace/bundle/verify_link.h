@@ -21,16 +21,16 @@
 
 struct chain_link {
 	uint64_t offset;
-	uint64_t frame, frames;		/* number of the first, how many */
+	uint64_t frame, frames; /* number of the first, how many */
 	uint64_t bad_frame, bad_offset; /* what is wrong by itself, if broken */
 	uint64_t end_frame, end_offset; /* the chain frame */
-	uint64_t number;		/* stored in the chain frame */
+	uint64_t number; /* stored in the chain frame */
 	uint8_t stored[BUNDLE_HASH], computed[BUNDLE_HASH];
 	bool broken; /* something in it is wrong whatever the hash says */
 	bool hashed; /* computed is valid */
 	uint64_t data_frames;
-	bool intact;	  /* stored is its hash, from some hash before it */
-	bool direct;	  /* ... from the one that stands before it in the file */
+	bool intact; /* stored is its hash, from some hash before it */
+	bool direct; /* ... from the one that stands before it in the file */
 	bool by_computed; /* ... from the one that was computed for the link before it */
 };
 
@@ -43,7 +43,7 @@ struct verify_walk {
 	EVP_MD_CTX *hash;
 	struct bytes commit;
 	uint64_t frames; /* so far */
-	bool quiet;	 /* hashing again: nothing is to be counted */
+	bool quiet; /* hashing again: nothing is to be counted */
 	bool index_seen, seal_good, index_agrees;
 	uint64_t index_frame, index_offset;
 	uint64_t unreadable; /* stretches that are no frames */

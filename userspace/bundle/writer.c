@@ -42,7 +42,7 @@ struct bundle_writer {
 	bool open; /* a frame is */
 	uint64_t opened;
 	uint64_t records; /* in the open frame */
-	size_t size;	  /* bytes in columns */
+	size_t size; /* bytes in columns */
 	struct builder builders[REC_KIND_COUNT];
 	enum rec_kind order[REC_KIND_COUNT]; /* kinds of the open frame, as they came */
 	size_t order_count;
@@ -50,8 +50,8 @@ struct bundle_writer {
 	struct bytes strings; /* entries that no frame holds yet */
 	uint64_t strings_count;
 	uint64_t strings_first; /* id of the first of them */
-	uint64_t string_id;	/* the next */
-	uint64_t text;		/* bytes of all strings */
+	uint64_t string_id; /* the next */
+	uint64_t text; /* bytes of all strings */
 	uint64_t ids[REC_KIND_COUNT];
 
 	uint8_t salts[SALTS][BUNDLE_SALT];

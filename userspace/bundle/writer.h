@@ -45,9 +45,8 @@ struct bundle_writer_stats {
 };
 
 /* Creates the file. Errors: ERR_USAGE (exists without force, no such folder, denied). */
-struct bundle_writer *bundle_writer_open(const char *path,
-					 const struct bundle_writer_options *options,
-					 struct err *err);
+struct bundle_writer *
+bundle_writer_open(const char *path, const struct bundle_writer_options *options, struct err *err);
 
 /*
  * Interns a string and returns its id (REC_EMPTY for length 0, REC_NULL for data == NULL). The
@@ -63,8 +62,8 @@ uint64_t bundle_writer_text(struct bundle_writer *w, const char *text, enum stri
 uint64_t bundle_writer_id(struct bundle_writer *w, enum rec_kind kind);
 
 /*
- * Appends a record (struct rec_<kind> with its id set; lists are copied, of BUNDLE_LIST_MAX items at
- * most). Returns 0, or -1 when it was dropped; drops are in the stats.
+ * Appends a record (struct rec_<kind> with its id set; lists are copied, of BUNDLE_LIST_MAX items
+ * at most). Returns 0, or -1 when it was dropped; drops are in the stats.
  */
 int bundle_writer_put(struct bundle_writer *w, enum rec_kind kind, const void *rec);
 
@@ -76,8 +75,8 @@ void bundle_writer_stats(struct bundle_writer *w, struct bundle_writer_stats *ou
 bool bundle_writer_failed(struct bundle_writer *w, struct err *err);
 
 /*
- * Writes what is left, the index frame, syncs, closes and frees. Returns 0, or -1 with ERR_INCOMPLETE when
- * something could not be written. `abandon`: free without sealing.
+ * Writes what is left, the index frame, syncs, closes and frees. Returns 0, or -1 with
+ * ERR_INCOMPLETE when something could not be written. `abandon`: free without sealing.
  */
 int bundle_writer_close(struct bundle_writer *w, struct err *err);
 void bundle_writer_abandon(struct bundle_writer *w);

@@ -24,12 +24,17 @@ struct catalog_file {
 
 /* ---- python layouts: probes/python/<name>.json ---- */
 
-enum python_strategy { PYTHON_CFRAME_ON_STACK, PYTHON_ENTRY_FRAME_ON_STACK, PYTHON_THREAD_ID_UNIQUE };
+enum python_strategy {
+	PYTHON_CFRAME_ON_STACK,
+	PYTHON_ENTRY_FRAME_ON_STACK,
+	PYTHON_THREAD_ID_UNIQUE
+};
 
 /*
  * Offsets in bytes; -1: the field does not exist in this version. Names are
  * "<struct>.<field>" in the file; the order here is the file's.
  */
+/* clang-format off */
 #define PYTHON_OFFSETS(O)                                                                          \
 	O(runtime_interpreters_head) O(interp_next) O(interp_threads_head) O(tstate_next)          \
 	O(tstate_interp) O(tstate_cframe) O(tstate_native_thread_id) O(cframe_current_frame)       \
@@ -37,6 +42,7 @@ enum python_strategy { PYTHON_CFRAME_ON_STACK, PYTHON_ENTRY_FRAME_ON_STACK, PYTH
 	O(code_code_adaptive) O(code_firstlineno) O(code_filename) O(code_name)                    \
 	O(code_qualname) O(code_flags) O(unicode_length) O(unicode_hash) O(unicode_state)          \
 	O(unicode_ascii_data) O(unicode_compact_data)
+/* clang-format on */
 
 struct python_layout {
 	const char *name; /* "cpython-3.11" */
@@ -90,7 +96,8 @@ struct service_definition {
 	const char *versions; /* what it was written for: "22 (2022.2, Zed)" */
 	struct service_match *matches; /* any of them */
 	size_t matches_count;
-	const char **roots; /* globs of folders that code lies under, "/usr/lib/python3/dist-packages" */
+	const char **
+		roots; /* globs of folders that code lies under, "/usr/lib/python3/dist-packages" */
 	size_t roots_count;
 	struct service_route *routes;
 	size_t routes_count;
@@ -143,7 +150,8 @@ const struct service_definition *catalog_match_process(const struct catalog *c,
 /*
  * The route of a call, or NULL. A literal segment beats a placeholder. `kept` (KEPT_MAX bytes)
  * receives the path that may be stored: with a route, each placeholder's value replaced by
- * "{name}" (of a final {name*}, by "{name*}"); without one, every segment that is not literal where the routes lead so far replaced by
+ * "{name}" (of a final {name*}, by "{name*}"); without one, every segment that is not literal where
+ * the routes lead so far replaced by
  * "*". definition may be NULL (then every segment is replaced). Repeated, empty and trailing
  * slashes stay as they are, and trailing ones play no part in matching; percent-encoding is not
  * decoded. docs/probe-schema.md has the rules in full.

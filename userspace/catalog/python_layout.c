@@ -17,7 +17,7 @@ struct offset_rule {
 	const char *name; /* as in struct python_layout */
 	int align;
 	bool may_lack; /* there are versions without this field */
-	int strategy;  /* the strategy that cannot do without, or -1 */
+	int strategy; /* the strategy that cannot do without, or -1 */
 };
 
 static const struct offset_rule offset_rules[] = {

@@ -30,9 +30,9 @@ struct attach {
  * masks. Numbers of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
  */
 static const uint16_t skipped_syscalls[] = {
-	9, 10, 11, 12, 25, 28, /* mmap mprotect munmap brk mremap madvise */
-	13, 14, 15, /* rt_sigaction rt_sigprocmask rt_sigreturn */
-	24, 35, 202, 230, 449, /* sched_yield nanosleep futex clock_nanosleep futex_waitv */
+	9,  10,	 11,  12,  25,	28, /* mmap mprotect munmap brk mremap madvise */
+	13, 14,	 15, /* rt_sigaction rt_sigprocmask rt_sigreturn */
+	24, 35,	 202, 230, 449, /* sched_yield nanosleep futex clock_nanosleep futex_waitv */
 	96, 201, 228, 229, /* gettimeofday time clock_gettime clock_getres */
 };
 
@@ -107,13 +107,15 @@ static int load(struct attach *a, struct err *err)
 	bpf_program__set_autoattach(a->skel->progs.syscall_entered, false);
 	if (daylight_bpf__load(a->skel)) {
 		if (errno == EPERM || errno == EACCES)
-			return err_set(err, ERR_MACHINE,
-				       "the kernel refuses BPF programs (no privilege?): run as root or "
-				       "with CAP_BPF and CAP_PERFMON; 'daylight doctor' tells more");
-		return err_set(err, ERR_MACHINE,
-			       "BPF programs cannot be loaded (%s): 'daylight doctor' tells what is "
-			       "missing",
-			       libbpf_last[0] ? libbpf_last : strerror(errno));
+			return err_set(
+				err, ERR_MACHINE,
+				"the kernel refuses BPF programs (no privilege?): run as root or "
+				"with CAP_BPF and CAP_PERFMON; 'daylight doctor' tells more");
+		return err_set(
+			err, ERR_MACHINE,
+			"BPF programs cannot be loaded (%s): 'daylight doctor' tells what is "
+			"missing",
+			libbpf_last[0] ? libbpf_last : strerror(errno));
 	}
 	a->ring = ring_buffer__new(bpf_map__fd(a->skel->maps.events), ring_event, a, NULL);
 	if (!a->ring)
@@ -202,7 +204,8 @@ int attach_port(struct attach *a, uint32_t netns, uint16_t port, struct err *err
 	struct wire_port key = { netns, port, 0 };
 	uint32_t one = 1;
 
-	if (bpf_map__update_elem(a->skel->maps.ports, &key, sizeof(key), &one, sizeof(one), BPF_ANY))
+	if (bpf_map__update_elem(a->skel->maps.ports, &key, sizeof(key), &one, sizeof(one),
+				 BPF_ANY))
 		return err_errno(err, ERR_MACHINE, "port %u cannot be watched", port);
 	return 0;
 }
@@ -249,7 +252,8 @@ uint32_t attach_layout(struct attach *a, const struct python_layout *p)
 		.unicode_compact_data = p->unicode_compact_data,
 	};
 	index = (uint32_t)a->layouts_count;
-	if (bpf_map__update_elem(a->skel->maps.layouts, &index, sizeof(index), &l, sizeof(l), BPF_ANY))
+	if (bpf_map__update_elem(a->skel->maps.layouts, &index, sizeof(index), &l, sizeof(l),
+				 BPF_ANY))
 		return 0;
 	a->layouts[a->layouts_count++] = p;
 	return index + 1;
@@ -267,7 +271,8 @@ int attach_syscalls(struct attach *a, bool on, struct err *err)
 	if (on && !a->syscalls) {
 		a->syscalls = bpf_program__attach(a->skel->progs.syscall_entered);
 		if (!a->syscalls)
-			return err_errno(err, ERR_MACHINE, "the system-call trigger cannot be attached");
+			return err_errno(err, ERR_MACHINE,
+					 "the system-call trigger cannot be attached");
 	} else if (!on && a->syscalls) {
 		bpf_link__destroy(a->syscalls);
 		a->syscalls = NULL;
@@ -306,7 +311,8 @@ size_t attach_programs(struct attach *a, struct attach_program *out, size_t max)
 	struct bpf_program *program;
 	size_t n = 0;
 
-	bpf_object__for_each_program(program, a->skel->obj) {
+	bpf_object__for_each_program(program, a->skel->obj)
+	{
 		struct bpf_prog_info info = { 0 };
 		uint32_t size = sizeof(info);
 

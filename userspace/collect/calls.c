@@ -12,7 +12,12 @@
 #define OPEN_MAX_CALLS 8 /* unfinished calls of one flow that are told apart */
 
 /* include/net/tcp_states.h */
-enum { TCP_STATE_FIN_WAIT1 = 4, TCP_STATE_CLOSE = 7, TCP_STATE_CLOSE_WAIT = 8, TCP_STATE_LAST_ACK = 9 };
+enum {
+	TCP_STATE_FIN_WAIT1 = 4,
+	TCP_STATE_CLOSE = 7,
+	TCP_STATE_CLOSE_WAIT = 8,
+	TCP_STATE_LAST_ACK = 9
+};
 
 struct flow_key {
 	uint64_t flow;

@@ -44,7 +44,8 @@ void collect_options_init(struct collect_options *o)
 	o->syscall_share = SECOND / 10;
 }
 
-void session_gap(struct session *s, uint64_t process, uint64_t from, uint64_t until, const char *what)
+void session_gap(struct session *s, uint64_t process, uint64_t from, uint64_t until,
+		 const char *what)
 {
 	struct rec_gap rec = {
 		.id = bundle_writer_id(s->writer, REC_GAP_KIND),
@@ -66,8 +67,8 @@ void session_unsupported(struct session *s, uint64_t process, const char *what, 
 		.version = session_public(s, version),
 	};
 
-	log_warn("process %llu: %s%s%s: its Python code is not seen", (unsigned long long)process, what,
-		 version ? ": " : "", version ? version : "");
+	log_warn("process %llu: %s%s%s: its Python code is not seen", (unsigned long long)process,
+		 what, version ? ": " : "", version ? version : "");
 	bundle_writer_put(s->writer, REC_UNSUPPORTED_KIND, &rec);
 }
 
@@ -91,7 +92,8 @@ static void on_event(void *ctx, const struct wire_head *e, size_t size)
 	struct session *s = ctx;
 	struct process *process;
 
-	if (e->type >= sizeof(sizes) / sizeof(sizes[0]) || !sizes[e->type] || size < sizes[e->type]) {
+	if (e->type >= sizeof(sizes) / sizeof(sizes[0]) || !sizes[e->type] ||
+	    size < sizes[e->type]) {
 		s->decode_errors++;
 		return;
 	}
@@ -136,7 +138,8 @@ static void on_durable(void *ctx, const struct bundle_durable *d)
 	const struct collect_options *o = ctx;
 
 	if (o->status_fd >= 0)
-		dprintf(o->status_fd, "{\"event\":\"durable\",\"frame\":%llu,\"offset\":%llu,\"records\":%llu}\n",
+		dprintf(o->status_fd,
+			"{\"event\":\"durable\",\"frame\":%llu,\"offset\":%llu,\"records\":%llu}\n",
 			(unsigned long long)d->frame, (unsigned long long)d->offset,
 			(unsigned long long)d->records);
 }
@@ -193,13 +196,15 @@ static int begin(struct session *s, struct spawn *spawn, struct err *err)
 	if (s->options->command) {
 		if (spawn_prepare(spawn, s->options->command, err) ||
 		    processes_add(s->processes, spawn->pid, err))
-			return err->kind ? -1 :
-					   err_set(err, ERR_MACHINE, "the command ended before it began");
+			return err->kind ? -1
+					 : err_set(err, ERR_MACHINE,
+						   "the command ended before it began");
 	}
 	if (targets_find(s, err) < 0)
 		return -1;
 	found_at = clock_monotonic();
-	if (attach_start(s->attach, err) || attach_syscalls(s->attach, s->options->syscall_phase > 0, err))
+	if (attach_start(s->attach, err) ||
+	    attach_syscalls(s->attach, s->options->syscall_phase > 0, err))
 		return -1;
 	/* Who came while nothing was attached yet. */
 	if (targets_find(s, err) < 0)
@@ -246,12 +251,14 @@ static void phase_tick(struct session *s, struct phase *p, uint64_t now)
 static const char *run(struct session *s, struct spawn *spawn)
 {
 	const struct collect_options *o = s->options;
-	uint64_t began = clock_monotonic(), second = began + SECOND, search = began + SECOND, lost = 0;
+	uint64_t began = clock_monotonic(), second = began + SECOND, search = began + SECOND,
+		 lost = 0;
 	struct phase phase = { .on = o->syscall_phase > 0, .until = began + o->syscall_phase };
 	bool only_pids = true;
 
 	for (size_t i = 0; i < o->targets_count; i++)
-		only_pids &= o->targets[i].how == COLLECT_PID || o->targets[i].how == COLLECT_COMMAND;
+		only_pids &=
+			o->targets[i].how == COLLECT_PID || o->targets[i].how == COLLECT_COMMAND;
 	for (;;) {
 		struct err err = ERR_INIT;
 		struct clock_triple now;
@@ -288,11 +295,11 @@ static const char *run(struct session *s, struct spawn *spawn)
 		/* A service may come back as other processes. */
 		if (!only_pids && (s->search || now.monotonic >= search)) {
 			s->search = false;
-			search = now.monotonic + (processes_alive(s->processes) ? 10 * SECOND : SECOND / 2);
+			search = now.monotonic +
+				 (processes_alive(s->processes) ? 10 * SECOND : SECOND / 2);
 			if (targets_find(s, &err) < 0)
 				log_warn("%s", err.text);
 		}
-
 	}
 }
 
@@ -352,8 +359,9 @@ int collect_run(const struct collect_options *options, struct err *err)
 	result = bundle_writer_close(s.writer, err);
 	s.writer = NULL;
 	if (options->status_fd >= 0)
-		dprintf(options->status_fd, "{\"event\":\"stopped\",\"reason\":\"%s\",\"lost\":%llu}\n",
-			reason, (unsigned long long)lost);
+		dprintf(options->status_fd,
+			"{\"event\":\"stopped\",\"reason\":\"%s\",\"lost\":%llu}\n", reason,
+			(unsigned long long)lost);
 	close_parts(&s);
 	if (result)
 		return ERR_INCOMPLETE;

@@ -52,7 +52,8 @@ struct collect_options {
 	int status_fd; /* -1: none */
 	bool force, quiet;
 	enum collect_boundary boundary;
-	uint64_t syscall_phase; /* ns of the window's start during which the system-call link is held */
+	uint64_t syscall_phase; /* ns of the window's start during which the system-call link is
+				   held */
 	uint64_t syscall_period, syscall_share; /* afterwards: so many ns of each period */
 };
 

@@ -19,8 +19,8 @@ struct rows {
 };
 
 __attribute__((format(printf, 5, 6))) static void add(struct rows *r, enum doctor_state state,
-						       const char *what, const char *remedy,
-						       const char *fmt, ...)
+						      const char *what, const char *remedy,
+						      const char *fmt, ...)
 {
 	struct doctor_row *row;
 	va_list ap;
@@ -46,13 +46,14 @@ static void check_kernel(struct rows *r)
 		return;
 	old = sscanf(names.release, "%u.%u", &major, &minor) != 2 || major < 6 ||
 	      (major == 6 && minor < 1);
-	add(r, old ? DOCTOR_MISSING : DOCTOR_OK, "kernel", "use Linux 6.1 or later", "%s", names.release);
+	add(r, old ? DOCTOR_MISSING : DOCTOR_OK, "kernel", "use Linux 6.1 or later", "%s",
+	    names.release);
 	add(r, strcmp(names.machine, "x86_64") ? DOCTOR_MISSING : DOCTOR_OK, "architecture",
 	    "only x86-64 is supported", "%s", names.machine);
 	add(r, access("/sys/kernel/btf/vmlinux", R_OK) ? DOCTOR_MISSING : DOCTOR_OK, "kernel BTF",
 	    "use a kernel built with CONFIG_DEBUG_INFO_BTF", "%s",
-	    access("/sys/kernel/btf/vmlinux", R_OK) ? "/sys/kernel/btf/vmlinux is not there" :
-						      "/sys/kernel/btf/vmlinux");
+	    access("/sys/kernel/btf/vmlinux", R_OK) ? "/sys/kernel/btf/vmlinux is not there"
+						    : "/sys/kernel/btf/vmlinux");
 	if (attach_has_tracepoint("sock_recv_length"))
 		add(r, DOCTOR_OK, "boundary source", "", "socket tracepoints");
 	else
@@ -67,8 +68,9 @@ static void check_privileges(struct rows *r)
 	size_t count = privilege_list(list, 8);
 
 	for (size_t i = 0; i < count; i++)
-		add(r, list[i].held ? DOCTOR_OK : DOCTOR_MISSING, list[i].name, "run as root (sudo)",
-		    "%s: needed to %s", list[i].held ? "held" : "not held", list[i].why);
+		add(r, list[i].held ? DOCTOR_OK : DOCTOR_MISSING, list[i].name,
+		    "run as root (sudo)", "%s: needed to %s", list[i].held ? "held" : "not held",
+		    list[i].why);
 }
 
 static void ignore_event(void *ctx, const struct wire_head *e, size_t size)
@@ -141,8 +143,8 @@ int doctor_check(const char *probes, struct doctor_row *rows, int max)
 		check_programs(&r, catalog);
 		check_knowledge(&r, catalog);
 	} else {
-		add(&r, DOCTOR_MISSING, "probe files", "mend the file, or leave --probes away", "%s",
-		    err.text);
+		add(&r, DOCTOR_MISSING, "probe files", "mend the file, or leave --probes away",
+		    "%s", err.text);
 	}
 	check_host(&r);
 	catalog_free(catalog);

@@ -15,7 +15,7 @@
 #include "collect/packages.h"
 #include "collect/rootfile.h"
 
-#define ROOTS_MAX 8	/* package databases kept at a time */
+#define ROOTS_MAX 8 /* package databases kept at a time */
 #define KNOWN_MAX 65536 /* files remembered; then all are forgotten */
 #define RETRY_NS 5000000000ULL
 /* Before Linux 6.13 a file that was just changed may change again without a trace in its ctime. */
@@ -41,7 +41,7 @@ struct known {
 };
 
 struct known_root {
-	uint64_t device, inode;	   /* of its /var/lib/dpkg; 0, 0: free */
+	uint64_t device, inode; /* of its /var/lib/dpkg; 0, 0: free */
 	struct packages *packages; /* NULL: could not be read */
 	uint64_t tried, used;
 };

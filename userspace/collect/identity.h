@@ -29,7 +29,7 @@ struct identity {
 	bool has_sha256;
 	uint8_t sha256[32];
 	uint8_t build_id[64];
-	size_t build_id_len;	  /* 0: none */
+	size_t build_id_len; /* 0: none */
 	char package_manager[16]; /* "" when no package owns it; "dpkg" */
 	char package[128];
 	char package_version[128];
@@ -102,7 +102,7 @@ int pyc_look(pid_t pid, const char *source_path, const struct identity *source, 
 struct pyc_item {
 	pid_t pid; /* whose root; may be gone (0: own root) */
 	const char *source_path;
-	const char *pyc_path;	      /* NULL: there is none */
+	const char *pyc_path; /* NULL: there is none */
 	const uint8_t *source_sha256; /* what must be compiled: 32 bytes, checked again */
 	const uint8_t *pyc_sha256;
 	int proven;

@@ -58,7 +58,8 @@ static void look(struct module_files *f, struct file *file)
 {
 	identity_file(f->store, file->root, file->path, file->device, file->inode, &file->identity);
 	file->when = clock_monotonic();
-	file->changed = identity_changed_since(file->root, file->path, &file->identity, file->since);
+	file->changed =
+		identity_changed_since(file->root, file->path, &file->identity, file->since);
 	if (file->layout && !file->pyc)
 		file->pyc = calloc(1, sizeof(*file->pyc));
 	if (file->layout && file->pyc)
@@ -164,8 +165,7 @@ static int remember(struct module_files *f, uint64_t module, size_t index)
 		grown = realloc(f->by_module, want * sizeof(*grown));
 		if (!grown)
 			return -1;
-		memset(grown + f->by_module_count, 0,
-		       (want - f->by_module_count) * sizeof(*grown));
+		memset(grown + f->by_module_count, 0, (want - f->by_module_count) * sizeof(*grown));
 		f->by_module = grown;
 		f->by_module_count = want;
 	}
@@ -244,9 +244,8 @@ static void put_identity(struct module_files *f, const struct file *file)
 		.ctime = open ? id->ctime : REC_NULL,
 		.sha256 = digest_string(f, id->has_sha256, id->sha256),
 		.build_id = id->build_id_len ? bundle_writer_string(f->s->writer, id->build_id,
-								    id->build_id_len,
-								    STRING_PUBLIC) :
-					       REC_NULL,
+								    id->build_id_len, STRING_PUBLIC)
+					     : REC_NULL,
 		.package_manager = REC_NULL,
 		.package = REC_NULL,
 		.package_version = REC_NULL,
@@ -277,10 +276,11 @@ static void put_pyc(struct module_files *f, const struct file *file, int proven,
 		.size = pyc->has_sha256 ? pyc->size : REC_NULL,
 		.mtime = pyc->has_sha256 ? pyc->mtime : REC_NULL,
 		.ctime = pyc->has_sha256 ? pyc->ctime : REC_NULL,
-		.header_matches = pyc->header_matches < 0 ? REC_NULL : (uint64_t)pyc->header_matches,
+		.header_matches =
+			pyc->header_matches < 0 ? REC_NULL : (uint64_t)pyc->header_matches,
 		.proven = proven < 0 ? REC_NULL : (uint64_t)proven,
-		.how = session_public(f->s, proven < 0 && why && strcmp(pyc->how, "absent") ? why :
-											     pyc->how),
+		.how = session_public(
+			f->s, proven < 0 && why && strcmp(pyc->how, "absent") ? why : pyc->how),
 		.when = file->when,
 		.changed_after_load = pyc->changed_after,
 	};
@@ -342,8 +342,8 @@ static void look_again(struct module_files *f)
 		struct file *file = f->files[i];
 		bool pyc_before = file->pyc && file->pyc->changed_after;
 
-		if (!file->changed && identity_changed_since(file->root, file->path, &file->identity,
-							     file->since)) {
+		if (!file->changed &&
+		    identity_changed_since(file->root, file->path, &file->identity, file->since)) {
 			/* Gone with its process's root is no change; else say what it is now. */
 			identity_file(f->store, file->root, file->path, 0, 0, &file->identity);
 			file->when = clock_monotonic();

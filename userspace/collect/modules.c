@@ -126,7 +126,8 @@ uint64_t modules_native(struct modules *m, struct process *p, const char *path, 
 		kind = MODULE_DELETED;
 	if (path[0] != '/' || !strncmp(path, "/memfd:", 7) || !strncmp(path, "/dev/zero", 9))
 		kind = MODULE_MEMORY;
-	return module_id(m, p, kind, path[0] ? path : "[anonymous]", LANGUAGE_NATIVE, device, inode);
+	return module_id(m, p, kind, path[0] ? path : "[anonymous]", LANGUAGE_NATIVE, device,
+			 inode);
 }
 
 /* A unicode object's bytes as UTF-8 in out. False when they could not be read. */
@@ -220,7 +221,8 @@ static uint64_t function_id(struct modules *m, uint64_t module, const char *name
 
 void modules_code(struct modules *m, struct process *p, const struct wire_code *code)
 {
-	char filename[WIRE_FILENAME * 4 + 8], name[WIRE_NAME * 4 + 8], qualname[WIRE_QUALNAME * 4 + 8];
+	char filename[WIRE_FILENAME * 4 + 8], name[WIRE_NAME * 4 + 8],
+		qualname[WIRE_QUALNAME * 4 + 8];
 	uint64_t module, function, *grown;
 	size_t want = (size_t)code->code + 1;
 
@@ -242,8 +244,8 @@ void modules_code(struct modules *m, struct process *p, const struct wire_code *
 		m->codes_count = want;
 	}
 	module = python_module(m, p, filename, code->filename_is.cut);
-	function = module == REC_NULL ? REC_NULL :
-					function_id(m, module, name, qualname, code->line);
+	function =
+		module == REC_NULL ? REC_NULL : function_id(m, module, name, qualname, code->line);
 	if (function != REC_NULL) {
 		m->codes[code->code] = function;
 		module_files_ran(m->files, module);

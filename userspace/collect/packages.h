@@ -14,7 +14,7 @@ struct packages;
 
 struct packages_owner {
 	const char *manager; /* "dpkg" */
-	char name[128];	     /* as dpkg names it: "bash", "libc6" */
+	char name[128]; /* as dpkg names it: "bash", "libc6" */
 	char version[128];
 	bool has_md5; /* the database records a digest for this path */
 	uint8_t md5[16];

@@ -131,7 +131,8 @@ static void match_service(struct session *s, struct process *process, const stru
 	process->service = catalog_match_process(s->catalog, &subject);
 }
 
-static void describe(struct session *s, struct process *process, uint64_t parent, enum origin origin)
+static void describe(struct session *s, struct process *process, uint64_t parent,
+		     enum origin origin)
 {
 	struct bytes cmdline = BYTES_INIT, cgroup = BYTES_INIT;
 	struct rec_process *rec = &process->rec;
@@ -146,17 +147,19 @@ static void describe(struct session *s, struct process *process, uint64_t parent
 		process->cwd[0] = '\0';
 	process->mount_ns = procfs_namespace(process->pid, "mnt");
 	/* Its own root would be gone with the process; the same one seen from here stays. */
-	process->root = process->mount_ns && process->mount_ns == procfs_namespace(getpid(), "mnt") &&
+	process->root = process->mount_ns &&
+					process->mount_ns == procfs_namespace(getpid(), "mnt") &&
 					!procfs_link(process->pid, "root", root, sizeof(root)) &&
-					!strcmp(root, "/") ?
-				0 :
-				process->pid;
+					!strcmp(root, "/")
+				? 0
+				: process->pid;
 	process->start_realtime = session_realtime_of_boot(s, process->start);
 	if (!procfs_read(process->pid, "cmdline", 1 << 20, &cmdline)) {
 		const char *at = (const char *)cmdline.data, *end = at + cmdline.len;
 		char name[64];
 
-		for (at += strlen(at) + 1; at < end && count < PROCESS_OPTIONS_MAX; at += strlen(at) + 1)
+		for (at += strlen(at) + 1; at < end && count < PROCESS_OPTIONS_MAX;
+		     at += strlen(at) + 1)
 			if (option_name(at, name, sizeof(name)))
 				process->options[count++] = session_public(s, name);
 	}
@@ -168,8 +171,8 @@ static void describe(struct session *s, struct process *process, uint64_t parent
 	rec->pid = (uint64_t)process->pid;
 	rec->start = process->start;
 	rec->parent = parent;
-	rec->exe = process->exe[0] ? modules_native(s->modules, process, process->exe, 0, 0) :
-				     REC_NULL;
+	rec->exe = process->exe[0] ? modules_native(s->modules, process, process->exe, 0, 0)
+				   : REC_NULL;
 	rec->comm = session_private(s, st.comm);
 	rec->argv0 = cmdline.len ? session_private(s, (char *)cmdline.data) : REC_NULL;
 	rec->options = (struct rec_list){ process->options, count };
@@ -189,9 +192,10 @@ static void put_record(struct session *s, struct process *process)
 	if (process->put)
 		return;
 	snprintf(runtime, sizeof(runtime), "cpython %s", process->runtime.version);
-	process->rec.runtime = process->runtime.state == PYTHON_READY ? session_public(s, runtime) :
-									REC_NULL;
-	process->rec.service = process->service ? session_public(s, process->service->name) : REC_NULL;
+	process->rec.runtime =
+		process->runtime.state == PYTHON_READY ? session_public(s, runtime) : REC_NULL;
+	process->rec.service =
+		process->service ? session_public(s, process->service->name) : REC_NULL;
 	bundle_writer_put(s->writer, REC_PROCESS_KIND, &process->rec);
 	process->put = true;
 }
@@ -280,7 +284,8 @@ static void appeared(struct processes *p, const struct wire_process *e)
 	process->image = p->s->start.realtime - p->s->start.monotonic + e->head.time;
 	if (e->head.type == WIRE_FORK) {
 		if (parent) {
-			/* The image, its addresses and what may have been loaded are the parent's. */
+			/* The image, its addresses and what may have been loaded are the parent's.
+			 */
 			process->runtime = parent->runtime;
 			process->layout = parent->layout;
 			process->image = parent->image;
@@ -393,7 +398,8 @@ size_t processes_count(const struct processes *p)
 	return p->total;
 }
 
-void processes_each(struct processes *p, void (*each)(void *ctx, struct process *process), void *ctx)
+void processes_each(struct processes *p, void (*each)(void *ctx, struct process *process),
+		    void *ctx)
 {
 	struct process *process, *next;
 

@@ -20,13 +20,16 @@ struct process {
 	uint64_t start_realtime;
 	uint64_t mount_ns;
 	pid_t root; /* whose /proc/PID/root its files are opened below; 0: the collector's own */
-	uint64_t image; /* realtime ns of fork or exec: files older than it were there to be loaded */
+	uint64_t image; /* realtime ns of fork or exec: files older than it were there to be loaded
+			 */
 	char exe[512];
 	char cwd[512];
 	const struct service_definition *service;
 	const struct python_layout *layout;
 	struct python_runtime runtime;
-	struct { uint64_t module; } *mapped; /* modules that have a mapping record */
+	struct {
+		uint64_t module;
+	} * mapped; /* modules that have a mapping record */
 	size_t mapped_count;
 	uint64_t seen; /* monotonic ns */
 	uint64_t retry_at, retry_step; /* looking for a runtime again */

@@ -54,7 +54,8 @@ int procfs_stat(pid_t pid, struct procfs_stat *out)
 		goto out;
 	/* Field 4 is the parent, field 22 the start in ticks since boot. */
 	if (sscanf(close_paren + 1,
-		   " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+		   " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+		   "%llu",
 		   &parent, &start) != 2 ||
 	    hz <= 0)
 		goto out;

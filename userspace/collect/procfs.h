@@ -1,4 +1,5 @@
-/* Bounded readers of /proc. What cannot be read is absent, never an error: processes come and go. */
+/* Bounded readers of /proc. What cannot be read is absent, never an error: processes come and go.
+ */
 #ifndef DAYLIGHT_COLLECT_PROCFS_H
 #define DAYLIGHT_COLLECT_PROCFS_H
 
@@ -31,7 +32,8 @@ struct procfs_mapping {
 	bool executable;
 	const char *path; /* "" for none; lives during the callback */
 };
-/* Calls back for each line of maps until it returns non-zero (which is returned). -1: unreadable. */
+/* Calls back for each line of maps until it returns non-zero (which is returned). -1: unreadable.
+ */
 int procfs_maps(pid_t pid, int (*each)(void *ctx, const struct procfs_mapping *m), void *ctx);
 
 /* Calls back for every process, by rising pid. */

@@ -21,7 +21,8 @@ static void format(struct session *s, uint64_t lost, char *out, size_t size)
 	sightings_stats(s->sightings, &sightings);
 	calls_stats(s->calls, &calls);
 	bundle_writer_stats(s->writer, &writer);
-	snprintf(out, size, "%llu calls  %llu stacks  %llu modules  %zu processes  %llu KiB  %llu lost",
+	snprintf(out, size,
+		 "%llu calls  %llu stacks  %llu modules  %zu processes  %llu KiB  %llu lost",
 		 (unsigned long long)calls.calls, (unsigned long long)sightings.stacks,
 		 (unsigned long long)modules_count(s->modules), processes_alive(s->processes),
 		 (unsigned long long)writer.bytes / 1024, (unsigned long long)lost);
@@ -65,5 +66,6 @@ void progress_summary(struct session *s, uint64_t elapsed_ns, uint64_t lost)
 		 (unsigned long long)elapsed_ns / 1000000000ULL,
 		 (unsigned long long)elapsed_ns / 100000000ULL % 10, line);
 	if (lost)
-		log_info("something was lost: 'daylight inspect %s loss' tells what", s->options->output);
+		log_info("something was lost: 'daylight inspect %s loss' tells what",
+			 s->options->output);
 }

@@ -20,10 +20,10 @@ enum pyc_answer {
 	PYC_READY = 'r', /* the first byte it sends */
 	PYC_SAME = '1',
 	PYC_OTHER = '0',
-	PYC_MAGIC = 'm',   /* the .pyc is of another version than this interpreter */
-	PYC_SOURCE = 's',  /* the source does not compile */
+	PYC_MAGIC = 'm', /* the .pyc is of another version than this interpreter */
+	PYC_SOURCE = 's', /* the source does not compile */
 	PYC_DAMAGED = 'd', /* the .pyc cannot be read */
-	PYC_FAILED = 'f',  /* out of memory, nested too deep */
+	PYC_FAILED = 'f', /* out of memory, nested too deep */
 };
 
 struct pyc_helper {

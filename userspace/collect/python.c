@@ -120,11 +120,10 @@ static int each_mapping(void *ctx, const struct procfs_mapping *m)
 		return 0;
 	snprintf(c->last, sizeof(c->last), "%s", m->path);
 	fd = identity_open(c->pid, m->path, &st, &how);
-	if (fd < 0 || st.st_ino != m->inode || read_symbols(fd, &c->symbols) ||
-	    !c->symbols.runtime)
+	if (fd < 0 || st.st_ino != m->inode || read_symbols(fd, &c->symbols) || !c->symbols.runtime)
 		return 0;
-	c->bias = c->symbols.fixed ? 0 :
-				     m->start - m->offset -
+	c->bias = c->symbols.fixed ? 0
+				   : m->start - m->offset -
 					     ((c->symbols.load_address & ~page) -
 					      (c->symbols.load_offset & ~page));
 	snprintf(c->path, sizeof(c->path), "%s", m->path);
@@ -145,8 +144,8 @@ static int refuse(struct python_runtime *out, const char *why)
 }
 
 /* A thread's innermost frame, when it has one, must show a code object with a readable name. */
-static int prove_frame(pid_t pid, const struct python_layout *l, uint64_t tstate, uint64_t code_type,
-		       struct python_runtime *out)
+static int prove_frame(pid_t pid, const struct python_layout *l, uint64_t tstate,
+		       uint64_t code_type, struct python_runtime *out)
 {
 	uint64_t cframe, frame, code, type, name, length;
 	uint32_t line;
@@ -193,12 +192,14 @@ again:
 		for (; tstate && threads < SEARCH_THREADS; threads++) {
 			int result;
 
-			if (word(pid, tstate + (uint64_t)l->tstate_interp, &back) || back != interp) {
+			if (word(pid, tstate + (uint64_t)l->tstate_interp, &back) ||
+			    back != interp) {
 				/* A thread may have ended meanwhile. */
 				if (tries++ < 3)
 					goto again;
-				return refuse(out, "self-check: a thread state does not point to its "
-						   "interpreter");
+				return refuse(out,
+					      "self-check: a thread state does not point to its "
+					      "interpreter");
 			}
 			result = prove_frame(pid, l, tstate, c->symbols.code_type + c->bias, out);
 			if (result < 0) {

@@ -21,8 +21,8 @@
 #define ROOTFILE_MISSING "missing" /* nothing is reached by that path */
 #define ROOTFILE_DENIED "denied"
 #define ROOTFILE_CHANGED "changed" /* while it was read, or not the file that was asked for */
-#define ROOTFILE_GONE "gone"	   /* the process ended */
-#define ROOTFILE_FAILED "failed"   /* an I/O error, or memory is short */
+#define ROOTFILE_GONE "gone" /* the process ended */
+#define ROOTFILE_FAILED "failed" /* an I/O error, or memory is short */
 
 /* The root of a process (0: our own) as an O_PATH descriptor, or -1 and *how. */
 int rootfile_root(pid_t pid, const char **how);

@@ -98,10 +98,9 @@ void sightings_stack(struct sightings *t, const struct wire_stack *stack)
 
 void sightings_event(struct sightings *t, const struct wire_sighting *e)
 {
-	struct sighting_key key = {
-		e->context, e->stack,
-		e->source == WIRE_SOURCE_SYSCALL ? SOURCE_SYSCALL : SOURCE_SOCKET
-	};
+	struct sighting_key key = { e->context, e->stack,
+				    e->source == WIRE_SOURCE_SYSCALL ? SOURCE_SYSCALL
+								     : SOURCE_SOCKET };
 	struct sighting *sighting;
 
 	t->stats.sightings++;

@@ -86,8 +86,8 @@ static int each_socket(void *ctx, uint64_t inode)
 /* Programs that hold sockets for services that are not running yet. */
 static bool is_activator(pid_t pid)
 {
-	static const char *const names[] = { "systemd", "inetd", "xinetd", "systemd-socket-",
-					     "launchd", "s6-ipcserver" };
+	static const char *const names[] = { "systemd",		"inetd",   "xinetd",
+					     "systemd-socket-", "launchd", "s6-ipcserver" };
 	struct procfs_stat st;
 
 	if (pid == 1)
@@ -126,7 +126,8 @@ static bool cgroup_matches(pid_t pid, const struct collect_target *target)
 
 			while (len > 1 && target->text[len - 1] == '/')
 				len--;
-			found = !strncmp(path, target->text, len) && (!path[len] || path[len] == '/');
+			found = !strncmp(path, target->text, len) &&
+				(!path[len] || path[len] == '/');
 			continue;
 		}
 		for (at = path; !found && (at = strstr(at, unit)); at++)
@@ -175,8 +176,8 @@ static bool matches(struct search *search, pid_t pid)
 		}
 		return true;
 	case COLLECT_EXE:
-		return realpath(target->text, wanted) && !procfs_link(pid, "exe", exe, sizeof(exe)) &&
-		       !strcmp(exe, wanted);
+		return realpath(target->text, wanted) &&
+		       !procfs_link(pid, "exe", exe, sizeof(exe)) && !strcmp(exe, wanted);
 	case COLLECT_UNIT:
 	case COLLECT_CGROUP:
 		return cgroup_matches(pid, target);
@@ -212,20 +213,24 @@ static int nothing_found(const struct search *search, struct err *err)
 
 	switch (t->how) {
 	case COLLECT_PID:
-		return err_set(err, ERR_USAGE, "--pid %s: no such process: 'ps -e' lists them", t->text);
+		return err_set(err, ERR_USAGE, "--pid %s: no such process: 'ps -e' lists them",
+			       t->text);
 	case COLLECT_PORT:
 		if (search->activator)
-			return err_set(err, ERR_USAGE,
-				       "--port %s: only a socket activator holds it: start the service, "
-				       "or name it with --unit",
-				       t->text);
+			return err_set(
+				err, ERR_USAGE,
+				"--port %s: only a socket activator holds it: start the service, "
+				"or name it with --unit",
+				t->text);
 		return err_set(err, ERR_USAGE,
-			       "--port %s: no process listens on it: 'ss -ltnp' lists who does", t->text);
+			       "--port %s: no process listens on it: 'ss -ltnp' lists who does",
+			       t->text);
 	case COLLECT_EXE:
 		return err_set(err, ERR_USAGE, "--exe %s: no process runs it", t->text);
 	case COLLECT_UNIT:
 		return err_set(err, ERR_USAGE,
-			       "--unit %s: no process belongs to it: 'systemctl status' tells", t->text);
+			       "--unit %s: no process belongs to it: 'systemctl status' tells",
+			       t->text);
 	case COLLECT_CGROUP:
 		return err_set(err, ERR_USAGE, "--cgroup %s: no process is in it", t->text);
 	default:
@@ -263,7 +268,8 @@ static int each_child(void *ctx, pid_t pid)
 	struct search *search = ctx;
 	struct procfs_stat st;
 
-	if (procfs_stat(pid, &st) || !attach_is_target(search->s->attach, (uint32_t)st.parent, NULL))
+	if (procfs_stat(pid, &st) ||
+	    !attach_is_target(search->s->attach, (uint32_t)st.parent, NULL))
 		return 0;
 	if (processes_add(search->s->processes, pid, search->err) == 0)
 		search->added++;
@@ -349,7 +355,10 @@ long targets_find(struct session *s, struct err *err)
 struct survey {
 	struct session *s;
 	struct numbers namespaces, done;
-	struct { uint64_t inode; uint32_t process; } *held;
+	struct {
+		uint64_t inode;
+		uint32_t process;
+	} * held;
 	size_t held_count, held_cap;
 	uint32_t process;
 };

@@ -56,14 +56,16 @@ static uint32_t describe_options(struct session *s, uint64_t *out)
 	char text[128];
 	uint32_t n = 0;
 
-	snprintf(text, sizeof(text), "syscall-phase=%llums", (unsigned long long)o->syscall_phase / 1000000);
+	snprintf(text, sizeof(text), "syscall-phase=%llums",
+		 (unsigned long long)o->syscall_phase / 1000000);
 	out[n++] = session_public(s, text);
 	snprintf(text, sizeof(text), "syscall-duty=%llums/%llums",
 		 (unsigned long long)o->syscall_share / 1000000,
 		 (unsigned long long)o->syscall_period / 1000000);
 	out[n++] = session_public(s, text);
 	if (o->duration) {
-		snprintf(text, sizeof(text), "duration=%llums", (unsigned long long)o->duration / 1000000);
+		snprintf(text, sizeof(text), "duration=%llums",
+			 (unsigned long long)o->duration / 1000000);
 		out[n++] = session_public(s, text);
 	}
 	if (o->probes)
@@ -84,8 +86,8 @@ void window_begin(struct session *s)
 		memset(&names, 0, sizeof(names));
 	rec.window = bundle_writer_string(s->writer, id, sizeof(id), STRING_PUBLIC);
 	rec.challenge = o->challenge_len ? bundle_writer_string(s->writer, o->challenge,
-								o->challenge_len, STRING_PUBLIC) :
-					   REC_NULL;
+								o->challenge_len, STRING_PUBLIC)
+					 : REC_NULL;
 	rec.monotonic = s->start.monotonic;
 	rec.boottime = s->start.boottime;
 	rec.realtime = s->start.realtime;
@@ -98,9 +100,8 @@ void window_begin(struct session *s)
 	rec.version = session_public(s, DAYLIGHT_VERSION);
 	rec.exe_sha256 = own_digest(s);
 	rec.options = (struct rec_list){ options, options_count };
-	rec.boundary_source = session_public(s, attach_uses_tracepoints(s->attach) ?
-							"socket-tracepoints" :
-							"sys-exit");
+	rec.boundary_source = session_public(
+		s, attach_uses_tracepoints(s->attach) ? "socket-tracepoints" : "sys-exit");
 	bundle_writer_put(s->writer, REC_WINDOW_KIND, &rec);
 	targets_records(s);
 	for (size_t i = 0; i < catalog_files_count(s->catalog); i++) {

@@ -19,7 +19,7 @@ struct inspect_source {
 	bool failed;
 	json_t **functions; /* by row of the function table; NULL: not built yet */
 	json_t *links[1 << LINK_COUNT], *sources[1 << SOURCE_COUNT]; /* by bit set */
-	json_t *losses;						     /* all rows of the ledger */
+	json_t *losses; /* all rows of the ledger */
 };
 
 void inspect_source_init(struct inspect_source *s, const struct trace *t);
@@ -75,10 +75,10 @@ int inspect_print_value(FILE *out, const json_t *value);
 enum inspect_cell {
 	CELL_PLAIN,
 	CELL_RIGHT, /* a number */
-	CELL_TIME,  /* the time of day of an RFC 3339 time */
+	CELL_TIME, /* the time of day of an RFC 3339 time */
 	CELL_SHORT, /* the first 12 characters of a digest */
-	CELL_FLEX,  /* is cut at its end when the line is too long */
-	CELL_PATH,  /* is cut at its start when the line is too long */
+	CELL_FLEX, /* is cut at its end when the line is too long */
+	CELL_PATH, /* is cut at its start when the line is too long */
 	CELL_COUNT, /* of a list */
 };
 

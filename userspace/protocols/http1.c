@@ -14,13 +14,13 @@
 struct http1 {
 	struct http1_callbacks callbacks;
 	struct http1_stream streams[2]; /* by enum http1_direction */
-	uint64_t next[2];		/* offset expected, by direction */
+	uint64_t next[2]; /* offset expected, by direction */
 	bool seen[2];
 	struct http1_exchange *first, *last; /* waiting for an answer, in order */
-	unsigned int pending;		     /* how many */
-	struct http1_exchange *reading;	     /* whose body is being received; NULL: nobody's */
-	uint64_t seq;			     /* of the last whole request head */
-	uint64_t answer_time;		     /* of the last byte sent */
+	unsigned int pending; /* how many */
+	struct http1_exchange *reading; /* whose body is being received; NULL: nobody's */
+	uint64_t seq; /* of the last whole request head */
+	uint64_t answer_time; /* of the last byte sent */
 	struct http1_join *join; /* not NULL until it is certain where a request begins */
 	uint64_t calls, suspect, gaps;
 	const char *why; /* why it was given up, or "" */

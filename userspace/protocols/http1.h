@@ -24,18 +24,18 @@ enum http1_direction { HTTP1_REQUEST, HTTP1_RESPONSE }; /* received, sent by the
 /* One chunk of a connection as the kernel saw it. */
 struct http1_chunk {
 	enum http1_direction direction;
-	uint64_t offset;     /* in the stream; less than expected: repeated bytes, more: gap */
-	uint64_t length;     /* bytes the socket moved */
+	uint64_t offset; /* in the stream; less than expected: repeated bytes, more: gap */
+	uint64_t length; /* bytes the socket moved */
 	const uint8_t *data; /* its first `captured` bytes */
-	size_t captured;     /* <= length; the rest is a gap */
-	uint64_t time;	     /* ns */
+	size_t captured; /* <= length; the rest is a gap */
+	uint64_t time; /* ns */
 };
 
 enum http1_end { HTTP1_COMPLETE, HTTP1_CLIENT_GONE, HTTP1_SERVER_GONE, HTTP1_WINDOW_STOP };
 
 /* One header value that is kept: visible ASCII, at most 256 bytes, else it is left out. */
 struct http1_id {
-	const char *name;  /* canonical, e.g. "X-Openstack-Request-Id"; static */
+	const char *name; /* canonical, e.g. "X-Openstack-Request-Id"; static */
 	const char *value; /* NUL-terminated */
 	size_t len;
 };
@@ -47,18 +47,18 @@ struct http1_id {
  * answer's before the request's. Bodies, other headers and query values never leave the decoder.
  */
 struct http1_call {
-	uint64_t seq;	    /* 1, 2, ... on the connection, in order of arrival */
+	uint64_t seq; /* 1, 2, ... on the connection, in order of arrival */
 	const char *method; /* a token of at most 32 characters */
 	/*
 	 * Decoded no further than cut; at most 4,096 bytes; "*" for OPTIONS *, "" for CONNECT.
 	 * Visible ASCII: bytes above 126 are percent-encoded.
 	 */
 	const char *path;
-	const char *host;    /* "" when absent, or not of the form of a host and a port */
+	const char *host; /* "" when absent, or not of the form of a host and a port */
 	unsigned int status; /* final status; 0 while there is none */
-	uint64_t start;	     /* first byte of the request */
+	uint64_t start; /* first byte of the request */
 	uint64_t first_byte; /* first byte of the final response; UINT64_MAX: none */
-	uint64_t end;	     /* last byte of the response */
+	uint64_t end; /* last byte of the response */
 	/*
 	 * Head and body, as on the wire, interim responses with the response. Of a request that
 	 * was answered early: the bytes that had arrived by then.
@@ -109,11 +109,11 @@ void http1_feed(struct http1 *h, const struct http1_chunk *chunk);
 uint64_t http1_current(const struct http1 *h);
 
 struct http1_stats {
-	uint64_t calls;	  /* ended, of any end */
+	uint64_t calls; /* ended, of any end */
 	uint64_t suspect; /* candidates that could not be decided */
-	uint64_t gaps;	  /* holes met where framing needed the bytes */
-	bool decoding;	  /* false: given up; `why` says so */
-	const char *why;  /* "", "not-http", "suspect", "upgraded", "gap", "joined" */
+	uint64_t gaps; /* holes met where framing needed the bytes */
+	bool decoding; /* false: given up; `why` says so */
+	const char *why; /* "", "not-http", "suspect", "upgraded", "gap", "joined" */
 };
 void http1_stats(const struct http1 *h, struct http1_stats *out);
 

@@ -8,7 +8,7 @@
 #include "protocols/http1_head.h"
 
 enum http1_chunk_state {
-	CHUNK_SIZE,  /* hexadecimal digits */
+	CHUNK_SIZE, /* hexadecimal digits */
 	CHUNK_SPACE, /* white space before an extension */
 	CHUNK_EXTENSION,
 	CHUNK_SIZE_LF,

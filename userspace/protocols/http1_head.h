@@ -15,16 +15,16 @@
 
 #define HTTP1_METHOD_MAX 32
 #define HTTP1_HOST_MAX 261 /* 255 of a name, a colon, a port */
-#define HTTP1_ID_MAX 256   /* a longer request id is not kept */
-#define HTTP1_ID_NAMES 4   /* header names that are kept as request ids */
+#define HTTP1_ID_MAX 256 /* a longer request id is not kept */
+#define HTTP1_ID_NAMES 4 /* header names that are kept as request ids */
 
 /* What a piece of the machinery says about the bytes it was given. */
 enum http1_verdict {
-	HTTP1_OK,	/* it is whole */
-	HTTP1_MORE,	/* so far so good, bytes are missing */
+	HTTP1_OK, /* it is whole */
+	HTTP1_MORE, /* so far so good, bytes are missing */
 	HTTP1_NOT_HTTP, /* has not even the form of a start line */
-	HTTP1_SUSPECT,	/* cannot be decided */
-	HTTP1_GAP,	/* the bytes that would decide are missing */
+	HTTP1_SUSPECT, /* cannot be decided */
+	HTTP1_GAP, /* the bytes that would decide are missing */
 };
 
 /* Bytes inside the head: not NUL-terminated, valid as long as the head is. */
@@ -42,10 +42,10 @@ enum http1_framing { HTTP1_NO_BODY, HTTP1_LENGTH, HTTP1_CHUNKED, HTTP1_UNTIL_CLO
 
 struct http1_head {
 	struct http1_view method; /* of a request; a token */
-	struct http1_view path;	  /* of a request; no query, no fragment; "*"; empty for CONNECT */
-	struct http1_view host;	  /* no userinfo; empty when absent or not a host */
-	unsigned int status;	  /* of a response */
-	unsigned int minor;	  /* 0 or 1; higher ones count as 1 */
+	struct http1_view path; /* of a request; no query, no fragment; "*"; empty for CONNECT */
+	struct http1_view host; /* no userinfo; empty when absent or not a host */
+	unsigned int status; /* of a response */
+	unsigned int minor; /* 0 or 1; higher ones count as 1 */
 	struct http1_head_id ids[HTTP1_ID_NAMES];
 	size_t ids_count;
 	/* What is said about the body, to be judged by the two functions below. */

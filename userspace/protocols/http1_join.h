@@ -12,7 +12,7 @@
 struct http1_join {
 	enum { JOIN_WAIT, JOIN_ANSWER, JOIN_ANSWERED } state;
 	struct http1_stream answer; /* the response that is being followed */
-	uint64_t suspect;	    /* heads seen that were not certain to be any */
+	uint64_t suspect; /* heads seen that were not certain to be any */
 };
 
 void http1_join_release(struct http1_join *j);

@@ -10,7 +10,7 @@
 enum http1_stream_state {
 	STREAM_HEAD, /* a head is expected, or has begun (len > 0) */
 	STREAM_BODY,
-	STREAM_CUT,  /* requests only: answered in the middle of a head; what follows is ignored */
+	STREAM_CUT, /* requests only: answered in the middle of a head; what follows is ignored */
 	STREAM_OVER, /* given up; what follows is ignored */
 };
 
@@ -20,7 +20,7 @@ struct http1_stream {
 	uint8_t *buf; /* an incomplete head; wiped when released */
 	size_t len, cap;
 	bool skipped_cr; /* of an empty line before a request */
-	uint64_t start;	 /* time of the first byte of the head */
+	uint64_t start; /* time of the first byte of the head */
 	struct http1_body body;
 };
 
