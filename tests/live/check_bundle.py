@@ -12,8 +12,8 @@ FILE is the bundle; FILE.json, FILE.calls, FILE.connections and so on lie beside
   sources PREFIX...        each function of a Python file below PREFIX is in that file's source,
                            under that name, qualified name and line
   functions TRUTH MODE     TRUTH (of server_threads.py), by request id: no call has a function of
-                           the other route's; MODE `together`: the calls of a route have all of
-                           theirs together; MODE `each`: each call has its handler
+                           the other route; MODE `each`: each call has all of its own; MODE
+                           `together`: the calls of a route have them together, and most their handler
   exec TRUTH MODE          no function of a generated module that is not in TRUTH; MODE `all`: each
                            call has all of its functions; MODE `some`: some of them
   absent PLAIN TEXT...     no TEXT in the file PLAIN
@@ -124,7 +124,7 @@ def functions(bundle, truth_file, mode):
     own = {}
     for t in truth.values():
         own.setdefault(t["path"].split("/")[1], set()).update(map(truth_key, t["functions"]))
-    together, counted, overlapping, last = {}, 0, 0, ""
+    counted, handled, overlapping, last, together = 0, 0, 0, "", {}
     for call in lines(bundle + ".calls"):
         t = truth.get(call["request_id"])
         if not t or not t["functions"]:
@@ -134,23 +134,27 @@ def functions(bundle, truth_file, mode):
         last = max(last, call["end"])
         route = t["path"].split("/")[1]
         have = {key(f) for f in call["functions"]}
-        together.setdefault(route, set()).update(have)
         for other in own:
             if other != route and have & own[other]:
                 wrong("call %s of /%s has %s" % (call["call"], route, have & own[other]))
-        if mode == "each" and truth_key(t["functions"][0]) not in have:
-            wrong("call %s of /%s lacks its handler" % (call["call"], route))
+        together.setdefault(route, set()).update(have)
+        handled += truth_key(t["functions"][0]) in have
+        if mode == "each" and own[route] - have:
+            wrong("call %s of /%s lacks %s" % (call["call"], route, own[route] - have))
         for f in call["functions"]:
             if "ambiguous" in f["links"]:
                 wrong("call %s: %s is ambiguous" % (call["call"], f["qualname"]))
     for route in own:
-        if mode == "together" and own[route] - together.get(route, set()):
+        if own[route] - together.get(route, set()):
             wrong("/%s lacks %s" % (route, own[route] - together.get(route, set())))
-    if not counted:
-        wrong("no call with functions to compare")
+    if handled * 2 < counted:
+        wrong("only %d of %d calls have their handler" % (handled, counted))
     if mode == "together" and overlapping * 3 < counted:
         wrong("only %d of %d calls overlap with another" % (overlapping, counted))
-    print("%d calls, %d overlap with another" % (counted, overlapping))
+    if not counted:
+        wrong("no call with functions to compare")
+    print("%d calls, %d with their handler, %d overlap with another" % (counted, handled,
+                                                                       overlapping))
 
 
 def exec_loop(bundle, truth_file, mode):

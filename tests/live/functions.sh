@@ -1,6 +1,7 @@
 #!/bin/bash
-# The functions listed for a call are those that ran for it, under the names of the source: with
-# calls that overlap in many threads, and one after the other, when every one must show.
+# The functions listed for a call are those that ran for it and no other call's, under the names of
+# the source: with calls that overlap in many threads, and one after the other, when each call has
+# all of its functions.
 set -u
 . "$(dirname "$0")/live-lib.sh"
 live_begin
@@ -9,7 +10,8 @@ live_begin
 one() {
 	local name=$1 mode=$2 file=$WORK/$1.daylight truth=$WORK/$1.client
 	shift 2
-	live_threads "$name"
+	# Walks of a thread keep up to 5 ms distance: with longer pauses every function can show.
+	live_threads "$name" --pause 7
 	collect_start "$file" --port "$PORT"
 	live_client "$truth" "$@"
 	sleep 0.2
@@ -24,5 +26,5 @@ one() {
 	live_check "$file" sources "$LIVE_DIR/" /usr/lib/python3
 }
 
-one overlapping together --mix keepalive,pipeline,plain,joined --conversations 240 --parallel 12 --pace 100
-one alone each --mix plain,head --conversations 40 --pace 40
+one overlapping together --mix keepalive,pipeline,plain,joined --conversations 120 --parallel 8 --pace 50
+one alone each --mix plain,head --conversations 20

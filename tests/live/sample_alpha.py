@@ -2,6 +2,10 @@
 calls, as an observer must see them."""
 
 import os
+import time
+
+# Seconds in front of each function below: walks of one thread keep a distance.
+PAUSE = 0
 
 
 def place(function):
@@ -12,10 +16,12 @@ def place(function):
 
 
 def ask_pid():
+    time.sleep(PAUSE)
     return os.getpid()
 
 
 def read_small_file():
+    time.sleep(PAUSE)
     fd = os.open("/proc/self/comm", os.O_RDONLY)
     try:
         return os.read(fd, 64)
@@ -27,6 +33,7 @@ class Alpha:
     """The same method name as in Beta: told apart by its qualified name."""
 
     def handle(self, rest):
+        time.sleep(PAUSE)
         os.stat(__file__)
         text = "alpha %s pid %d comm %s\n" % (rest, ask_pid(), read_small_file().decode().strip())
         return text.encode("utf-8", "replace")

@@ -235,12 +235,15 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--truth", metavar="FILE", help="where to write the truth")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    parser.add_argument("--pause", type=float, default=0, metavar="MS",
+                        help="in front of each function of /alpha and /beta (0)")
     parser.add_argument("--exec-pause", type=float, default=0, metavar="MS",
                         help="behind each function of /exec (0)")
     parser.add_argument("--forking", action="store_true", help="a process for each connection")
     args = parser.parse_args()
     server = (ForkingServer if args.forking else Server)(("127.0.0.1", args.port), Handler)
     server.truth = Truth(args.truth)
+    sample_alpha.PAUSE = args.pause / 1000
     server.pause = args.exec_pause / 1000
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
