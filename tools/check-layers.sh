@@ -15,7 +15,7 @@ allowed() {
 	disclose) echo base catalog protocols bundle inspect analyze report disclose ;;
 	esac
 }
-for f in $(find userspace -mindepth 2 -name '*.[ch]'); do
+for f in userspace/*/*.[ch]; do
 	layer=${f#userspace/}
 	layer=${layer%%/*}
 	for inc in $(sed -n 's/^#include "\([a-z]*\)\/.*/\1/p' "$f" | sort -u); do

@@ -12,7 +12,7 @@ static const struct command_option *find_option(const struct command *c, const c
 {
 	for (const struct command_option *o = c->options; o && o->name; o++) {
 		if (letter ? o->letter == letter
-			   : strlen(o->name) == len && !memcmp(o->name, arg, len))
+			   : arg && strlen(o->name) == len && !memcmp(o->name, arg, len))
 			return o;
 	}
 	return NULL;

@@ -70,7 +70,7 @@ const uint8_t *scan_bytes(struct scan *s, uint64_t offset, size_t *len, struct e
 			continue;
 		if (n < 0) {
 			err_errno(err, ERR_INCOMPLETE, "%s: cannot read at offset %llu", s->path,
-				  (unsigned long long)(s->base + s->held));
+				  (unsigned long long)s->base + s->held);
 			return NULL;
 		}
 		if (!n) { /* it has become shorter since it was opened */

@@ -476,7 +476,7 @@ bool packages_find_file(struct packages *p, int root, const char *path, const ch
 	for (size_t i = 0; i < 4; i++) {
 		const char *name = names[i / 2];
 
-		if (!name || (i >= 2 && !strcmp(real, path)))
+		if (!name || (i >= 2 && path && !strcmp(name, path)))
 			continue;
 		if (i % 2) {
 			if (!strncmp(name, "/usr/", 5))
