@@ -16,6 +16,10 @@ FILE is the bundle; FILE.json, FILE.calls, FILE.connections and so on lie beside
                            `together`: the calls of a route have them together, and most their handler
   exec TRUTH MODE          no function of a generated module that is not in TRUTH; MODE `all`: each
                            call has all of its functions; MODE `some`: some of them
+  children N               at least N processes were born by fork, ended, and are fully described;
+                           each file has its digest, though they have gone
+  followed FIRST SECOND    pids: FIRST served and ended; SECOND served, then again as another image
+                           after exec; both with stacks, and the time not seen is a gap
   absent PLAIN TEXT...     no TEXT in the file PLAIN
 
 Prints what is wrong; exit code 1 when something is.
@@ -192,6 +196,49 @@ def exec_loop(bundle, truth_file, mode):
                                                                          len(wanted)))
 
 
+def children(bundle, least):
+    born = [p for p in lines(bundle + ".processes") if p["origin"] == "fork"]
+    if len(born) < int(least):
+        wrong("%d processes by fork, not %s" % (len(born), least))
+    for p in born:
+        if p["parent"] is None or p["end"] is None or not p["exe"]:
+            wrong("a process without parent, end or program: %s" % p)
+    for m in lines(bundle + ".modules"):
+        if m["kind"] == "file" and not m["sha256"]:
+            wrong("%s has no digest: %s" % (m["path"], m["digest"]["how"]))
+    print("%d processes by fork" % len(born))
+
+
+def followed(bundle, first, second):
+    processes = lines(bundle + ".processes")
+    served = {}
+    for c in lines(bundle + ".calls"):
+        served.setdefault(c["process"]["id"], []).append(c)
+    with open(bundle + ".json", encoding="utf-8") as f:
+        gaps = {g["process"] for g in json.load(f)["window"]["gaps"]}
+
+    def calls_of(image):
+        """Of the image and of the children that it forked."""
+        own = [image["process"]] + [p["process"] for p in processes
+                                    if p["parent"] == image["process"] and p["origin"] == "fork"]
+        return [c for process in own for c in served.get(process, [])]
+
+    images = [p for p in processes if str(p["pid"]) in (first, second) and p["origin"] != "fork"]
+    if [(str(p["pid"]), p["origin"]) for p in images] != [
+            (first, "existing"), (second, "existing"), (second, "exec")]:
+        wrong("images: %s" % images)
+    for image in images:
+        calls = calls_of(image)
+        print("pid %s (%s): %d calls" % (image["pid"], image["origin"], len(calls)))
+        if not calls or any(c["evidence"] != "stacks" for c in calls):
+            wrong("pid %s (%s): calls without stacks" % (image["pid"], image["origin"]))
+        if not (image["runtime"] or "").startswith("cpython 3.11"):
+            wrong("pid %s: runtime %s" % (image["pid"], image["runtime"]))
+    for image in images[1:]:
+        if image["process"] not in gaps:
+            wrong("pid %s (%s): no gap is stated" % (image["pid"], image["origin"]))
+
+
 def absent(bundle, plain_file, *texts):
     with open(plain_file, "rb") as f:
         data = f.read()
@@ -204,7 +251,8 @@ def absent(bundle, plain_file, *texts):
 
 def main():
     checks = {"lossless": lossless, "connections": connections, "sources": sources,
-              "functions": functions, "exec": exec_loop, "absent": absent}
+              "functions": functions, "exec": exec_loop, "children": children,
+              "followed": followed, "absent": absent}
     bundle, what, rest = sys.argv[1], sys.argv[2], sys.argv[3:]
     checks[what](bundle, *rest)
     for text in problems[:20]:
