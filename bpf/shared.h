@@ -36,10 +36,11 @@ struct {
 
 /* A thread that works, or worked, for a connection. */
 struct thread_state {
-	wire_32 process;
+	wire_32 pad;
 	wire_32 bound; /* flows of it that work for a connection */
 	wire_64 epoch; /* raised by each new context */
 	wire_64 next_walk; /* not before this time, when it can be left away */
+	wire_64 fresh; /* walks that need not wait for it */
 	wire_64 tstate; /* where its interpreter state was last */
 	wire_64 outside; /* context of what it does for no connection; 0: none yet */
 	wire_64 seen[32]; /* signatures of recent walks, direct-mapped */

@@ -19,6 +19,7 @@ struct scratch {
 	struct wire_stack stack;
 	struct wire_code code;
 	wire_64 budget_start, budget_spent; /* time spent on walks in the current slice */
+	struct thread_state new_thread; /* zeros: too large for a program's stack */
 	/* What walk_current() found. */
 	wire_64 flow;
 	wire_32 found;
@@ -59,6 +60,8 @@ struct {
 	__type(key, struct stack_key);
 	__type(value, wire_32);
 } stacks SEC(".maps");
+
+#define WALKS_AT_ONCE 4 /* of a context, before pacing begins */
 
 enum walk_result { WALK_FOUND, WALK_NO_FRAMES, WALK_PARTIAL, WALK_OVER_BUDGET };
 
@@ -231,12 +234,19 @@ static __always_inline bool budget_left(struct scratch *s, wire_64 now, wire_64 
 
 /*
  * May a walk that can be left away begin now? Walks of a thread keep a distance of `pace` times
- * their own cost, so that they spread over a call and their share stays bounded; the first one of
- * a context need not wait. A quarter of the budget is left to the walks that cannot be left away.
+ * their own cost, so that they spread over a call and their share stays bounded; the first few of
+ * a context need not wait, so that a short call shows more than its beginning. A quarter of the
+ * budget is left to the walks that cannot be left away.
  */
 static __always_inline bool walk_paced(struct scratch *s, struct thread_state *thread, wire_64 now)
 {
-	return now >= thread->next_walk && budget_left(s, now, config.budget_ns / 4 * 3);
+	if (now < thread->next_walk && !thread->fresh)
+		return false;
+	if (!budget_left(s, now, config.budget_ns / 4 * 3))
+		return false;
+	if (thread->fresh)
+		thread->fresh--;
+	return true;
 }
 
 static __always_inline void walk_spent(struct scratch *s, struct thread_state *thread,
@@ -282,27 +292,29 @@ static __always_inline void context_send(struct wire_target *t, const struct flo
 }
 
 /* A flow of the thread was bound anew (0), came to be bound (1) or is no more (-1). */
-static __always_inline void thread_bound(wire_32 tid, wire_32 process, int change)
+static __always_inline void thread_bound(wire_32 tid, int change)
 {
 	struct thread_state *t = bpf_map_lookup_elem(&threads, &tid);
+	wire_32 zero = 0;
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
 
-	if (t) {
-		t->epoch++;
-		t->next_walk = 0;
-		if (change > 0 || t->bound)
-			t->bound += change;
-	} else if (change > 0) {
-		struct thread_state fresh = { .process = process, .bound = change };
-
-		if (bpf_map_update_elem(&threads, &tid, &fresh, BPF_NOEXIST))
+	if (!t && s && change > 0) {
+		if (bpf_map_update_elem(&threads, &tid, &s->new_thread, BPF_NOEXIST))
 			COUNT(CONTEXT, LOST_MAP);
+		t = bpf_map_lookup_elem(&threads, &tid);
 	}
+	if (!t)
+		return;
+	t->epoch++;
+	t->fresh = WALKS_AT_ONCE;
+	if (change > 0 || t->bound)
+		t->bound += change;
 }
 
 static __always_inline void flow_retire(const struct flow_key *key)
 {
 	if (!bpf_map_delete_elem(&flows, key))
-		thread_bound(key->thread, 0, -1);
+		thread_bound(key->thread, -1);
 }
 
 /* The flow's state while it works for an open connection; NULL: it does not (and is retired). */
@@ -338,7 +350,7 @@ static __always_inline void flow_bind(struct wire_target *t, const struct flow_k
 		COUNT(CONTEXT, LOST_MAP);
 		return;
 	}
-	thread_bound(key->thread, t->process, f ? 0 : 1);
+	thread_bound(key->thread, f ? 0 : 1);
 	context_send(t, key, &fresh, previous);
 }
 
