@@ -20,6 +20,15 @@ FILE is the bundle; FILE.json, FILE.calls, FILE.connections and so on lie beside
                            each file has its digest, though they have gone
   followed FIRST SECOND    pids: FIRST served and ended; SECOND served, then again as another image
                            after exec; both with stacks, and the time not seen is a gap
+  among TRUTH              the calls of TRUTH are among those of the bundle, each once
+  served N                 N processes served calls
+  routes SERVICE           every call belongs to the service, and most to one of its routes
+  stopped REASON           why the window ended
+  durable STATUS           (of a killed collector) what its --status-fd said to be on disk can be read
+  cut                      the bundle ends early, says why, and has calls
+  identities DIR NAME=HOW...  how the file NAME in DIR was looked at; only `open` has a digest
+  unsupported VERSION      the service's process is named as unsupported, with its version; its
+                           calls have no evidence and no functions
   absent PLAIN TEXT...     no TEXT in the file PLAIN
 
 Prints what is wrong; exit code 1 when something is.
@@ -50,8 +59,7 @@ def truth_key(function):
 
 
 def lossless(bundle):
-    with open(bundle + ".json", encoding="utf-8") as f:
-        summary = json.load(f)
+    summary = summary_of(bundle)
     if summary["lost_total"]:
         wrong("lost_total %d: %s" % (summary["lost_total"],
                                      [s for s in summary["loss"] if s["lost"]]))
@@ -214,8 +222,7 @@ def followed(bundle, first, second):
     served = {}
     for c in lines(bundle + ".calls"):
         served.setdefault(c["process"]["id"], []).append(c)
-    with open(bundle + ".json", encoding="utf-8") as f:
-        gaps = {g["process"] for g in json.load(f)["window"]["gaps"]}
+    gaps = {g["process"] for g in summary_of(bundle)["window"]["gaps"]}
 
     def calls_of(image):
         """Of the image and of the children that it forked."""
@@ -239,6 +246,99 @@ def followed(bundle, first, second):
             wrong("pid %s (%s): no gap is stated" % (image["pid"], image["origin"]))
 
 
+def summary_of(bundle):
+    with open(bundle + ".json", encoding="utf-8") as f:
+        return json.load(f)
+
+
+def among(bundle, truth_file):
+    have = [c["request_id"] for c in lines(bundle + ".calls") if c["end_reason"] == "complete"]
+    truth = lines(truth_file)
+    for t in truth:
+        if have.count(t["request_id"]) != 1:
+            wrong("%s %s %s: %d times" % (t["method"], t["path"], t["request_id"],
+                                          have.count(t["request_id"])))
+    print("%d calls, among %d" % (len(truth), len(have)))
+
+
+def served(bundle, number):
+    pids = {c["process"]["pid"] for c in lines(bundle + ".calls")}
+    if len(pids) != int(number):
+        wrong("%d processes served calls, not %s: %s" % (len(pids), number, pids))
+
+
+def routes(bundle, service):
+    calls = lines(bundle + ".calls")
+    routed = [c for c in calls if c["route"]]
+    if {c["service"] for c in calls} != {service} or len(routed) * 2 < len(calls):
+        wrong("%d of %d calls have a route; services %s" % (len(routed), len(calls),
+                                                            {c["service"] for c in calls}))
+
+
+def stopped(bundle, reason):
+    have = summary_of(bundle)["window"]["stop_reason"]
+    if have != reason:
+        wrong("the window ended by %s" % have)
+
+
+def durable(bundle, status_file):
+    events = lines(status_file)
+    said = [e for e in events if e["event"] == "durable"]
+    state = summary_of(bundle)["bundle"]
+    if events[0]["event"] not in ("collecting", "durable") or len(said) < 2:
+        wrong("events: %s" % events)
+    for before, after in zip(said, said[1:]):
+        if not (before["frame"] < after["frame"] and before["offset"] < after["offset"]
+                and before["records"] < after["records"]):
+            wrong("%s, then %s" % (before, after))
+    if state["end_offset"] < said[-1]["offset"] or state["complete"] or state["sealed"] \
+            or not state["end_reason"]:
+        wrong("said %s, readable %s" % (said[-1], state))
+    print("%d times durable, the last to offset %d; readable to %d: %s" % (
+        len(said), said[-1]["offset"], state["end_offset"], state["end_reason"]))
+
+
+def cut(bundle):
+    state = summary_of(bundle)["bundle"]
+    calls = len(lines(bundle + ".calls"))
+    if state["complete"] or state["sealed"] or not state["end_reason"] or not calls:
+        wrong("%d calls in %s" % (calls, state))
+    print("%d calls up to offset %d: %s" % (calls, state["end_offset"], state["end_reason"]))
+
+
+def identities(bundle, folder, *wanted):
+    modules = {}
+    for m in lines(bundle + ".modules"):
+        modules.setdefault(m["path"], []).append(m)
+    for text in wanted:
+        name, _, how = text.partition("=")
+        found = modules.get(folder + "/" + name, [])
+        if len(found) != 1:
+            wrong("%s: %d modules" % (name, len(found)))
+        for m in found:
+            if m["digest"]["how"] != how or (m["sha256"] is not None) != (how == "open"):
+                wrong("%s: %s, digest %s; wanted %s" % (name, m["digest"]["how"], m["sha256"], how))
+
+
+def unsupported(bundle, version):
+    summary = summary_of(bundle)
+    served_by = {c["process"]["id"] for c in lines(bundle + ".calls")}
+    named = {u["process"]: u for u in summary["unsupported"]}
+    print("; ".join("%s (%s)" % (u["what"], u["version"]) for u in named.values()))
+    for process in served_by:
+        if process not in named:
+            wrong("process %s is not named" % process)
+        elif version.split(".")[:2] >= ["3", "11"] and named[process]["version"] != version:
+            wrong("%s is not version %s" % (named[process], version))
+    for p in lines(bundle + ".processes"):
+        if p["runtime"]:
+            wrong("process %s has the runtime %s" % (p["process"], p["runtime"]))
+    for c in lines(bundle + ".calls"):
+        if c["evidence"] != "none" or c["functions"]:
+            wrong("call %s has evidence %s, %d functions" % (c["call"], c["evidence"],
+                                                             len(c["functions"])))
+
+
 def absent(bundle, plain_file, *texts):
     with open(plain_file, "rb") as f:
         data = f.read()
@@ -252,7 +352,10 @@ def absent(bundle, plain_file, *texts):
 def main():
     checks = {"lossless": lossless, "connections": connections, "sources": sources,
               "functions": functions, "exec": exec_loop, "children": children,
-              "followed": followed, "absent": absent}
+              "followed": followed, "among": among, "served": served, "routes": routes,
+              "stopped": stopped,
+              "durable": durable, "cut": cut, "identities": identities, "unsupported": unsupported,
+              "absent": absent}
     bundle, what, rest = sys.argv[1], sys.argv[2], sys.argv[3:]
     checks[what](bundle, *rest)
     for text in problems[:20]:

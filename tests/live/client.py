@@ -18,6 +18,7 @@ conversations, taken in turn from --mix:
   head       HEAD, then a GET on the same connection
   missing    paths that are answered 404
   close      /close: an answer delimited by closing, where the server has that route
+  as         /as/NAME for each of --names, where the server has that route
   exec       /exec/COUNT: many short-lived functions, where the server has that route
   leave      leaves in the middle of a head or body; writes no truth
   reset      has its answer and resets the connection
@@ -40,7 +41,7 @@ import time
 KINDS = ("plain", "keepalive", "pipeline", "split", "bytewise", "joined", "bodies", "expect",
          "head", "missing", "close", "exec", "leave", "reset")
 # Only when they are asked for.
-MORE_KINDS = ("everycut",)
+MORE_KINDS = ("everycut", "as")
 IDS = ("x-openstack-request-id", "x-compute-request-id", "x-trans-id")
 FALSE_HEADS = (b"GET /alpha/false HTTP/1.1\r\nHost: false\r\n\r\n"
                b"HTTP/1.1 500 False\r\nX-Openstack-Request-Id: req-false\r\n"
@@ -182,7 +183,8 @@ class Client:
 
     def target(self, rng):
         query = "?token=" + (self.options.secret or "none") if rng.random() < 0.3 else ""
-        return "/%s/%d%s" % (rng.choice(("alpha", "beta")), rng.randrange(1000), query)
+        segment = "%s%d" % (self.options.secret or "", rng.randrange(1000))
+        return "/%s/%s%s" % (rng.choice(("alpha", "beta")), segment, query)
 
     # One method for each kind of conversation.
 
@@ -286,6 +288,13 @@ class Client:
         c.answer("GET", "/close")
         c.close()
 
+    def named(self, rng):
+        c = Connection(self)
+        for name in self.options.names.split(","):
+            c.send(self.request("GET", "/as/" + name))
+            c.answer("GET", "/as/" + name)
+        c.close()
+
     def exec(self, rng):
         c, target = Connection(self), "/exec/%d" % self.options.exec_count
         c.send(self.request("GET", target))
@@ -333,7 +342,8 @@ class Client:
             kind = self.options.mix[number % len(self.options.mix)]
             rng = random.Random("%d:%d" % (self.options.seed, number))
             self.kind.now = kind
-            run = self.until_close if kind == "close" else getattr(self, kind)
+            names = {"close": "until_close", "as": "named"}
+            run = getattr(self, names.get(kind, kind))
             time.sleep(self.options.pace / 1000)
             try:
                 run(rng)
@@ -364,8 +374,9 @@ def main():
                         help="in front of each conversation (0)")
     parser.add_argument("--exec-count", type=int, default=200, metavar="N",
                         help="functions of one /exec (200)")
+    parser.add_argument("--names", default="", metavar="NAME,...", help="for /as")
     parser.add_argument("--secret", metavar="TEXT",
-                        help="planted in query, token, cookie, User-Agent and bodies")
+                        help="planted in path, query, token, cookie, User-Agent, bodies")
     parser.add_argument("--timeout", type=float, default=20, metavar="S",
                         help="for one answer (20)")
     options = parser.parse_args()

@@ -9,8 +9,10 @@
 #   live_threads NAME ARG... starts server_threads.py under the system's python3
 #   live_small NAME ARG...   builds and starts server_small.c
 #   live_client TRUTH ARG... drives $PORT with client.py
-#   collect_start FILE ARG.. starts `daylight collect` and waits for "collecting:"; sets COLLECT
+#   collect_start FILE ARG.. starts `daylight collect` and waits for "collecting:"; sets COLLECT;
+#                            its descriptor 3 is FILE.status
 #   collect_stop             ends it; sets CODE, its exit code
+#   collect_ended CODE FILE  it must have been this code
 #   live_look FILE           writes FILE.json, FILE.calls, FILE.connections, ... beside the bundle
 #   live_check FILE WHAT...  judges them: see check_bundle.py
 
@@ -22,6 +24,7 @@ PYTHON=/usr/bin/python3
 export PYTHONDONTWRITEBYTECODE=1
 STARTED=()
 COLLECT=
+COLLECT_UNDER=() # a command that runs the collector
 CODE=
 
 fail() {
@@ -72,6 +75,7 @@ server_says_port() {
 server_start() {
 	local name=$1
 	shift
+	: >"$WORK/$name.out"
 	"$@" >"$WORK/$name.out" 2>"$WORK/$name.err" </dev/null &
 	SERVER=$!
 	STARTED+=("$SERVER")
@@ -121,7 +125,8 @@ collect_start() {
 	local file=$1
 	shift
 	: >"$file.log"
-	"$DAYLIGHT" collect -o "$file" "$@" >"$file.out" 2>"$file.log" </dev/null &
+	"${COLLECT_UNDER[@]}" "$DAYLIGHT" collect -o "$file" "$@" >"$file.out" 2>"$file.log" \
+		3>"$file.status" </dev/null &
 	COLLECT=$!
 	wait_for 20 collect_is_up "$file" || fail "collect does not say \"collecting:\""
 	if ! grep -q '^collecting:' "$file.log"; then
@@ -132,9 +137,12 @@ collect_start() {
 	fi
 }
 
-# When the collector came to its end by itself, or shall come to it.
+collect_is_gone() { ! kill -0 "$COLLECT" 2>/dev/null; }
+
+# The collector comes to its end now.
 collect_wait() {
 	CODE=0
+	wait_for 20 collect_is_gone || fail "collect does not end"
 	wait "$COLLECT" || CODE=$?
 	COLLECT=
 }
@@ -144,13 +152,12 @@ collect_stop() {
 	collect_wait
 }
 
-# collect_ended CODE FILE: the exit code must be this one.
 collect_ended() {
 	[ "$CODE" = "$1" ] || fail "collect ended with exit code $CODE, not $1: $(cat "$2.log")" \
 		"$("$DAYLIGHT" inspect "$2" loss)"
 }
 
-# live_look FILE [CODE]: all views of a bundle; inspect must end with CODE (0).
+# live_look FILE [CODE]: all views of a bundle; inspect and verify end with CODE (0).
 live_look() {
 	local file=$1 want=${2:-0} view code=0
 	"$DAYLIGHT" inspect "$file" --json >"$file.json" 2>"$file.err" || code=$?
@@ -161,8 +168,9 @@ live_look() {
 		[ "$code" = "$want" ] ||
 			fail "inspect $view ended with exit code $code: $(cat "$file.err")"
 	done
-	[ "$want" != 0 ] || "$DAYLIGHT" verify "$file" >"$file.verify" 2>&1 ||
-		fail "verify: $(cat "$file.verify")"
+	code=0
+	"$DAYLIGHT" verify "$file" >"$file.verify" 2>&1 || code=$?
+	[ "$code" = "$want" ] || fail "verify ended with exit code $code: $(cat "$file.verify")"
 }
 
 live_check() {

@@ -6,6 +6,7 @@ Routes (GET or POST; any query is ignored):
   /beta/X   sample_beta.py, answered in chunks
   /exec/N   compiles N functions of each of four kinds, one after the other, each in a fresh
             namespace, so that their code reuses addresses; each sends a chunk of the answer
+  /as/NAME  runs a function whose source is said to be the file NAME in the folder --modules
   /echo     reads the request's body (by length or in chunks) and sends it back
   /close    answered as HTTP/1.0 does, delimited by closing
 HEAD is answered without a body; anything else with 404.
@@ -20,6 +21,7 @@ functions had. Ends at SIGTERM or SIGINT; becomes a new program (the same one) a
 import argparse
 import http.server
 import json
+import mmap
 import os
 import signal
 import socketserver
@@ -151,6 +153,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             text, functions = sample_alpha.handle(rest)
         elif name == "beta" and rest:
             text, functions = sample_beta.handle(rest)
+        elif name == "as" and rest and self.server.modules:
+            space = {}
+            exec(compile("def run(path):\n    return os.stat(path)\n",
+                         os.path.join(self.server.modules, rest), "exec"), {"os": os}, space)
+            text, functions = b"%d\n" % space["run"]("/").st_mode, []
         elif name == "echo" and not rest:
             text, functions = body, []
         elif name == "close" and not rest:
@@ -235,6 +242,9 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--truth", metavar="FILE", help="where to write the truth")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    parser.add_argument("--modules", metavar="DIR", help="for /as")
+    parser.add_argument("--map", metavar="FILE", help="map its first page, as code")
+    parser.add_argument("--note", metavar="TEXT", help="does nothing; a value among the arguments")
     parser.add_argument("--pause", type=float, default=0, metavar="MS",
                         help="in front of each function of /alpha and /beta (0)")
     parser.add_argument("--exec-pause", type=float, default=0, metavar="MS",
@@ -243,6 +253,11 @@ def main():
     args = parser.parse_args()
     server = (ForkingServer if args.forking else Server)(("127.0.0.1", args.port), Handler)
     server.truth = Truth(args.truth)
+    server.modules = args.modules
+    if args.map:
+        with open(args.map, "rb") as f:
+            server.mapping = mmap.mmap(f.fileno(), 4096, flags=mmap.MAP_PRIVATE,
+                                       prot=mmap.PROT_READ | mmap.PROT_EXEC)
     sample_alpha.PAUSE = args.pause / 1000
     server.pause = args.exec_pause / 1000
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
