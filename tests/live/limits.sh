@@ -5,15 +5,15 @@ set -u
 . "$(dirname "$0")/live-lib.sh"
 live_begin
 
-# No more than 96 KiB of a file can be written.
+# No more than 48 KiB of a file can be written.
 live_threads disk
 file=$WORK/disk.daylight
-COLLECT_UNDER=(prlimit --fsize=98304 --)
+COLLECT_UNDER=(prlimit --fsize=49152 --)
 collect_start "$file" --port "$PORT"
 # shellcheck disable=SC2034 # for collect_start
 COLLECT_UNDER=()
 "$PYTHON" "$LIVE_DIR/client.py" "127.0.0.1:$PORT" --truth "$WORK/disk.client" --mix keepalive \
-	--conversations 100000 --pace 3 --parallel 4 >/dev/null 2>&1 &
+	--conversations 100000 --pace 25 --parallel 2 >/dev/null 2>&1 &
 busy=$!
 STARTED+=("$busy")
 collect_wait
