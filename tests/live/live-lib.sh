@@ -44,7 +44,7 @@ live_begin() {
 	trap live_end EXIT
 	trap 'exit 1' INT TERM
 	"$DAYLIGHT" doctor >"$WORK/doctor" 2>&1 ||
-		skip "eBPF cannot be used here: $(grep -m 1 '^missing' "$WORK/doctor")"
+		skip "eBPF cannot be used here: $(grep -m 1 '^MISSING' "$WORK/doctor")"
 }
 
 live_end() {
