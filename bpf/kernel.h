@@ -57,6 +57,7 @@ struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_protocol;
 	__u16 sk_type;
+	unsigned char sk_shutdown;
 };
 
 struct socket {
@@ -90,6 +91,14 @@ struct signal_struct {
 	atomic_t live;
 };
 
+struct mm_struct {
+	unsigned long start_stack;
+};
+
+struct thread_struct {
+	unsigned long fsbase;
+};
+
 struct task_struct {
 	int pid;
 	int tgid;
@@ -98,6 +107,8 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct files_struct *files;
 	struct signal_struct *signal;
+	struct mm_struct *mm;
+	struct thread_struct thread;
 };
 
 #pragma clang attribute pop
@@ -108,6 +119,7 @@ enum {
 	KERNEL_AF_INET6 = 10,
 	KERNEL_IPPROTO_TCP = 6,
 	KERNEL_MSG_PEEK = 2,
+	KERNEL_SEND_SHUTDOWN = 2,
 	KERNEL_S_IFMT = 0170000,
 	KERNEL_S_IFSOCK = 0140000,
 	KERNEL_TCP_ESTABLISHED = 1,

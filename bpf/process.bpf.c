@@ -48,8 +48,6 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid)
 	COUNT(PROCESS, ATTEMPTED);
 	/* Addresses mean nothing any more; the collector describes the new image. */
 	parent = t->process;
-	t->runtime = 0;
-	t->layout = 0;
 	t->process = t->image = __sync_fetch_and_add(&next_process, 1);
 	bpf_map_delete_elem(&threads, &tid);
 	process_send(WIRE_EXEC, t->process, parent, pid, t->start, 0);
@@ -64,6 +62,9 @@ int BPF_PROG(process_exit, struct task_struct *task)
 
 	if (!t)
 		return 0;
+	struct flow_key plain = { .pid = pid, .thread = tid };
+
+	bpf_map_delete_elem(&flows, &plain);
 	bpf_map_delete_elem(&threads, &tid);
 	if (task->signal->live.counter)
 		return 0;

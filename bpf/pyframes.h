@@ -5,23 +5,28 @@
  *   static int py_read(void *dst, wire_32 size, wire_64 address);   0 or negative
  *
  * Strategy `cframe-on-stack` (CPython 3.10 to 3.12): among the thread states of all interpreters,
- * this thread's is the one whose current C frame record lies on this thread's C stack; the lowest
- * such record wins. Neither the GIL nor thread-local storage is consulted: both mislead with
- * sub-interpreters. Source of the structures: CPython's Include/cpython/pystate.h and
- * Include/internal/pycore_frame.h; the offsets come from probes/python/.
+ * this thread's is the one whose current C frame record lies on this thread's C stack, between its
+ * sp and its top; the lowest such record wins. Neither the GIL nor thread-local storage is
+ * consulted: both mislead with sub-interpreters. Source of the structures: CPython's
+ * Include/cpython/pystate.h and Include/internal/pycore_frame.h; the offsets come from
+ * probes/python/.
  */
 #ifndef DAYLIGHT_BPF_PYFRAMES_H
 #define DAYLIGHT_BPF_PYFRAMES_H
 
 #include "wire.h"
 
-#define PY_STACK_SPAN (8ULL << 20) /* how far above sp a thread's C stack may reach */
 #define PY_SEARCH_STEPS 4096 /* thread states looked at before giving up */
 #define PY_CODE_SPAN 128 /* bytes of a code object that are read, from co_firstlineno */
-#define PY_TEXT_SPAN 64 /* bytes of a qualified name that enter the fingerprint */
+#define PY_TEXT_SPAN 64 /* bytes of a name that enter the fingerprint */
+#define PY_FRAME_WORDS 5 /* words of a frame that are read, from its code pointer */
+/* enum _frameowner (pycore_frame.h) and co_flags (cpython/code.h), the same in 3.11 and 3.12. */
+#define PY_OWNED_BY_GENERATOR 1
+#define PY_COROUTINE_FLAGS \
+	(0x80 | 0x100 | 0x200) /* coroutine, iterable coroutine, async generator */
 
 struct py_search {
-	wire_64 sp;
+	wire_64 sp, top; /* the thread's C stack in use */
 	wire_64 interp;
 	wire_64 tstate; /* next to look at */
 	wire_64 best; /* thread state found */
@@ -38,11 +43,13 @@ struct py_frame {
 struct py_walk {
 	wire_64 frame; /* next to look at; 0: the end */
 	wire_64 outermost; /* last one visited: the flow key when the walk came to the end */
+	wire_64 coroutine; /* outermost frame of a coroutine, 0: none; then it is the flow key */
 	wire_64 hash1, hash2;
 	wire_32 count;
 	wire_32 failed;
-	wire_64 words[3];
+	wire_64 words[PY_FRAME_WORDS];
 	wire_64 unicode[2]; /* length, hash */
+	wire_64 filename, filename_hash; /* the last one that was read */
 	wire_8 code[PY_CODE_SPAN];
 	wire_64 text[PY_TEXT_SPAN / 8];
 };
@@ -59,19 +66,21 @@ static inline wire_64 py_word(const struct py_walk *w, wire_s32 offset)
 }
 
 /* The C frame record that a thread state shows, when it lies on this stack; else 0. */
-static inline wire_64 py_cframe_on_stack(const struct wire_layout *l, wire_64 tstate, wire_64 sp)
+static inline wire_64 py_cframe_on_stack(const struct wire_layout *l, wire_64 tstate, wire_64 sp,
+					 wire_64 top)
 {
 	wire_64 cframe = 0;
 
 	if (!tstate || py_read(&cframe, 8, tstate + l->tstate_cframe))
 		return 0;
-	return cframe >= sp && cframe - sp < PY_STACK_SPAN ? cframe : 0;
+	return cframe >= sp && cframe < top ? cframe : 0;
 }
 
 static inline void py_search_begin(const struct wire_layout *l, struct py_search *s,
-				   wire_64 runtime, wire_64 sp)
+				   wire_64 runtime, wire_64 sp, wire_64 top)
 {
 	s->sp = sp;
+	s->top = top;
 	s->best = s->best_cframe = s->tstate = 0;
 	s->done = s->failed = 0;
 	if (py_read(&s->interp, 8, runtime + l->runtime_interpreters_head))
@@ -105,7 +114,7 @@ static inline int py_search_step(const struct wire_layout *l, struct py_search *
 		}
 		return 0;
 	}
-	cframe = py_cframe_on_stack(l, s->tstate, s->sp);
+	cframe = py_cframe_on_stack(l, s->tstate, s->sp, s->top);
 	if (cframe && (!s->best || cframe < s->best_cframe)) {
 		s->best = s->tstate;
 		s->best_cframe = cframe;
@@ -120,11 +129,44 @@ static inline int py_search_step(const struct wire_layout *l, struct py_search *
 
 static inline void py_walk_begin(const struct wire_layout *l, struct py_walk *w, wire_64 cframe)
 {
-	w->outermost = w->hash1 = w->hash2 = 0;
+	w->outermost = w->coroutine = w->hash1 = w->hash2 = 0;
+	w->filename = 0;
 	w->count = w->failed = 0;
 	w->frame = 0;
 	if (cframe && py_read(&w->frame, 8, cframe + l->cframe_current_frame))
 		w->failed = 1;
+}
+
+/*
+ * A hash of a unicode object's text: from its length and the interpreter's own hash, or where that
+ * was never computed, from its text: the first bytes of a name, the last ones of a path.
+ */
+static inline int py_text_hash(const struct wire_layout *l, struct py_walk *w, wire_64 object,
+			       int last, wire_64 *out)
+{
+	wire_64 hash = 0, bytes, from = 0;
+
+	if (py_read(w->unicode, 16, object + l->unicode_length))
+		return -1;
+	hash = py_mix(hash, w->unicode[0]);
+	if (w->unicode[1] != ~0ULL) {
+		*out = py_mix(hash, w->unicode[1]);
+		return 0;
+	}
+	bytes = w->unicode[0];
+	if (bytes > PY_TEXT_SPAN) {
+		if (last)
+			from = bytes - PY_TEXT_SPAN;
+		bytes = PY_TEXT_SPAN;
+	}
+	for (int i = 0; i < PY_TEXT_SPAN / 8; i++)
+		w->text[i] = 0;
+	if (bytes && py_read(w->text, (wire_32)bytes, object + l->unicode_ascii_data + from))
+		return -1;
+	for (int i = 0; i < PY_TEXT_SPAN / 8; i++)
+		hash = py_mix(hash, w->text[i]);
+	*out = hash;
+	return 0;
 }
 
 /* What tells this code object from another one at the same address. */
@@ -132,34 +174,47 @@ static inline int py_fingerprint(const struct wire_layout *l, struct py_walk *w,
 				 wire_64 *out)
 {
 	wire_s32 base = l->code_firstlineno;
-	wire_64 name, hash = 0, bytes;
+	wire_64 name, filename, text = 0, hash = 0;
 
 	if (py_read(w->code, PY_CODE_SPAN, code + base))
 		return -1;
 	name = py_word(w, (l->code_qualname >= 0 ? l->code_qualname : l->code_name) - base);
+	filename = py_word(w, l->code_filename - base);
 	hash = py_mix(hash, py_word(w, 0) & 0xffffffff);
-	hash = py_mix(hash, py_word(w, l->code_filename - base));
+	hash = py_mix(hash, filename);
 	hash = py_mix(hash, name);
 	hash = py_mix(hash, py_word(w, l->code_code_adaptive - base) & 0xff);
-	if (py_read(w->unicode, 16, name + l->unicode_length))
+	if (py_text_hash(l, w, name, 0, &text))
 		return -1;
-	hash = py_mix(hash, w->unicode[0]);
-	if (w->unicode[1] != ~0ULL) {
-		/* The interpreter's own hash of the text, computed when it was interned. */
-		hash = py_mix(hash, w->unicode[1]);
-	} else {
-		bytes = w->unicode[0];
-		if (bytes > PY_TEXT_SPAN)
-			bytes = PY_TEXT_SPAN;
-		for (int i = 0; i < PY_TEXT_SPAN / 8; i++)
-			w->text[i] = 0;
-		if (bytes && py_read(w->text, (wire_32)bytes, name + l->unicode_ascii_data))
+	hash = py_mix(hash, text);
+	/* Neighbours on a stack often share their file; while the walk lasts it cannot change. */
+	if (filename != w->filename) {
+		if (py_text_hash(l, w, filename, 1, &w->filename_hash))
 			return -1;
-		for (int i = 0; i < PY_TEXT_SPAN / 8; i++)
-			hash = py_mix(hash, w->text[i]);
+		w->filename = filename;
 	}
-	*out = hash;
+	*out = py_mix(hash, w->filename_hash);
 	return 0;
+}
+
+static inline wire_32 py_frame_byte(const struct py_walk *w, wire_s32 at)
+{
+	const wire_8 *bytes = (const wire_8 *)w->words;
+
+	return at >= 0 && at < (wire_s32)sizeof(w->words) ? bytes[at] : 0;
+}
+
+/* Is this frame of a coroutine? Generators of other kinds belong to their caller's flow. */
+static inline int py_is_coroutine(const struct wire_layout *l, const struct py_walk *w)
+{
+	wire_s32 at = l->frame_owner - l->frame_code;
+	wire_32 flags = 0;
+
+	if (l->frame_owner < 0 || l->code_flags < 0 ||
+	    py_frame_byte(w, at) != PY_OWNED_BY_GENERATOR ||
+	    py_read(&flags, 4, w->words[0] + l->code_flags))
+		return 0;
+	return (flags & PY_COROUTINE_FLAGS) != 0;
 }
 
 /* Visits one frame into *out. Returns 1 when there is no more. */
@@ -183,6 +238,8 @@ static inline int py_walk_step(const struct wire_layout *l, struct py_walk *w, s
 	w->hash1 = py_mix(py_mix(w->hash1, out->code), fingerprint);
 	w->hash2 = py_mix(w->hash2 + 0x632be59bd9b4e019ULL, w->hash1 ^ fingerprint << 1);
 	w->outermost = w->frame;
+	if (py_is_coroutine(l, w))
+		w->coroutine = w->frame;
 	w->frame = previous;
 	w->count++;
 	return 0;

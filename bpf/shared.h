@@ -34,9 +34,16 @@ struct {
 	__type(value, struct wire_target);
 } targets SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, wire_32); /* image */
+	__type(value, struct wire_runtime);
+} runtimes SEC(".maps");
+
 /* A thread that works, or worked, for a connection. */
 struct thread_state {
-	wire_32 pad;
+	wire_32 loop; /* it runs coroutines: its own flow is an event loop's */
 	wire_32 bound; /* flows of it that work for a connection */
 	wire_64 epoch; /* raised by each new context */
 	wire_64 next_walk; /* not before this time, when it can be left away */
@@ -64,7 +71,7 @@ struct flow_state {
 	wire_64 connection;
 	wire_64 sock;
 	wire_32 generation;
-	wire_32 pad;
+	wire_32 shared;
 };
 
 struct {
@@ -78,7 +85,7 @@ struct connection_state {
 	wire_64 id;
 	wire_64 identity; /* cookie or inode number; 0: not known yet */
 	wire_64 received, sent;
-	struct flow_key last; /* the flow that moved data last */
+	struct flow_key first, last; /* the flows that moved data first and last */
 	wire_8 direction;
 	wire_8 sending; /* the last data went out */
 	wire_8 closing;

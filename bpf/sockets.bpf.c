@@ -53,8 +53,12 @@ static __always_inline void address_read(struct sock *sk, struct wire_address *a
 
 static __always_inline bool port_watched(const struct wire_address *a)
 {
-	struct wire_port key = { a->netns, a->local_port, 0 };
+	struct wire_port key = { .netns = a->netns, .port = a->local_port };
 
+	/* A listener on any address, or on this one. */
+	if (bpf_map_lookup_elem(&ports, &key))
+		return true;
+	__builtin_memcpy(key.address, a->local, sizeof(key.address));
 	return bpf_map_lookup_elem(&ports, &key) != NULL;
 }
 
@@ -87,6 +91,16 @@ static __always_inline struct connection_state *connection_add(wire_64 sock, wir
 	return bpf_map_lookup_elem(&connections, &sock);
 }
 
+/* The flow may work for another connection already. */
+static __always_inline void retire_if(const struct flow_key *at, wire_64 connection)
+{
+	struct flow_key key = *at;
+	struct flow_state *f = bpf_map_lookup_elem(&flows, &key);
+
+	if (f && f->connection == connection)
+		flow_retire(&key);
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 {
@@ -110,18 +124,22 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 	if (to == KERNEL_TCP_SYN_SENT || to == KERNEL_TCP_LISTEN) {
 		t = current_target();
 		address_read(sk, &a);
-		if (!t && !(to == KERNEL_TCP_LISTEN && port_watched(&a)))
-			return 0;
-		if (t && to == KERNEL_TCP_SYN_SENT) {
-			connection_add(sock, 0, &a, WIRE_OUT, false, t->process);
+		if (to == KERNEL_TCP_SYN_SENT) {
+			if (t)
+				connection_add(sock, 0, &a, WIRE_OUT, false, t->process);
 			return 0;
 		}
-		COUNT(CONNECTION, ATTEMPTED);
-		struct wire_port key = { a.netns, a.local_port, 0 };
-
-		if (bpf_map_update_elem(&ports, &key, &one, 0)) {
-			COUNT(CONNECTION, LOST_MAP);
+		if (!t && !port_watched(&a))
 			return 0;
+		COUNT(CONNECTION, ATTEMPTED);
+		if (t) {
+			struct wire_port key = { .netns = a.netns, .port = a.local_port };
+
+			__builtin_memcpy(key.address, a.local, sizeof(key.address));
+			if (bpf_map_update_elem(&ports, &key, &one, 0)) {
+				COUNT(CONNECTION, LOST_MAP);
+				return 0;
+			}
 		}
 		listen.head.process = t ? t->process : 0;
 		listen.head.time = bpf_ktime_get_ns();
@@ -135,20 +153,15 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 	if (to == KERNEL_TCP_FIN_WAIT1 || to == KERNEL_TCP_LAST_ACK || to == KERNEL_TCP_CLOSE)
 		c->closing = 1;
 	COUNT(CONNECTION, ATTEMPTED);
-	t = current_target();
-	e.head.process = t ? t->process : 0;
+	/* Whose task this happens in says nothing: the network interrupts anyone. */
+	e.closed_here = sk->sk_shutdown & KERNEL_SEND_SHUTDOWN ? 1 : 0;
 	e.head.time = bpf_ktime_get_ns();
 	e.connection = c->id;
 	event_send(WIRE_STAGE_CONNECTION, &e, sizeof(e));
 	if (to == KERNEL_TCP_CLOSE) {
-		struct flow_key last = c->last;
-		struct flow_state *f = bpf_map_lookup_elem(&flows, &last);
-		/* The flow may work for the next connection already. */
-		bool over = f && f->connection == c->id;
-
+		retire_if(&c->first, c->id);
+		retire_if(&c->last, c->id);
 		bpf_map_delete_elem(&connections, &sock);
-		if (over)
-			flow_retire(&last);
 	}
 	return 0;
 }
@@ -254,6 +267,9 @@ static __always_inline void chunk_send(struct wire_target *t, struct connection_
 {
 	wire_32 cpu = bpf_get_smp_processor_id(), fill;
 	struct chunk *c = bpf_map_lookup_elem(&chunks, &cpu);
+	/* Also when the chunk is lost: the decoder must meet the hole. */
+	wire_64 offset = send ? __sync_fetch_and_add(&conn->sent, length)
+			      : __sync_fetch_and_add(&conn->received, length);
 
 	COUNT(DATA, ATTEMPTED);
 	if (!c || c->busy) {
@@ -265,8 +281,7 @@ static __always_inline void chunk_send(struct wire_target *t, struct connection_
 	c->e.head.process = t->process;
 	c->e.head.time = bpf_ktime_get_ns();
 	c->e.connection = conn->id;
-	c->e.offset = send ? __sync_fetch_and_add(&conn->sent, length)
-			   : __sync_fetch_and_add(&conn->received, length);
+	c->e.offset = offset;
 	c->e.context = context;
 	c->e.length = length;
 	c->e.thread = thread;
@@ -301,7 +316,8 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 	struct flow_state *f;
 	struct scratch *s;
 	int result = WALK_NO_FRAMES;
-	bool in, send = parts->send;
+	bool in, send = parts->send, coroutine = false;
+	wire_32 shared;
 
 	if (!t)
 		return 0;
@@ -334,7 +350,7 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 	s = bpf_map_lookup_elem(&scratches, &zero);
 	if (!s)
 		return 0;
-	if (t->layout) {
+	if (bpf_map_lookup_elem(&runtimes, &t->image)) {
 		COUNT(WALK, ATTEMPTED);
 		if (s->busy) {
 			COUNT(WALK, LOST_BUSY);
@@ -346,13 +362,26 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 			result = walk_current(t, s, thread, parts->sp);
 			key.flow = s->flow;
 			stack = s->found;
+			coroutine = s->coroutine;
 			walk_book(result);
 			walk_spent(s, thread, began);
 			s->busy = 0;
 		}
 	}
+	if (result == WALK_PARTIAL) {
+		/* Whose work this is cannot be told: nothing is bound to it. */
+		if (in) {
+			chunk_send(t, c, parts, length, send, 0, tid);
+			c->sending = send;
+		} else {
+			COUNT(DATA, ATTEMPTED);
+			COUNT(DATA, SKIP_OUTBOUND);
+		}
+		return 0;
+	}
+	shared = thread && thread->loop && !coroutine;
 	f = flow_find(&key);
-	if (!f && key.flow) {
+	if (!f && key.flow && !coroutine) {
 		/* No flow of its own: the thread may work for the connection. */
 		struct flow_key plain = { .pid = key.pid, .thread = tid };
 
@@ -375,10 +404,12 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 		COUNT(DATA, SKIP_OUTBOUND);
 		return 0;
 	}
+	if (!c->first.pid)
+		c->first = key;
 	c->last = key;
 	if (send) {
 		if (!f || f->sock != sock) {
-			flow_bind(t, &key, c->id, sock);
+			flow_bind(t, &key, c->id, sock, shared);
 			f = bpf_map_lookup_elem(&flows, &key);
 		}
 		context = f ? f->context : 0;
@@ -386,12 +417,12 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 			sighting_send(t, context, stack, WIRE_SOURCE_SOCKET, 0);
 		chunk_send(t, c, parts, length, true, context, tid);
 		c->sending = 1;
-		flow_bind(t, &key, c->id, sock);
+		flow_bind(t, &key, c->id, sock, shared);
 	} else {
 		/* The data comes first: by its bytes the collector knows which call it is. */
 		chunk_send(t, c, parts, length, false, 0, tid);
 		if (!f || f->sock != sock || c->sending)
-			flow_bind(t, &key, c->id, sock);
+			flow_bind(t, &key, c->id, sock, shared);
 		c->sending = 0;
 		f = bpf_map_lookup_elem(&flows, &key);
 		if (stack)

@@ -23,7 +23,7 @@ struct scratch {
 	/* What walk_current() found. */
 	wire_64 flow;
 	wire_32 found;
-	wire_32 pad2;
+	wire_32 coroutine; /* the flow is a coroutine's */
 };
 
 struct {
@@ -61,6 +61,7 @@ struct {
 	__type(value, wire_32);
 } stacks SEC(".maps");
 
+#define STACK_SPAN (8ULL << 20) /* how far above sp the top may be */
 #define WALKS_AT_ONCE 4 /* of a context, before pacing begins */
 
 enum walk_result { WALK_FOUND, WALK_NO_FRAMES, WALK_PARTIAL, WALK_OVER_BUDGET };
@@ -84,15 +85,34 @@ static long walk_callback(wire_32 i, struct walk_job *job)
 	return py_walk_step(job->layout, &job->s->walk, &job->s->frames[i & (WIRE_FRAMES - 1)]);
 }
 
+/*
+ * Top of the C stack that the current thread works on; 0 when it is on neither of the two kinds
+ * that are known. A pthread's stack ends below its thread descriptor, to which fs points (glibc);
+ * the first thread's ends where the kernel put the arguments.
+ */
+static __always_inline wire_64 stack_top(wire_64 sp)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	wire_64 fs = BPF_CORE_READ(task, thread.fsbase);
+	wire_64 start = BPF_CORE_READ(task, mm, start_stack);
+
+	if (fs > sp && fs - sp < STACK_SPAN)
+		return fs;
+	if (start > sp && start - sp < STACK_SPAN)
+		return start;
+	return 0;
+}
+
 /* Walks into s->frames. */
 static __always_inline enum walk_result
 walk_python(struct walk_job *job, struct thread_state *thread, wire_64 runtime, wire_64 sp)
 {
 	struct scratch *s = job->s;
-	wire_64 cframe = thread ? py_cframe_on_stack(job->layout, thread->tstate, sp) : 0;
+	wire_64 top = stack_top(sp), cframe;
 
+	cframe = thread ? py_cframe_on_stack(job->layout, thread->tstate, sp, top) : 0;
 	if (!cframe) {
-		py_search_begin(job->layout, &s->search, runtime, sp);
+		py_search_begin(job->layout, &s->search, runtime, sp, top);
 		bpf_loop(PY_SEARCH_STEPS, search_callback, job, 0);
 		cframe = s->search.best_cframe;
 		if (!cframe)
@@ -285,6 +305,7 @@ static __always_inline void context_send(struct wire_target *t, const struct flo
 		.connection = f->connection,
 		.thread = key->thread,
 		.generation = f->generation,
+		.shared = f->shared,
 	};
 
 	COUNT(CONTEXT, ATTEMPTED);
@@ -299,16 +320,22 @@ static __always_inline void thread_bound(wire_32 tid, int change)
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
 
 	if (!t && s && change > 0) {
-		if (bpf_map_update_elem(&threads, &tid, &s->new_thread, BPF_NOEXIST))
+		if (bpf_map_update_elem(&threads, &tid, &s->new_thread, BPF_NOEXIST)) {
+			COUNT(CONTEXT, ATTEMPTED);
 			COUNT(CONTEXT, LOST_MAP);
+		}
 		t = bpf_map_lookup_elem(&threads, &tid);
 	}
 	if (!t)
 		return;
 	t->epoch++;
 	t->fresh = WALKS_AT_ONCE;
-	if (change > 0 || t->bound)
-		t->bound += change;
+	/* Other CPUs retire flows of this thread; whatever they saw, a bound flow is at least one.
+	 */
+	if (change > 0 || (change < 0 && t->bound))
+		__sync_fetch_and_add(&t->bound, change);
+	else if (!change && !t->bound)
+		t->bound = 1;
 }
 
 static __always_inline void flow_retire(const struct flow_key *key)
@@ -336,7 +363,7 @@ static __always_inline struct flow_state *flow_find(const struct flow_key *key)
 
 /* From now on the flow works for the connection, in a new context. */
 static __always_inline void flow_bind(struct wire_target *t, const struct flow_key *key,
-				      wire_64 connection, wire_64 sock)
+				      wire_64 connection, wire_64 sock, wire_32 shared)
 {
 	struct flow_state *f = bpf_map_lookup_elem(&flows, key), fresh = {};
 	wire_64 previous = f ? f->context : 0;
@@ -345,6 +372,7 @@ static __always_inline void flow_bind(struct wire_target *t, const struct flow_k
 	fresh.connection = connection;
 	fresh.sock = sock;
 	fresh.generation = f ? f->generation + 1 : 1;
+	fresh.shared = shared;
 	if (bpf_map_update_elem(&flows, key, &fresh, 0)) {
 		COUNT(CONTEXT, ATTEMPTED);
 		COUNT(CONTEXT, LOST_MAP);
@@ -368,7 +396,7 @@ static __always_inline wire_64 outside_context(struct wire_target *t, struct thr
 	return thread->outside;
 }
 
-static __always_inline void sighting_send(struct wire_target *t, wire_64 context, wire_32 stack,
+static __always_inline long sighting_send(struct wire_target *t, wire_64 context, wire_32 stack,
 					  wire_16 source, wire_16 detail)
 {
 	struct wire_sighting e = {
@@ -382,7 +410,7 @@ static __always_inline void sighting_send(struct wire_target *t, wire_64 context
 	};
 
 	COUNT(SIGHTING, ATTEMPTED);
-	event_send(WIRE_STAGE_SIGHTING, &e, sizeof(e));
+	return event_send(WIRE_STAGE_SIGHTING, &e, sizeof(e));
 }
 
 /*
@@ -393,22 +421,26 @@ static __always_inline void sighting_send(struct wire_target *t, wire_64 context
 static __noinline int walk_current(struct wire_target *t, struct scratch *s,
 				   struct thread_state *thread, wire_64 sp)
 {
-	struct walk_job job = { .s = s };
-	wire_32 index;
+	struct walk_job job = { .s = s, .process = t->process, .image = t->image };
+	struct wire_runtime *runtime;
 	int result;
 
 	s->flow = 0;
 	s->found = 0;
-	index = t->layout - 1;
-	job.layout = bpf_map_lookup_elem(&layouts, &index);
-	job.process = t->process;
-	job.image = t->image;
+	s->coroutine = 0;
+	runtime = bpf_map_lookup_elem(&runtimes, &job.image);
+	if (!runtime)
+		return WALK_NO_FRAMES;
+	job.layout = bpf_map_lookup_elem(&layouts, &runtime->layout);
 	if (!job.layout)
 		return WALK_NO_FRAMES;
-	result = walk_python(&job, thread, t->runtime, sp);
+	result = walk_python(&job, thread, runtime->address, sp);
 	if (result != WALK_FOUND)
 		return result;
-	s->flow = s->walk.outermost;
+	s->coroutine = s->walk.coroutine != 0;
+	s->flow = s->coroutine ? s->walk.coroutine : s->walk.outermost;
+	if (thread && s->coroutine)
+		thread->loop = 1;
 	/* The flow must be known; what is to be sent may be more than the budget has left. */
 	if (budget_left(s, bpf_ktime_get_ns(), config.budget_ns))
 		s->found = stack_id(&job);

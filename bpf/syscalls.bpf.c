@@ -3,59 +3,68 @@
  * phases only; while it is held, every process of the host pays for the tracepoint.
  */
 
+#define SIGNATURE_FRAMES 16
+
 /* What tells a walk from the last ones before it is made: sp and the innermost frames. */
 static __always_inline wire_64 walk_signature(const struct wire_layout *l,
 					      struct thread_state *thread, wire_64 sp)
 {
-	wire_64 cframe = py_cframe_on_stack(l, thread->tstate, sp), frame = 0, words[3] = {};
-	wire_64 hash = py_mix(thread->epoch, sp);
+	wire_64 cframe = py_cframe_on_stack(l, thread->tstate, sp, stack_top(sp)), frame = 0;
+	wire_64 words[3] = {}, hash = py_mix(thread->epoch, sp);
 
 	if (!cframe || py_read(&frame, 8, cframe + l->cframe_current_frame))
 		return 0;
-	for (int i = 0; i < 4; i++) {
+	/* Calls within Python leave sp as it is; who called shows in the frames and their
+	 * addresses. */
+	for (int i = 0; i < SIGNATURE_FRAMES; i++) {
 		if (!frame || py_read(words, sizeof(words), frame + l->frame_code))
 			break;
-		hash = py_mix(hash, words[0]);
+		hash = py_mix(py_mix(hash, frame), words[0]);
 		frame = (l->frame_previous - l->frame_code) == 8 ? words[1] : words[2];
 	}
 	return hash;
 }
 
-static __always_inline void syscall_walk(struct wire_target *t, struct scratch *s,
-					 struct thread_state *thread, wire_32 pid, wire_32 tid,
-					 wire_64 sp, wire_64 nr)
+/* Returns 1 when the sighting was sent. */
+static __always_inline int syscall_walk(struct wire_target *t, struct scratch *s,
+					struct thread_state *thread, wire_32 pid, wire_32 tid,
+					wire_64 sp, wire_64 nr)
 {
 	struct flow_key key = { .pid = pid, .thread = tid };
-	struct flow_state *f;
 	int result = walk_current(t, s, thread, sp);
+	struct flow_state *f;
 
 	walk_book(result);
 	if (!s->found)
-		return;
+		return 0;
 	key.flow = s->flow;
 	f = flow_find(&key);
-	if (!f) {
+	if (!f && !s->coroutine) {
 		key.flow = 0;
 		f = flow_find(&key);
 	}
-	sighting_send(t, f ? f->context : outside_context(t, thread, tid), s->found,
-		      WIRE_SOURCE_SYSCALL, nr);
+	return !sighting_send(t, f ? f->context : outside_context(t, thread, tid), s->found,
+			      WIRE_SOURCE_SYSCALL, nr);
 }
 
 SEC("tp_btf/sys_enter")
 int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 {
 	wire_64 id = bpf_get_current_pid_tgid(), now, sp, signature;
-	wire_32 tid = id, pid = id >> 32, zero = 0, index;
+	wire_32 tid = id, pid = id >> 32, zero = 0;
 	struct thread_state *thread = bpf_map_lookup_elem(&threads, &tid);
 	const struct wire_layout *layout;
+	struct wire_runtime *runtime;
 	struct wire_target *t;
 	struct scratch *s;
 
 	if (!thread || !thread->bound)
 		return 0;
 	t = bpf_map_lookup_elem(&targets, &pid);
-	if (!t || !t->layout || BPF_CORE_READ(regs, cs) != KERNEL_USER_CS)
+	if (!t || BPF_CORE_READ(regs, cs) != KERNEL_USER_CS)
+		return 0;
+	runtime = bpf_map_lookup_elem(&runtimes, &t->image);
+	if (!runtime)
 		return 0;
 	COUNT(WALK, ATTEMPTED);
 	if ((wire_64)nr >= WIRE_SYSCALLS ||
@@ -64,10 +73,11 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 		return 0;
 	}
 	s = bpf_map_lookup_elem(&scratches, &zero);
-	index = t->layout - 1;
-	layout = bpf_map_lookup_elem(&layouts, &index);
-	if (!s || !layout)
+	layout = bpf_map_lookup_elem(&layouts, &runtime->layout);
+	if (!s || !layout) {
+		COUNT(WALK, LOST_MAP);
 		return 0;
+	}
 	now = bpf_ktime_get_ns();
 	if (!walk_paced(s, thread, now)) {
 		COUNT(WALK, SKIP_PACED);
@@ -80,12 +90,10 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 	s->busy = 1;
 	sp = BPF_CORE_READ(regs, sp);
 	signature = walk_signature(layout, thread, sp);
-	if (signature && thread->seen[signature & 31] == signature) {
+	if (signature && thread->seen[signature & 31] == signature)
 		COUNT(WALK, SKIP_REPEAT);
-	} else {
+	else if (syscall_walk(t, s, thread, pid, tid, sp, nr))
 		thread->seen[signature & 31] = signature;
-		syscall_walk(t, s, thread, pid, tid, sp, nr);
-	}
 	walk_spent(s, thread, now);
 	s->busy = 0;
 	return 0;

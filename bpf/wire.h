@@ -96,10 +96,11 @@ struct wire_connection {
 
 /* A TCP state change of a known connection (include/net/tcp_states.h). */
 struct wire_state {
-	struct wire_head head; /* process: whose task made it, 0: the network */
+	struct wire_head head;
 	wire_64 connection;
-	wire_32 from;
-	wire_32 to;
+	wire_16 from;
+	wire_16 to;
+	wire_32 closed_here; /* this side had closed or shut down; else the network ended it */
 };
 
 enum wire_data_flag { WIRE_DATA_SEND = 1, WIRE_DATA_UNREADABLE = 2 };
@@ -128,6 +129,8 @@ struct wire_context {
 	wire_64 connection;
 	wire_32 thread;
 	wire_32 generation;
+	wire_32 shared; /* an event loop's own flow: whose work it does cannot be told */
+	wire_32 pad;
 };
 
 /* A unicode object's bytes as they are in memory: kind 1 is Latin-1 (ASCII among it), 2, 4. */
@@ -173,10 +176,14 @@ struct wire_sighting {
 /* Per process (key: pid). */
 struct wire_target {
 	wire_64 start; /* boot-time ns */
-	wire_64 runtime; /* address of _PyRuntime, 0: none */
 	wire_32 process; /* serial */
 	wire_32 image; /* serial of the process that began this memory image: shared by forks */
-	wire_32 layout; /* index into layouts + 1; 0: none */
+};
+
+/* Per image (key: its serial): set once user space has found and proven a runtime in it. */
+struct wire_runtime {
+	wire_64 address; /* of _PyRuntime */
+	wire_32 layout; /* index into layouts */
 	wire_32 pad;
 };
 
@@ -188,9 +195,11 @@ struct wire_layout {
 	wire_s32 code_firstlineno, code_filename, code_name, code_qualname, code_code_adaptive;
 	wire_s32 unicode_length, unicode_hash, unicode_state, unicode_ascii_data;
 	wire_s32 unicode_compact_data;
+	wire_s32 frame_owner, code_flags; /* -1: generators are not told apart */
 };
 
 struct wire_port {
+	wire_8 address[16]; /* as in wire_address; zeros: any */
 	wire_32 netns;
 	wire_16 port;
 	wire_16 pad;
@@ -239,11 +248,12 @@ WIRE_ASSERT(wire_listen, 64);
 WIRE_ASSERT(wire_connection, 80);
 WIRE_ASSERT(wire_state, 32);
 WIRE_ASSERT(wire_data, 56);
-WIRE_ASSERT(wire_context, 56);
+WIRE_ASSERT(wire_context, 64);
 WIRE_ASSERT(wire_code, 40 + WIRE_FILENAME + WIRE_QUALNAME + WIRE_NAME);
 WIRE_ASSERT(wire_stack, 32 + 4 * WIRE_FRAMES);
 WIRE_ASSERT(wire_sighting, 32);
-WIRE_ASSERT(wire_target, 32);
-WIRE_ASSERT(wire_layout, 72);
+WIRE_ASSERT(wire_target, 16);
+WIRE_ASSERT(wire_runtime, 16);
+WIRE_ASSERT(wire_layout, 80);
 
 #endif

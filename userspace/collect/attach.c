@@ -88,6 +88,8 @@ static void configure(struct attach *a)
 		c->skip_syscalls[skipped_syscalls[i] / 64] |= 1ULL << skipped_syscalls[i] % 64;
 }
 
+static int layout_index(struct attach *a, const struct python_layout *p);
+
 static int load(struct attach *a, struct err *err)
 {
 	libbpf_set_print(libbpf_message);
@@ -144,7 +146,7 @@ struct attach *attach_open(const struct attach_options *options, const struct ca
 	if (load(a, err))
 		goto fail;
 	for (size_t i = 0; i < catalog_python_count(catalog); i++)
-		attach_layout(a, catalog_python_at(catalog, i));
+		layout_index(a, catalog_python_at(catalog, i));
 	return a;
 fail:
 	attach_close(a);
@@ -185,51 +187,30 @@ bool attach_is_target(struct attach *a, uint32_t pid, struct wire_target *out)
 	return true;
 }
 
-bool attach_runtime(struct attach *a, uint32_t pid, uint32_t serial, uint64_t runtime,
-		    uint32_t layout)
-{
-	struct wire_target t;
-
-	if (!attach_is_target(a, pid, &t) || t.process != serial)
-		return false;
-	t.runtime = runtime;
-	t.layout = layout;
-	/* BPF_EXIST: a process that has just ended stays away. */
-	return !bpf_map__update_elem(a->skel->maps.targets, &pid, sizeof(pid), &t, sizeof(t),
-				     BPF_EXIST);
-}
-
-int attach_port(struct attach *a, uint32_t netns, uint16_t port, struct err *err)
-{
-	struct wire_port key = { netns, port, 0 };
-	uint32_t one = 1;
-
-	if (bpf_map__update_elem(a->skel->maps.ports, &key, sizeof(key), &one, sizeof(one),
-				 BPF_ANY))
-		return err_errno(err, ERR_MACHINE, "port %u cannot be watched", port);
-	return 0;
-}
-
-uint32_t attach_layout(struct attach *a, const struct python_layout *p)
+/* Index of a layout in the kernel's table, or -1: the walk cannot use it. */
+static int layout_index(struct attach *a, const struct python_layout *p)
 {
 	struct wire_layout l;
+	int32_t owner_at = p->frame_owner;
 	uint32_t index;
 
 	for (size_t i = 0; i < a->layouts_count; i++)
 		if (a->layouts[i] == p)
-			return (uint32_t)i + 1;
+			return (int)i;
 	/* What the walker's reads assume (bpf/pyframes.h). */
 	if (a->layouts_count == WIRE_LAYOUTS || p->strategy != PYTHON_CFRAME_ON_STACK ||
 	    p->unicode_hash - p->unicode_length != 8 ||
 	    (p->frame_previous - p->frame_code != 8 && p->frame_previous - p->frame_code != 16))
-		return 0;
+		return -1;
+	if (owner_at < p->frame_code || owner_at >= p->frame_code + 40)
+		owner_at = -1;
 	for (int i = 0; i < 4; i++) {
 		int32_t at[] = { p->code_filename, p->code_name, p->code_qualname,
 				 p->code_code_adaptive };
 		int32_t from = at[i] - p->code_firstlineno;
 
 		if ((from < 0 || from > 120 || from % 8) && !(i == 2 && at[i] < 0))
-			return 0;
+			return -1;
 	}
 	l = (struct wire_layout){
 		.runtime_interpreters_head = p->runtime_interpreters_head,
@@ -250,13 +231,93 @@ uint32_t attach_layout(struct attach *a, const struct python_layout *p)
 		.unicode_state = p->unicode_state,
 		.unicode_ascii_data = p->unicode_ascii_data,
 		.unicode_compact_data = p->unicode_compact_data,
+		.frame_owner = owner_at,
+		.code_flags = p->code_flags,
 	};
 	index = (uint32_t)a->layouts_count;
 	if (bpf_map__update_elem(a->skel->maps.layouts, &index, sizeof(index), &l, sizeof(l),
 				 BPF_ANY))
-		return 0;
+		return -1;
 	a->layouts[a->layouts_count++] = p;
-	return index + 1;
+	return (int)index;
+}
+
+bool attach_runtime(struct attach *a, uint32_t image, uint64_t address,
+		    const struct python_layout *layout)
+{
+	int index = layout_index(a, layout);
+	struct wire_runtime runtime = { .address = address, .layout = (uint32_t)index };
+
+	return index >= 0 && !bpf_map__update_elem(a->skel->maps.runtimes, &image, sizeof(image),
+						   &runtime, sizeof(runtime), BPF_ANY);
+}
+
+void attach_runtime_forget(struct attach *a, uint32_t image)
+{
+	bpf_map__delete_elem(a->skel->maps.runtimes, &image, sizeof(image), 0);
+}
+
+int attach_port(struct attach *a, uint32_t netns, const uint8_t *address, uint16_t port,
+		struct err *err)
+{
+	struct wire_port key = { .netns = netns, .port = port };
+	uint32_t one = 1;
+
+	memcpy(key.address, address, sizeof(key.address));
+	if (bpf_map__update_elem(a->skel->maps.ports, &key, sizeof(key), &one, sizeof(one),
+				 BPF_ANY))
+		return err_errno(err, ERR_MACHINE, "port %u cannot be watched", port);
+	return 0;
+}
+
+#define SWEEP_FROM 16384 /* flows */
+
+/*
+ * Most flows are forgotten when their connection closes. Those of threads that only helped with one
+ * are not; they do no harm but for their room.
+ */
+void attach_sweep(struct attach *a)
+{
+	struct {
+		uint32_t pid, thread;
+		uint64_t flow;
+	} key, next, *dead;
+	struct {
+		uint64_t context, connection, sock;
+		uint32_t generation, shared;
+	} value;
+	struct bpf_map *flows = a->skel->maps.flows;
+	uint8_t connection[256];
+	size_t seen = 0, count = 0;
+	int more;
+
+	if (bpf_map__key_size(flows) != sizeof(key) ||
+	    bpf_map__value_size(flows) != sizeof(value) ||
+	    bpf_map__value_size(a->skel->maps.connections) > sizeof(connection))
+		return;
+	dead = malloc(SWEEP_FROM * sizeof(*dead));
+	if (!dead)
+		return;
+	for (more = bpf_map__get_next_key(flows, NULL, &next, sizeof(next)); !more;
+	     more = bpf_map__get_next_key(flows, &key, &next, sizeof(next))) {
+		uint64_t id = 0;
+
+		key = next;
+		seen++;
+		if (count == SWEEP_FROM ||
+		    bpf_map__lookup_elem(flows, &key, sizeof(key), &value, sizeof(value), 0))
+			continue;
+		/* The id comes first in a connection's state. */
+		if (!bpf_map__lookup_elem(a->skel->maps.connections, &value.sock,
+					  sizeof(value.sock), connection,
+					  bpf_map__value_size(a->skel->maps.connections), 0))
+			memcpy(&id, connection, sizeof(id));
+		if (id != value.connection)
+			dead[count++] = key;
+	}
+	for (size_t i = 0; seen > SWEEP_FROM && i < count; i++)
+		bpf_map__delete_elem(flows, &dead[i], sizeof(dead[i]), 0);
+	free(dead);
 }
 
 int attach_start(struct attach *a, struct err *err)

@@ -34,13 +34,18 @@ uint32_t attach_serial(struct attach *a);
 int attach_target(struct attach *a, uint32_t pid, const struct wire_target *target,
 		  struct err *err);
 bool attach_is_target(struct attach *a, uint32_t pid, struct wire_target *out);
-/* Sets the runtime of a target whose serial is still `serial`; false when it is another one now. */
-bool attach_runtime(struct attach *a, uint32_t pid, uint32_t serial, uint64_t runtime,
-		    uint32_t layout);
-/* Connections to this local port are inbound ones of a target. */
-int attach_port(struct attach *a, uint32_t netns, uint16_t port, struct err *err);
-/* Index + 1 of a layout for wire_target.layout; 0: the walk cannot use it. */
-uint32_t attach_layout(struct attach *a, const struct python_layout *layout);
+/*
+ * The memory image with this serial, in all its processes, has a proven runtime: walk it. False
+ * when the walk cannot use the layout, or the table is full.
+ */
+bool attach_runtime(struct attach *a, uint32_t image, uint64_t address,
+		    const struct python_layout *layout);
+void attach_runtime_forget(struct attach *a, uint32_t image);
+/* Connections to this local address (16 bytes, zeros: any) and port are a target's inbound ones. */
+int attach_port(struct attach *a, uint32_t netns, const uint8_t *address, uint16_t port,
+		struct err *err);
+/* Forgets flows of closed connections when there are many. */
+void attach_sweep(struct attach *a);
 
 /* Attaches all but the system-call trigger. */
 int attach_start(struct attach *a, struct err *err);

@@ -44,6 +44,7 @@ struct connection {
 	char local[64], remote[64];
 	bool put; /* the connection's record was put */
 	bool client_closed, finished;
+	bool undecoded; /* flows took it as work for an unknown call */
 	uint32_t process; /* that moved data last */
 	uint64_t received, sent, calls;
 	struct http1 *http; /* inbound ones */
@@ -208,10 +209,16 @@ static void context_ends(struct calls *c, uint64_t context, uint64_t time)
 	HASH_FIND(hh, c->contexts, &context, sizeof(context), open);
 	if (!open)
 		return;
-	slot = slot_of(open->connection, open->seq, false);
-	for (size_t i = 0; slot && i < slot->count; i++)
-		if (slot->bindings[i].context == context)
+	/* The newest binding first: it is the one, but for flows with several calls. */
+	for (slot = open->connection->slots; slot; slot = slot->next)
+		if (slot->seq == open->seq)
+			break;
+	for (size_t i = slot ? slot->count : 0; i-- > 0;) {
+		if (slot->bindings[i].context == context) {
 			slot->bindings[i].until = time;
+			break;
+		}
+	}
 	HASH_DEL(c->contexts, open);
 	free(open);
 }
@@ -254,28 +261,45 @@ void calls_context(struct calls *c, const struct wire_context *e)
 		.start = e->head.time,
 	};
 	struct connection *connection;
+	struct http1_stats stats;
 	struct flow *flow;
+	bool listed = false;
 	uint64_t seq;
 
 	bundle_writer_put(c->s->writer, REC_CONTEXT_KIND, &rec);
 	if (e->previous)
 		context_ends(c, e->previous, e->head.time);
 	HASH_FIND(hh, c->connections, &e->connection, sizeof(e->connection), connection);
-	seq = connection && connection->http ? http1_current(connection->http) : 0;
-	if (!seq)
+	if (!connection || !connection->http)
 		return;
+	seq = http1_current(connection->http);
+	http1_stats(connection->http, &stats);
+	if (!seq && stats.decoding)
+		return;
+	/* What cannot be decoded may be work for a call nobody knows (seq 0). */
 	flow = flow_takes(c, &key, connection, seq);
 	if (!flow) {
 		c->stats.unbound_contexts++;
 		return;
 	}
-	if (flow->count == 1 && !flow->overflow) {
-		call_bind(c, connection, seq, e, &key, e->flow ? LINK_FLOW : LINK_THREAD);
+	if (seq)
+		flow_forget(c, &key, connection, 0);
+	else
+		connection->undecoded = true;
+	if (flow->count == 1 && !flow->overflow && !e->shared) {
+		if (seq)
+			call_bind(c, connection, seq, e, &key, e->flow ? LINK_FLOW : LINK_THREAD);
 		return;
 	}
 	/* Whose work it does now cannot be told. */
-	for (size_t i = 0; i < flow->count; i++)
-		call_bind(c, flow->open[i].connection, flow->open[i].seq, e, &key, LINK_AMBIGUOUS);
+	for (size_t i = 0; i < flow->count; i++) {
+		listed |= flow->open[i].connection == connection && flow->open[i].seq == seq;
+		if (flow->open[i].seq)
+			call_bind(c, flow->open[i].connection, flow->open[i].seq, e, &key,
+				  LINK_AMBIGUOUS);
+	}
+	if (!listed && seq)
+		call_bind(c, connection, seq, e, &key, LINK_AMBIGUOUS);
 }
 
 /* ---- connections ---- */
@@ -292,6 +316,22 @@ static void put_connection(struct connection *connection)
 	rec->remote = session_private(s, connection->remote);
 	bundle_writer_put(s->writer, REC_CONNECTION_KIND, rec);
 	connection->put = true;
+}
+
+/* A method may be any token that a client makes up; those of RFC 9110, 5789, 4918 and 3253 are
+ * kept. */
+static const char *method_kept(const char *method)
+{
+	static const char *const known[] = {
+		"GET",	   "HEAD",   "POST",	"PUT",	    "DELETE",	 "PATCH",
+		"OPTIONS", "TRACE",  "COPY",	"PROPFIND", "PROPPATCH", "LOCK",
+		"UNLOCK",  "REPORT", "CONNECT", "MKCOL",    "MOVE",	 "SEARCH",
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcmp(method, known[i]))
+			return known[i];
+	return "OTHER";
 }
 
 static void call_ended(void *ctx, const struct http1_call *call)
@@ -320,8 +360,10 @@ static void call_ended(void *ctx, const struct http1_call *call)
 	route = service_route_match(service, call->method, call->path, kept);
 	for (size_t i = 0; i < call->ids_count && count + 2 <= 32; i++) {
 		ids[count++] = session_public(s, call->ids[i].name);
+		/* What the client sent is the client's; the answer's ids are the server's own. */
 		ids[count++] = bundle_writer_string(s->writer, call->ids[i].value, call->ids[i].len,
-						    STRING_PUBLIC);
+						    i < call->ids_answered ? STRING_PUBLIC
+									   : STRING_PRIVATE);
 	}
 	rec = (struct rec_call){
 		.id = slot->call,
@@ -329,7 +371,7 @@ static void call_ended(void *ctx, const struct http1_call *call)
 		.connection = connection->id,
 		.seq = call->seq,
 		.protocol = session_public(s, call->protocol),
-		.method = session_public(s, call->method),
+		.method = session_public(s, method_kept(call->method)),
 		.path = session_public(s, kept),
 		.service = service ? session_public(s, service->name) : REC_NULL,
 		.route = route ? session_public(s, route->path) : REC_NULL,
@@ -434,6 +476,12 @@ static void finish(struct connection *connection, enum http1_end end, uint64_t t
 	}
 	while (connection->slots)
 		slot_end(connection, connection->slots, time, false);
+	if (connection->undecoded) {
+		struct flow *flow, *next;
+
+		HASH_ITER(hh, c->flows, flow, next)
+			flow_forget(c, &flow->key, connection, 0);
+	}
 	rec = (struct rec_connection_end){
 		.id = bundle_writer_id(c->s->writer, REC_CONNECTION_END_KIND),
 		.connection = connection->id,
@@ -471,7 +519,9 @@ void calls_state(struct calls *c, const struct wire_state *e)
 	if (e->to != TCP_STATE_FIN_WAIT1 && e->to != TCP_STATE_LAST_ACK && e->to != TCP_STATE_CLOSE)
 		return;
 	/* Reset by the network, or closed only after the other side had done so. */
-	by_client = connection->client_closed || (e->to == TCP_STATE_CLOSE && !e->head.process);
+	by_client = connection->client_closed || !e->closed_here;
+	if (e->closed_here && connection->http && !connection->finished)
+		http1_server_closed(connection->http);
 	finish(connection, by_client ? HTTP1_CLIENT_GONE : HTTP1_SERVER_GONE, e->head.time,
 	       by_client ? "client closed" : "server closed");
 	if (e->to == TCP_STATE_CLOSE)

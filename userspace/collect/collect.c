@@ -119,6 +119,8 @@ static void on_event(void *ctx, const struct wire_head *e, size_t size)
 		process = processes_find(s->processes, e->process);
 		if (process)
 			modules_code(s->modules, process, (const struct wire_code *)e);
+		else
+			s->decode_errors++;
 		break;
 	case WIRE_STACK:
 		sightings_stack(s->sightings, (const struct wire_stack *)e);
@@ -209,15 +211,21 @@ static int begin(struct session *s, struct spawn *spawn, struct err *err)
 	/* Who came while nothing was attached yet. */
 	if (targets_find(s, err) < 0)
 		return -1;
-	session_gap(s, REC_NULL, s->start.monotonic, clock_monotonic(), "attaching");
 	log_verbose("attached %llu ms after the targets were found",
 		    (unsigned long long)(clock_monotonic() - found_at) / 1000000);
 	window_programs(s);
 	targets_listeners(s);
 	if (privilege_drop(err))
 		return -1;
-	if (!modules_settle(s->modules, SETTLE_NS))
-		log_warn("not all mapped files are identified yet; this goes on while collecting");
+	while (!modules_settle(s->modules, SECOND / 50) && !stop_signals) {
+		attach_drain(s->attach);
+		if (clock_monotonic() - found_at > SETTLE_NS) {
+			log_warn("not all mapped files are identified yet; this goes on while "
+				 "collecting");
+			break;
+		}
+	}
+	session_gap(s, REC_NULL, s->start.monotonic, clock_monotonic(), "attaching");
 	return spawn->pid ? spawn_release(spawn, err) : 0;
 }
 
@@ -299,6 +307,7 @@ static const char *run(struct session *s, struct spawn *spawn)
 				 (processes_alive(s->processes) ? 10 * SECOND : SECOND / 2);
 			if (targets_find(s, &err) < 0)
 				log_warn("%s", err.text);
+			attach_sweep(s->attach);
 		}
 	}
 }
@@ -306,6 +315,7 @@ static const char *run(struct session *s, struct spawn *spawn)
 static uint64_t end(struct session *s, const char *reason)
 {
 	uint64_t lost;
+	bool settled;
 
 	attach_stop(s->attach);
 	attach_drain(s->attach);
@@ -314,9 +324,10 @@ static uint64_t end(struct session *s, const char *reason)
 	sightings_flush(s->sightings);
 	processes_finish(s->processes);
 	targets_listeners(s);
-	if (!modules_settle(s->modules, stop_signals > 1 ? 1 : SETTLE_NS))
+	settled = modules_settle(s->modules, stop_signals > 1 ? 1 : SETTLE_NS);
+	if (!settled)
 		log_warn("not all files could be identified");
-	modules_finish(s->modules, stop_signals <= 1);
+	modules_finish(s->modules, settled && stop_signals <= 1);
 	lost = window_ledger(s);
 	window_end(s, reason);
 	return lost;
@@ -326,7 +337,7 @@ int collect_run(const struct collect_options *options, struct err *err)
 {
 	struct session s = { .options = options };
 	struct sigaction action = { .sa_handler = on_signal };
-	struct spawn spawn = { 0, -1 };
+	struct spawn spawn = { .go = -1, .failed = -1 };
 	const char *reason;
 	uint64_t lost;
 	int result;

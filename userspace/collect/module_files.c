@@ -29,7 +29,7 @@ struct file {
 	/* By the worker, then read by the session's thread once `done`. */
 	struct identity identity;
 	struct pyc *pyc;
-	bool changed;
+	int changed; /* after it was loaded: 1, 0, or -1: cannot be told */
 	uint64_t when;
 	bool done, written;
 };
@@ -58,8 +58,10 @@ static void look(struct module_files *f, struct file *file)
 {
 	identity_file(f->store, file->root, file->path, file->device, file->inode, &file->identity);
 	file->when = clock_monotonic();
-	file->changed =
-		identity_changed_since(file->root, file->path, &file->identity, file->since);
+	file->changed = !strcmp(file->identity.how, "gone")
+				? -1
+				: identity_changed_since(file->root, file->path, &file->identity,
+							 file->since);
 	if (file->layout && !file->pyc)
 		file->pyc = calloc(1, sizeof(*file->pyc));
 	if (file->layout && file->pyc)
@@ -252,7 +254,7 @@ static void put_identity(struct module_files *f, const struct file *file)
 		.digest_matches = id->digest_matches < 0 ? REC_NULL : (uint64_t)id->digest_matches,
 		.how = session_public(f->s, id->how),
 		.when = file->when,
-		.changed_after_load = file->changed,
+		.changed_after_load = file->changed < 0 ? REC_NULL : (uint64_t)file->changed,
 	};
 
 	if (id->package_manager[0]) {
@@ -335,6 +337,14 @@ bool module_files_settle(struct module_files *f, uint64_t timeout_ns)
 
 /* ---- the end of the window ---- */
 
+static bool root_there(pid_t root)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/root/.", root);
+	return !root || !access(path, F_OK);
+}
+
 /* The worker is idle: its data may be used here. */
 static void look_again(struct module_files *f)
 {
@@ -342,12 +352,14 @@ static void look_again(struct module_files *f)
 		struct file *file = f->files[i];
 		bool pyc_before = file->pyc && file->pyc->changed_after;
 
+		/* With its process its root is gone; what was seen before stands. */
+		if (!root_there(file->root))
+			continue;
 		if (!file->changed &&
 		    identity_changed_since(file->root, file->path, &file->identity, file->since)) {
-			/* Gone with its process's root is no change; else say what it is now. */
 			identity_file(f->store, file->root, file->path, 0, 0, &file->identity);
 			file->when = clock_monotonic();
-			file->changed = true;
+			file->changed = 1;
 			put_identity(f, file);
 		}
 		if (file->pyc && !pyc_before) {

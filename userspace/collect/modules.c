@@ -14,13 +14,9 @@ struct module {
 	UT_hash_handle hh;
 };
 
-struct function_key {
-	uint64_t module, qualname;
-	uint64_t line;
-};
-
+/* A function is (module, qualname, line). */
 struct function {
-	struct function_key key;
+	char *key;
 	uint64_t id;
 	UT_hash_handle hh;
 };
@@ -67,6 +63,7 @@ void modules_free(struct modules *m)
 	}
 	HASH_ITER(hh, m->functions, function, next_function) {
 		HASH_DEL(m->functions, function);
+		free(function->key);
 		free(function);
 	}
 	free(m->codes);
@@ -75,7 +72,8 @@ void modules_free(struct modules *m)
 
 enum string_class modules_path_class(const char *path)
 {
-	static const char *const shared[] = { "/usr/", "/lib", "/bin/", "/sbin/", "<", "[" };
+	static const char *const shared[] = { "/usr/", "/lib",	   "/bin/",   "/sbin/",
+					      "[",     "<frozen ", "<string>" };
 
 	for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]); i++)
 		if (!strncmp(path, shared[i], strlen(shared[i])))
@@ -193,30 +191,45 @@ static uint64_t python_module(struct modules *m, struct process *p, const char *
 }
 
 static uint64_t function_id(struct modules *m, uint64_t module, const char *name,
-			    const char *qualname, uint64_t line)
+			    const char *qualname, uint64_t line, enum string_class class)
 {
-	struct function_key key = { module, session_public(m->s, qualname), line };
+	char key[WIRE_QUALNAME * 4 + 64];
 	struct function *function;
 	struct rec_function rec;
 
-	HASH_FIND(hh, m->functions, &key, sizeof(key), function);
+	snprintf(key, sizeof(key), "%llu %llu %s", (unsigned long long)module,
+		 (unsigned long long)line, qualname);
+	HASH_FIND_STR(m->functions, key, function);
 	if (function)
 		return function->id;
 	function = calloc(1, sizeof(*function));
-	if (!function)
+	if (!function || !(function->key = strdup(key))) {
+		free(function);
 		return REC_NULL;
-	function->key = key;
+	}
 	function->id = bundle_writer_id(m->s->writer, REC_FUNCTION_KIND);
-	HASH_ADD(hh, m->functions, key, sizeof(key), function);
+	HASH_ADD_KEYPTR(hh, m->functions, function->key, strlen(function->key), function);
 	rec = (struct rec_function){
 		.id = function->id,
 		.module = module,
-		.name = session_public(m->s, name),
-		.qualname = key.qualname,
+		.name = bundle_writer_text(m->s->writer, name, class),
+		.qualname = bundle_writer_text(m->s->writer, qualname, class),
 		.line = line,
 	};
 	bundle_writer_put(m->s->writer, REC_FUNCTION_KIND, &rec);
 	return function->id;
+}
+
+#define GENERATED_MAX 64 /* bytes kept of a generated name */
+
+/* Cuts at a UTF-8 boundary. */
+static void cut_text(char *text, size_t max)
+{
+	if (strlen(text) <= max)
+		return;
+	while (max && ((unsigned char)text[max] & 0xc0) == 0x80)
+		max--;
+	text[max] = '\0';
 }
 
 void modules_code(struct modules *m, struct process *p, const struct wire_code *code)
@@ -225,6 +238,7 @@ void modules_code(struct modules *m, struct process *p, const struct wire_code *
 		qualname[WIRE_QUALNAME * 4 + 8];
 	uint64_t module, function, *grown;
 	size_t want = (size_t)code->code + 1;
+	enum string_class class = STRING_PUBLIC;
 
 	if (!text_of(&code->name_is, code->name, WIRE_NAME, name, sizeof(name)) ||
 	    !text_of(&code->filename_is, code->filename, WIRE_FILENAME, filename, sizeof(filename)))
@@ -243,9 +257,16 @@ void modules_code(struct modules *m, struct process *p, const struct wire_code *
 		m->codes = grown;
 		m->codes_count = want;
 	}
+	if (filename[0] == '<' && strncmp(filename, "<frozen ", 8)) {
+		/* Names that code was given while running may be made of data. */
+		class = STRING_PRIVATE;
+		cut_text(filename, GENERATED_MAX);
+		cut_text(name, GENERATED_MAX);
+		cut_text(qualname, GENERATED_MAX);
+	}
 	module = python_module(m, p, filename, code->filename_is.cut);
-	function =
-		module == REC_NULL ? REC_NULL : function_id(m, module, name, qualname, code->line);
+	function = module == REC_NULL ? REC_NULL
+				      : function_id(m, module, name, qualname, code->line, class);
 	if (function != REC_NULL) {
 		m->codes[code->code] = function;
 		module_files_ran(m->files, module);

@@ -13,6 +13,7 @@
 
 #define SCAN_NS 5000000000ULL
 #define KEEP_ENDED_NS 30000000000ULL
+#define RETRY_NS 10000000000ULL /* how long a process may take to show its runtime */
 #define RETRY_FIRST_NS 10000000ULL
 #define RETRY_LAST_NS 1000000000ULL
 
@@ -31,12 +32,7 @@ struct processes *processes_new(struct session *s)
 	return p;
 }
 
-static void release(struct processes *p, struct process *process)
-{
-	HASH_DEL(p->table, process);
-	free(process->mapped);
-	free(process);
-}
+static void release(struct processes *p, struct process *process);
 
 void processes_free(struct processes *p)
 {
@@ -78,6 +74,9 @@ static int each_mapping(void *ctx, const struct procfs_mapping *m)
 		return 0;
 	process->mapped = grown;
 	process->mapped[process->mapped_count++].module = module;
+	/* A library that came later may be a runtime. */
+	if (process->runtime.state == PYTHON_NONE && !process->retry_at)
+		process->retry_at = clock_monotonic();
 	rec = (struct rec_mapping){
 		.id = bundle_writer_id(s->writer, REC_MAPPING_KIND),
 		.process = process->serial,
@@ -131,6 +130,17 @@ static void match_service(struct session *s, struct process *process, const stru
 	process->service = catalog_match_process(s->catalog, &subject);
 }
 
+/*
+ * argv[0] as far as it reads like a program's path: many programs put a title there, with all that
+ * was on their command line.
+ */
+static uint64_t program_name(struct session *s, char *argv0)
+{
+	argv0[strspn(argv0,
+		     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-/")] = '\0';
+	return session_private(s, argv0);
+}
+
 static void describe(struct session *s, struct process *process, uint64_t parent,
 		     enum origin origin)
 {
@@ -174,7 +184,7 @@ static void describe(struct session *s, struct process *process, uint64_t parent
 	rec->exe = process->exe[0] ? modules_native(s->modules, process, process->exe, 0, 0)
 				   : REC_NULL;
 	rec->comm = session_private(s, st.comm);
-	rec->argv0 = cmdline.len ? session_private(s, (char *)cmdline.data) : REC_NULL;
+	rec->argv0 = cmdline.len ? program_name(s, (char *)cmdline.data) : REC_NULL;
 	rec->options = (struct rec_list){ process->options, count };
 	rec->origin = origin;
 	rec->seen = process->seen;
@@ -206,9 +216,12 @@ static void find_runtime(struct session *s, struct process *process, uint64_t no
 	struct python_runtime *r = &process->runtime;
 
 	python_find(process->pid, s->catalog, r);
+	if (r->state == PYTHON_READY &&
+	    !attach_runtime(s->attach, process->memory, r->address, r->layout)) {
+		r->state = PYTHON_REFUSED;
+		snprintf(r->why, sizeof(r->why), "the kernel side cannot walk this layout");
+	}
 	if (r->state == PYTHON_READY) {
-		attach_runtime(s->attach, (uint32_t)process->pid, process->serial, r->address,
-			       attach_layout(s->attach, r->layout));
 		process->layout = r->layout;
 		process->retry_at = 0;
 		return;
@@ -218,11 +231,34 @@ static void find_runtime(struct session *s, struct process *process, uint64_t no
 		process->retry_at = 0;
 		return;
 	}
-	/* Perhaps it is still starting. */
+	/* Perhaps it is still starting; later, a new mapping asks for another look. */
+	if (now > process->seen + RETRY_NS) {
+		process->retry_at = 0;
+		return;
+	}
 	process->retry_step = process->retry_step ? process->retry_step * 2 : RETRY_FIRST_NS;
 	if (process->retry_step > RETRY_LAST_NS)
 		process->retry_step = RETRY_LAST_NS;
 	process->retry_at = now + process->retry_step;
+}
+
+static void release(struct processes *p, struct process *process)
+{
+	struct process *other, *next;
+	bool last = true;
+
+	put_record(p->s, process);
+	HASH_DEL(p->table, process);
+	HASH_ITER(hh, p->table, other, next) {
+		if (other->memory == process->memory) {
+			last = false;
+			break;
+		}
+	}
+	if (last && process->layout)
+		attach_runtime_forget(p->s->attach, process->memory);
+	free(process->mapped);
+	free(process);
 }
 
 static struct process *insert(struct processes *p, uint32_t serial, pid_t pid, uint64_t start,
@@ -263,13 +299,48 @@ int processes_add(struct processes *p, pid_t pid, struct err *err)
 	if (!process)
 		return err_set(err, ERR_INTERNAL, "out of memory");
 	process->image = session_realtime_of_boot(p->s, st.start);
-	if (p->s->running)
-		session_gap(p->s, t.process, now, now, "found while running: not watched before");
+	process->memory = t.process;
+	if (p->s->running) {
+		uint64_t began = st.start - p->s->start.boottime + p->s->start.monotonic;
+
+		if (st.start < p->s->start.boottime)
+			began = p->s->start.monotonic;
+		session_gap(p->s, t.process, began, now, "found while running: not watched before");
+	}
 	find_runtime(p->s, process, now);
 	describe(p->s, process, REC_NULL, ORIGIN_EXISTING);
 	put_record(p->s, process);
 	scan_mappings(p->s, process);
 	return 0;
+}
+
+/*
+ * A child is what its parent was: by the time /proc is read it may have become another program, and
+ * that one gets a record of its own.
+ */
+static void inherit(struct process *process, const struct process *parent)
+{
+	process->memory = parent->memory;
+	process->runtime = parent->runtime;
+	process->layout = parent->layout;
+	process->image = parent->image;
+	process->retry_at = parent->retry_at;
+	process->retry_step = parent->retry_step;
+	process->service = parent->service;
+	process->mount_ns = parent->mount_ns;
+	process->root = parent->root ? process->pid : 0;
+	process->start_realtime = parent->start_realtime - parent->start + process->start;
+	memcpy(process->exe, parent->exe, sizeof(process->exe));
+	memcpy(process->cwd, parent->cwd, sizeof(process->cwd));
+	memcpy(process->options, parent->options, sizeof(process->options));
+	process->rec = parent->rec;
+	process->rec.id = process->serial;
+	process->rec.pid = (uint64_t)process->pid;
+	process->rec.start = process->start;
+	process->rec.parent = parent->serial;
+	process->rec.options.items = process->options;
+	process->rec.origin = ORIGIN_FORK;
+	process->rec.seen = process->seen;
 }
 
 /* A process that was forked or has exec'ed. */
@@ -282,27 +353,20 @@ static void appeared(struct processes *p, const struct wire_process *e)
 	if (!process)
 		return;
 	process->image = p->s->start.realtime - p->s->start.monotonic + e->head.time;
+	process->memory = e->head.process;
 	if (e->head.type == WIRE_FORK) {
 		if (parent) {
 			/* The image, its addresses and what may have been loaded are the parent's.
 			 */
-			process->runtime = parent->runtime;
-			process->layout = parent->layout;
-			process->image = parent->image;
-			process->retry_at = parent->retry_at;
-			process->retry_step = parent->retry_step;
-			if (process->layout)
-				attach_runtime(p->s->attach, e->pid, e->head.process,
-					       process->runtime.address,
-					       attach_layout(p->s->attach, process->layout));
+			inherit(process, parent);
+		} else {
+			describe(p->s, process, e->parent, ORIGIN_FORK);
 		}
-		describe(p->s, process, e->parent, ORIGIN_FORK);
-		if (!process->service && parent)
-			process->service = parent->service;
 		put_record(p->s, process);
 		return;
 	}
 	if (parent && !parent->ended) {
+		put_record(p->s, parent);
 		parent->ended = true;
 		parent->ended_at = e->head.time;
 		p->alive--;

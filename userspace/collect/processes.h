@@ -15,6 +15,7 @@
 
 struct process {
 	uint32_t serial; /* also the record's id */
+	uint32_t memory; /* serial of the process that began this memory image */
 	pid_t pid;
 	uint64_t start; /* boot-time ns */
 	uint64_t start_realtime;

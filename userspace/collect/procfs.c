@@ -240,6 +240,7 @@ static int listeners_of(pid_t pid, bool v6, int (*each)(void *, const struct pro
 			words[i] = (uint32_t)strtoul(word, NULL, 16);
 		}
 		inet_ntop(v6 ? AF_INET6 : AF_INET, words, l.address, sizeof(l.address));
+		memcpy(l.raw, words, v6 ? 16 : 4);
 		l.port = (uint16_t)port;
 		l.inode = inode;
 		result = each(ctx, &l);

@@ -44,6 +44,7 @@ int procfs_sockets(pid_t pid, int (*each)(void *ctx, uint64_t inode), void *ctx)
 struct procfs_listener {
 	bool v6;
 	char address[64]; /* text */
+	uint8_t raw[16]; /* network order; IPv4 in the first four bytes */
 	uint16_t port;
 	uint64_t inode;
 };

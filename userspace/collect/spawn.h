@@ -9,6 +9,8 @@
 struct spawn {
 	pid_t pid; /* 0: none */
 	int go; /* write end of the pipe that holds it back */
+	int failed; /* read end of the pipe on which it says why it cannot run the command */
+	const char *command;
 };
 
 /* Forks; the child waits. */

@@ -309,7 +309,7 @@ static int each_own_listener(void *ctx, const struct procfs_listener *l)
 	uint64_t netns = procfs_namespace(w->process->pid, "net");
 
 	if (numbers_has(&w->sockets, l->inode))
-		attach_port(w->s->attach, (uint32_t)netns, l->port, w->err);
+		attach_port(w->s->attach, (uint32_t)netns, l->raw, l->port, w->err);
 	return 0;
 }
 

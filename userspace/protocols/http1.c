@@ -422,16 +422,24 @@ void http1_feed(struct http1 *h, const struct http1_chunk *c)
 	http1_take(h, c, NULL, c->length - captured, false);
 }
 
+void http1_server_closed(struct http1 *h)
+{
+	struct http1_stream *s = &h->streams[HTTP1_RESPONSE];
+
+	if (h->finished || s->state != STREAM_BODY || s->body.framing != HTTP1_UNTIL_CLOSE)
+		return;
+	if (h->first)
+		http1_end_first(h, HTTP1_COMPLETE, h->answer_time);
+	http1_stream_stop(s);
+}
+
 void http1_finish(struct http1 *h, enum http1_end end, uint64_t time)
 {
-	const struct http1_stream *s = &h->streams[HTTP1_RESPONSE];
-	bool closes = s->state == STREAM_BODY && s->body.framing == HTTP1_UNTIL_CLOSE;
-
+	if (end == HTTP1_SERVER_GONE || end == HTTP1_COMPLETE)
+		http1_server_closed(h);
 	if (h->finished)
 		return;
 	h->finished = true;
-	if (h->first && closes && (end == HTTP1_SERVER_GONE || end == HTTP1_COMPLETE))
-		http1_end_first(h, HTTP1_COMPLETE, h->answer_time);
 	while (h->first)
 		http1_end_first(h, end == HTTP1_COMPLETE ? HTTP1_SERVER_GONE : end, time);
 	http1_stream_stop(&h->streams[HTTP1_REQUEST]);

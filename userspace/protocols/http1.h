@@ -91,6 +91,8 @@ struct http1;
  * looked like a head before that is counted suspect.
  */
 struct http1 *http1_new(bool joined, const struct http1_callbacks *callbacks);
+/* The server closed its side in order: an answer that lasts until then is complete. */
+void http1_server_closed(struct http1 *h);
 /*
  * Ends calls in flight with `end` at `time`. An answer delimited by closing is COMPLETE when the
  * server has closed. Later chunks are ignored.
