@@ -56,6 +56,8 @@ static const struct wire_layout layout = {
 	.unicode_state = 32,
 	.unicode_ascii_data = 48,
 	.unicode_compact_data = 72,
+	.frame_owner = 69,
+	.code_flags = 48,
 };
 
 static wire_64 take(wire_64 size)
@@ -144,12 +146,14 @@ static int setup(void **state)
 
 /* ---- as the programs drive it ---- */
 
+#define SPAN (8ULL << 20) /* from sp to the top of a thread's stack */
+
 static struct py_search search(wire_64 runtime, wire_64 sp)
 {
 	struct py_search s;
 	int steps = 0;
 
-	py_search_begin(&layout, &s, runtime, sp);
+	py_search_begin(&layout, &s, runtime, sp, sp + SPAN);
 	while (steps < PY_SEARCH_STEPS && !py_search_step(&layout, &s))
 		steps++;
 	return s;
@@ -195,8 +199,8 @@ static void test_search_finds_own_thread(void **state)
 	assert_int_equal(search(runtime, stacks[2] + 4097).best, 0);
 	/* The record at sp itself counts, the one a whole span above does not. */
 	assert_int_equal(search(runtime, stacks[1] + 4096).best, own[1]);
-	assert_int_equal(search(runtime, stacks[1] + 4096 - PY_STACK_SPAN + 1).best, own[1]);
-	assert_int_equal(search(runtime, stacks[1] + 4096 - PY_STACK_SPAN).best, 0);
+	assert_int_equal(search(runtime, stacks[1] + 4096 - SPAN + 1).best, own[1]);
+	assert_int_equal(search(runtime, stacks[1] + 4096 - SPAN).best, 0);
 }
 
 static void test_search_takes_the_lowest(void **state)
@@ -306,6 +310,37 @@ static void test_walk_visits_all_frames(void **state)
 		assert_int_not_equal(frames[i].fingerprint, 0);
 		memcpy(&frame, memory + (frame + 48 - BASE), 8);
 	}
+}
+
+/* Marks a frame as a generator's, and its code object with co_flags. */
+static void mark_generator(wire_64 frame, wire_32 flags)
+{
+	wire_64 code;
+
+	memcpy(&code, memory + (frame + 32 - BASE), 8);
+	memory[frame + 69 - BASE] = 1;
+	memcpy(memory + (code + 48 - BASE), &flags, 4);
+}
+
+static void test_walk_tells_coroutines(void **state)
+{
+	wire_64 file = new_text("/srv/app.py", ~0ULL), name = new_text("f", ~0ULL), frame = 0;
+	wire_64 at[5], cframe = take(16);
+	struct py_walk w;
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		at[i] = frame = new_frame(new_code(file, name, (wire_32)i + 1), frame);
+	put(cframe + 8, frame);
+	assert_int_equal(walk(cframe).coroutine, 0);
+	mark_generator(at[1], 0x20); /* a plain generator */
+	w = walk(cframe);
+	assert_int_equal(w.coroutine, 0);
+	assert_int_equal(w.outermost, at[0]);
+	mark_generator(at[3], 0x80); /* a coroutine */
+	assert_int_equal(walk(cframe).coroutine, at[3]);
+	mark_generator(at[2], 0x200); /* an async generator outside it: the outermost one counts */
+	assert_int_equal(walk(cframe).coroutine, at[2]);
 }
 
 static void test_walk_without_frames(void **state)
@@ -512,6 +547,7 @@ int main(void)
 		cmocka_unit_test_setup(test_search_of_empty_runtimes, setup),
 		cmocka_unit_test_setup(test_search_ends_in_loops_and_garbage, setup),
 		cmocka_unit_test_setup(test_walk_visits_all_frames, setup),
+		cmocka_unit_test_setup(test_walk_tells_coroutines, setup),
 		cmocka_unit_test_setup(test_walk_without_frames, setup),
 		cmocka_unit_test_setup(test_walk_is_partial_when_a_read_fails, setup),
 		cmocka_unit_test_setup(test_walk_ends_in_loops_and_depth, setup),
