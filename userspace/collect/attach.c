@@ -80,7 +80,7 @@ static void configure(struct attach *a)
 
 	c->budget_slice_ns = 100000000;
 	c->budget_ns = c->budget_slice_ns / 50; /* 2 % */
-	c->pace = 64; /* 1.5 % of the thread's time */
+	c->pace = 96; /* 1 % of the thread's time */
 	c->pace_max_ns = 5000000;
 	c->wakeup_bytes = 256 * 1024;
 	c->socket_tracepoints = a->tracepoints;
