@@ -261,6 +261,13 @@ static void release(struct processes *p, struct process *process)
 	free(process);
 }
 
+/* Until now the process's Python code was not seen. */
+static void runtime_gap(struct session *s, const struct process *process)
+{
+	session_gap(s, process->serial, process->seen, clock_monotonic(),
+		    "python runtime not attached yet");
+}
+
 static struct process *insert(struct processes *p, uint32_t serial, pid_t pid, uint64_t start,
 			      uint64_t seen)
 {
@@ -372,6 +379,8 @@ static void appeared(struct processes *p, const struct wire_process *e)
 		p->alive--;
 	}
 	find_runtime(p->s, process, now);
+	if (process->runtime.state == PYTHON_READY)
+		runtime_gap(p->s, process);
 	describe(p->s, process, e->parent, ORIGIN_EXEC);
 	scan_mappings(p->s, process);
 }
@@ -413,8 +422,7 @@ static void look_again(struct processes *p, struct process *process, uint64_t no
 	if (process->retry_at && now >= process->retry_at) {
 		find_runtime(s, process, now);
 		if (process->runtime.state == PYTHON_READY) {
-			session_gap(s, process->serial, process->seen, clock_monotonic(),
-				    "python runtime not attached yet");
+			runtime_gap(s, process);
 			scan_mappings(s, process);
 		}
 	}
