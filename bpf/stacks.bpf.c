@@ -382,6 +382,17 @@ static __always_inline void flow_bind(struct wire_target *t, const struct flow_k
 	context_send(t, key, &fresh, previous);
 }
 
+/* The thread runs coroutines: what its outermost frame was bound to is shared from now on. */
+static __always_inline void loop_found(struct wire_target *t, wire_64 outermost)
+{
+	wire_64 id = bpf_get_current_pid_tgid();
+	struct flow_key key = { .pid = id >> 32, .thread = id, .flow = outermost };
+	struct flow_state *f = flow_find(&key);
+
+	if (f)
+		flow_bind(t, &key, f->connection, f->sock, 1);
+}
+
 /* The context of what a thread does for no connection. */
 static __always_inline wire_64 outside_context(struct wire_target *t, struct thread_state *thread,
 					       wire_32 tid)
@@ -439,8 +450,10 @@ static __noinline int walk_current(struct wire_target *t, struct scratch *s,
 		return result;
 	s->coroutine = s->walk.coroutine != 0;
 	s->flow = s->coroutine ? s->walk.coroutine : s->walk.outermost;
-	if (thread && s->coroutine)
+	if (thread && s->coroutine && !thread->loop) {
 		thread->loop = 1;
+		loop_found(t, s->walk.outermost);
+	}
 	/* The flow must be known; what is to be sent may be more than the budget has left. */
 	if (budget_left(s, bpf_ktime_get_ns(), config.budget_ns))
 		s->found = stack_id(&job);

@@ -201,7 +201,8 @@ lost:
 	c->stats.unbound_contexts++;
 }
 
-static void context_ends(struct calls *c, uint64_t context, uint64_t time)
+/* shared: it turned out to be an event loop's own, so it was so from the beginning. */
+static void context_ends(struct calls *c, uint64_t context, uint64_t time, bool shared)
 {
 	struct open_context *open;
 	struct slot *slot;
@@ -216,6 +217,8 @@ static void context_ends(struct calls *c, uint64_t context, uint64_t time)
 	for (size_t i = slot ? slot->count : 0; i-- > 0;) {
 		if (slot->bindings[i].context == context) {
 			slot->bindings[i].until = time;
+			if (shared)
+				slot->bindings[i].link = LINK_AMBIGUOUS;
 			break;
 		}
 	}
@@ -268,7 +271,7 @@ void calls_context(struct calls *c, const struct wire_context *e)
 
 	bundle_writer_put(c->s->writer, REC_CONTEXT_KIND, &rec);
 	if (e->previous)
-		context_ends(c, e->previous, e->head.time);
+		context_ends(c, e->previous, e->head.time, e->shared);
 	HASH_FIND(hh, c->connections, &e->connection, sizeof(e->connection), connection);
 	if (!connection || !connection->http)
 		return;
