@@ -420,7 +420,7 @@ static void test_same_address_other_code(void **state)
 {
 	wire_64 file = new_text("/srv/a.py", ~0ULL), file2 = new_text("/srv/b.py", ~0ULL);
 	wire_64 name = new_text("handle", ~0ULL), interned = new_text("other", 0x1234);
-	wire_64 code = new_code(file, name, 10), cframe = take(16), seen[8];
+	wire_64 code = new_code(file, name, 10), cframe = take(16), seen[11];
 	int n = 0;
 
 	(void)state;
@@ -430,6 +430,8 @@ static void test_same_address_other_code(void **state)
 	seen[n++] = hash_of(cframe);
 	put(code + 72, 10);
 	put(code + 112, file2); /* the file's name, elsewhere */
+	seen[n++] = hash_of(cframe);
+	put(code + 112, new_text("/srv/a.py", ~0ULL)); /* an equal one: told apart, too */
 	seen[n++] = hash_of(cframe);
 	put(code + 112, file);
 	memcpy(memory + (name + 48 - BASE), "hundle", 6); /* the name's text, in place */
@@ -441,6 +443,11 @@ static void test_same_address_other_code(void **state)
 	put(interned + 24, 0x1235); /* another name at its address */
 	seen[n++] = hash_of(cframe);
 	put(code + 184, 0x98); /* the first instruction */
+	seen[n++] = hash_of(cframe);
+	put(code + 112, file);
+	memcpy(memory + (file + 48 - BASE), "/srv/c", 6); /* the file name's text, in place */
+	seen[n++] = hash_of(cframe);
+	put(file + 24, 0x1234); /* its hash, computed meanwhile */
 	seen[n++] = hash_of(cframe);
 	for (int i = 0; i < n; i++)
 		for (int k = 0; k < i; k++)
@@ -487,6 +494,22 @@ static void test_names_of_any_length(void **state)
 		seen[1] = hash_of(cframe);
 		assert_int_not_equal(seen[0], seen[1]);
 	}
+}
+
+/* Paths of one tree begin alike: their ends count. */
+static void test_long_file_names(void **state)
+{
+	char text[300];
+	wire_64 file, cframe = take(16), before;
+
+	(void)state;
+	memset(text, 'd', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	file = new_text(text, ~0ULL);
+	put(cframe + 8, new_frame(new_code(file, new_text("f", ~0ULL), 1), 0));
+	before = hash_of(cframe);
+	memory[file + 48 + sizeof(text) - 2 - BASE] = 'e'; /* its last character */
+	assert_int_not_equal(hash_of(cframe), before);
 }
 
 static void test_order_of_frames_counts(void **state)
@@ -554,6 +577,7 @@ int main(void)
 		cmocka_unit_test_setup(test_same_address_other_code, setup),
 		cmocka_unit_test_setup(test_specialised_code_is_the_same, setup),
 		cmocka_unit_test_setup(test_names_of_any_length, setup),
+		cmocka_unit_test_setup(test_long_file_names, setup),
 		cmocka_unit_test_setup(test_order_of_frames_counts, setup),
 		cmocka_unit_test_setup(test_random_memory, setup),
 	};
