@@ -3,7 +3,8 @@
 
     flow_check.py FILE RUNS CLIENT [OPTION...]
 
-RUNS is what the server printed: `runs ROUTE FUNCTION` names a function of that route, `-` of none.
+RUNS is what the server printed: `runs ROUTE WHAT` says that a function, or all code of a path, works
+for that route; ROUTE is `-` for no call, and ROUTE-NUMBER for one call alone.
 CLIENT is what flow_client.py printed, the request ids. Each call must be there once, complete, and
 have no function of another route, but for the link `ambiguous`. Options:
 
@@ -11,6 +12,7 @@ have no function of another route, but for the link `ambiguous`. Options:
                        a call of ROUTE, but for one in ten, has all functions of its route, or this
                        one, by LINK
   --ambiguous ROUTE    no function of the route's calls has a link other than `ambiguous`
+  --seen ROUTE=LINK    the calls of ROUTE have all functions of the route together, by LINK
   --without ROUTE=LINK no function of the route's calls has this link
   --empty ROUTE        the route's calls have no functions at all
   --partial            walks broke off, and were counted; nothing else was lost
@@ -56,12 +58,14 @@ def main():
     parser = argparse.ArgumentParser(allow_abbrev=False)
     for name in ("bundle", "runs", "client"):
         parser.add_argument(name)
-    for name in ("--bound", "--without", "--ambiguous", "--empty"):
+    for name in ("--bound", "--seen", "--without", "--ambiguous", "--empty"):
         parser.add_argument(name, action="append", default=[])
     parser.add_argument("--partial", action="store_true")
     options = parser.parse_args()
     runs = read_runs(options.runs)
     bound = {r: link.partition(":")[::2] for r, link in (b.split("=") for b in options.bound)}
+    seen = dict(w.split("=") for w in options.seen)
+    together = {}
     without = dict(w.split("=") for w in options.without)
     with open(options.client, encoding="utf-8") as f:
         wanted = f.read().split()
@@ -73,21 +77,22 @@ def main():
     counted = {}
     for c in calls:
         route = c["request_id"].split("-")[1]
-        own = {name for name, routes in runs.items() if route in routes}
+        mine = {route, "%s-%s" % (route, c["request_id"].split("-")[2])}
+        own = {name for name, of in runs.items() if mine & of}
         if bound.get(route, ("", ""))[1]:
             own = {bound[route][1]}
         got = set()
         for f in c["functions"]:
-            firm = set(f["links"]) - {"ambiguous"}
-            if firm and f["qualname"] in runs and route not in runs[f["qualname"]]:
+            links, firm = set(f["links"]), set(f["links"]) - {"ambiguous"}
+            for name in (f["qualname"], f["path"]):
+                if firm and name in runs and not mine & runs[name]:
+                    wrong("%s has %s by %s" % (c["request_id"], name, f["links"]))
+                if route in bound and bound[route][0] in firm:
+                    got.add(name)
+                if seen.get(route) in firm:
+                    together.setdefault(route, set()).add(name)
+            if firm and route in options.ambiguous or without.get(route) in links:
                 wrong("%s has %s by %s" % (c["request_id"], f["qualname"], f["links"]))
-            if firm and route in options.ambiguous:
-                wrong("%s has %s by %s, not only ambiguous" % (c["request_id"], f["qualname"],
-                                                               f["links"]))
-            if without.get(route) in f["links"]:
-                wrong("%s has %s by %s" % (c["request_id"], f["qualname"], f["links"]))
-            if route in bound and bound[route][0] in firm:
-                got.add(f["qualname"])
         if c["functions"] and route in options.empty:
             wrong("%s has %d functions, %s ..." % (c["request_id"], len(c["functions"]),
                                                    c["functions"][0]["qualname"]))
@@ -99,7 +104,11 @@ def main():
         if route in bound and whole < total - total // 10:
             wrong("%s: only %d of %d calls have their functions by %s" % (route, whole, total,
                                                                           bound[route][0]))
-    for route in [*bound, *without, *options.ambiguous, *options.empty]:
+    for route in seen:
+        missing = {name for name, of in runs.items() if route in of} - together.get(route, set())
+        if missing:
+            wrong("%s: no call has %s by %s" % (route, sorted(missing), seen[route]))
+    for route in [*bound, *seen, *without, *options.ambiguous, *options.empty]:
         if route not in counted:
             wrong("no call of the route " + route)
     for text in problems[:20]:
