@@ -48,7 +48,7 @@ struct py_walk {
 	wire_32 count;
 	wire_32 failed;
 	wire_64 words[PY_FRAME_WORDS];
-	wire_64 unicode[2]; /* length, hash */
+	wire_64 unicode[3]; /* length, hash, state */
 	wire_64 filename, filename_hash; /* the last one that was read */
 	wire_8 code[PY_CODE_SPAN];
 	wire_64 text[PY_TEXT_SPAN / 8];
@@ -144,24 +144,27 @@ static inline void py_walk_begin(const struct wire_layout *l, struct py_walk *w,
 static inline int py_text_hash(const struct wire_layout *l, struct py_walk *w, wire_64 object,
 			       int last, wire_64 *out)
 {
-	wire_64 hash = 0, bytes, from = 0;
+	wire_64 hash = 0, bytes, data, kind;
 
-	if (py_read(w->unicode, 16, object + l->unicode_length))
+	if (py_read(w->unicode, sizeof(w->unicode), object + l->unicode_length))
 		return -1;
 	hash = py_mix(hash, w->unicode[0]);
 	if (w->unicode[1] != ~0ULL) {
 		*out = py_mix(hash, w->unicode[1]);
 		return 0;
 	}
-	bytes = w->unicode[0];
+	/* PyASCIIObject.state: interned 2 bits, kind 3 (bytes a character), compact 1, ascii 1. */
+	kind = w->unicode[2] >> 2 & 7;
+	data = object + (w->unicode[2] & 1 << 6 ? l->unicode_ascii_data : l->unicode_compact_data);
+	bytes = w->unicode[0] < 1ULL << 32 ? w->unicode[0] * kind : 0;
 	if (bytes > PY_TEXT_SPAN) {
 		if (last)
-			from = bytes - PY_TEXT_SPAN;
+			data += bytes - PY_TEXT_SPAN;
 		bytes = PY_TEXT_SPAN;
 	}
 	for (int i = 0; i < PY_TEXT_SPAN / 8; i++)
 		w->text[i] = 0;
-	if (bytes && py_read(w->text, (wire_32)bytes, object + l->unicode_ascii_data + from))
+	if (bytes && py_read(w->text, (wire_32)bytes, data))
 		return -1;
 	for (int i = 0; i < PY_TEXT_SPAN / 8; i++)
 		hash = py_mix(hash, w->text[i]);

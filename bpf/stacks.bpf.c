@@ -260,8 +260,12 @@ static __always_inline bool budget_left(struct scratch *s, wire_64 now, wire_64 
  */
 static __always_inline bool walk_paced(struct scratch *s, struct thread_state *thread, wire_64 now)
 {
-	if (now < thread->next_walk && !thread->fresh)
-		return false;
+	if (now < thread->next_walk) {
+		/* After the first, by chance: else every short call would show the same beginning.
+		 */
+		if (!thread->fresh || (thread->fresh < WALKS_AT_ONCE && bpf_get_prandom_u32() & 7))
+			return false;
+	}
 	if (!budget_left(s, now, config.budget_ns / 4 * 3))
 		return false;
 	if (thread->fresh)

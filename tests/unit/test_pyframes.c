@@ -80,6 +80,7 @@ static wire_64 new_text(const char *text, wire_64 hash)
 
 	put(at + 16, strlen(text));
 	put(at + 24, hash);
+	put(at + 32, 1 << 2 | 1 << 5 | 1 << 6); /* one byte a character, compact, ASCII */
 	memcpy(memory + (at + 48 - BASE), text, strlen(text) + 1);
 	return at;
 }
@@ -310,6 +311,38 @@ static void test_walk_visits_all_frames(void **state)
 		assert_int_not_equal(frames[i].fingerprint, 0);
 		memcpy(&frame, memory + (frame + 48 - BASE), 8);
 	}
+}
+
+/* A name that is not ASCII: two bytes a character, behind a longer head, its hash not computed. */
+static wire_64 new_wide_text(const char *text, wire_64 cache)
+{
+	size_t len = strlen(text);
+	wire_64 at = take(72 + 2 * len + 2);
+
+	put(at + 16, len);
+	put(at + 24, ~0ULL);
+	put(at + 32, 2 << 2 | 1 << 5);
+	put(at + 56, cache); /* the UTF-8 copy that may come and go */
+	for (size_t i = 0; i < len; i++)
+		memory[at + 72 + 2 * i - BASE] = (wire_8)text[i];
+	return at;
+}
+
+static void test_walk_reads_wide_names(void **state)
+{
+	wire_64 file = new_text("/srv/app.py", ~0ULL), name = new_wide_text("fa", 0);
+	wire_64 code = new_code(file, name, 1), cframe = take(16), before;
+
+	(void)state;
+	put(cframe + 8, new_frame(code, 0));
+	walk(cframe);
+	before = frames[0].fingerprint;
+	put(name + 56, 0x7f0000001000ULL);
+	walk(cframe);
+	assert_int_equal(frames[0].fingerprint, before);
+	memory[name + 74 - BASE] = 'b';
+	walk(cframe);
+	assert_int_not_equal(frames[0].fingerprint, before);
 }
 
 /* Marks a frame as a generator's, and its code object with co_flags. */
@@ -570,6 +603,7 @@ int main(void)
 		cmocka_unit_test_setup(test_search_of_empty_runtimes, setup),
 		cmocka_unit_test_setup(test_search_ends_in_loops_and_garbage, setup),
 		cmocka_unit_test_setup(test_walk_visits_all_frames, setup),
+		cmocka_unit_test_setup(test_walk_reads_wide_names, setup),
 		cmocka_unit_test_setup(test_walk_tells_coroutines, setup),
 		cmocka_unit_test_setup(test_walk_without_frames, setup),
 		cmocka_unit_test_setup(test_walk_is_partial_when_a_read_fails, setup),

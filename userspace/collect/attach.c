@@ -200,6 +200,7 @@ static int layout_index(struct attach *a, const struct python_layout *p)
 	/* What the walker's reads assume (bpf/pyframes.h). */
 	if (a->layouts_count == WIRE_LAYOUTS || p->strategy != PYTHON_CFRAME_ON_STACK ||
 	    p->unicode_hash - p->unicode_length != 8 ||
+	    p->unicode_state - p->unicode_length != 16 ||
 	    (p->frame_previous - p->frame_code != 8 && p->frame_previous - p->frame_code != 16))
 		return -1;
 	if (owner_at < p->frame_code || owner_at >= p->frame_code + 40)
