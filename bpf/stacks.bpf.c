@@ -212,15 +212,22 @@ static long code_callback(wire_32 i, struct walk_job *job)
 	return 0;
 }
 
-/* The id of the walked stack; sends it, and its code objects, when it is new. 0 on failure. */
-static __always_inline wire_32 stack_id(struct walk_job *job)
+/* The id of the walked stack when it was sent before, else 0. */
+static __always_inline wire_32 stack_known(struct walk_job *job)
+{
+	struct stack_key key = { job->s->walk.hash1, job->s->walk.hash2, job->image, 0 };
+	wire_32 *known = bpf_map_lookup_elem(&stacks, &key);
+
+	return known ? *known : 0;
+}
+
+/* Sends a stack that is new, and its code objects. Returns its id, 0 on failure. */
+static __always_inline wire_32 stack_new(struct walk_job *job)
 {
 	struct scratch *s = job->s;
 	struct stack_key key = { s->walk.hash1, s->walk.hash2, job->image, 0 };
-	wire_32 *known = bpf_map_lookup_elem(&stacks, &key), id;
+	wire_32 id;
 
-	if (known)
-		return *known;
 	COUNT(STACK, ATTEMPTED);
 	job->failed = 0;
 	bpf_loop(WIRE_FRAMES, code_callback, job, 0);
@@ -458,10 +465,12 @@ static __noinline int walk_current(struct wire_target *t, struct scratch *s,
 		thread->loop = 1;
 		loop_found(t, s->walk.outermost);
 	}
-	/* The flow must be known; what is to be sent may be more than the budget has left. */
-	if (budget_left(s, bpf_ktime_get_ns(), config.budget_ns))
-		s->found = stack_id(&job);
-	else
-		result = WALK_OVER_BUDGET;
+	/* The walk is over; sending what is new about it may be more than the budget has left. */
+	s->found = stack_known(&job);
+	if (s->found)
+		return result;
+	if (!budget_left(s, bpf_ktime_get_ns(), config.budget_ns))
+		return WALK_OVER_BUDGET;
+	s->found = stack_new(&job);
 	return result;
 }
