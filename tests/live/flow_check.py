@@ -5,8 +5,9 @@
 
 RUNS is what the server printed: `runs ROUTE WHAT` says that a function, or all code of a path, works
 for that route; ROUTE is `-` for no call, and ROUTE-NUMBER for one call alone.
-CLIENT is what flow_client.py printed, the request ids. Each call must be there once, complete, and
-have no function of another route, but for the link `ambiguous`. Options:
+CLIENT is what the client printed, the request ids of its whole answers. Just these calls must be
+complete, once each. No call may have a function of another route, but for the link `ambiguous`.
+Options:
 
   --bound ROUTE=LINK[:FUNCTION]
                        a call of ROUTE, but for one in ten, has all functions of its route, or this
@@ -15,6 +16,7 @@ have no function of another route, but for the link `ambiguous`. Options:
   --seen ROUTE=LINK    the calls of ROUTE have all functions of the route together, by LINK
   --without ROUTE=LINK no function of the route's calls has this link
   --empty ROUTE        the route's calls have no functions at all
+  --ends ROUTE=REASON  how all calls of the route ended
   --partial            walks broke off, and were counted; nothing else was lost
 """
 
@@ -58,13 +60,14 @@ def main():
     parser = argparse.ArgumentParser(allow_abbrev=False)
     for name in ("bundle", "runs", "client"):
         parser.add_argument(name)
-    for name in ("--bound", "--seen", "--without", "--ambiguous", "--empty"):
+    for name in ("--bound", "--seen", "--without", "--ambiguous", "--empty", "--ends"):
         parser.add_argument(name, action="append", default=[])
     parser.add_argument("--partial", action="store_true")
     options = parser.parse_args()
     runs = read_runs(options.runs)
     bound = {r: link.partition(":")[::2] for r, link in (b.split("=") for b in options.bound)}
     seen = dict(w.split("=") for w in options.seen)
+    ends = dict(e.split("=") for e in options.ends)
     together = {}
     without = dict(w.split("=") for w in options.without)
     with open(options.client, encoding="utf-8") as f:
@@ -93,6 +96,8 @@ def main():
                     together.setdefault(route, set()).add(name)
             if firm and route in options.ambiguous or without.get(route) in links:
                 wrong("%s has %s by %s" % (c["request_id"], f["qualname"], f["links"]))
+        if c["end_reason"] != ends.get(route, "complete"):
+            wrong("%s ended: %s" % (c["request_id"], c["end_reason"]))
         if c["functions"] and route in options.empty:
             wrong("%s has %d functions, %s ..." % (c["request_id"], len(c["functions"]),
                                                    c["functions"][0]["qualname"]))
@@ -108,7 +113,7 @@ def main():
         missing = {name for name, of in runs.items() if route in of} - together.get(route, set())
         if missing:
             wrong("%s: no call has %s by %s" % (route, sorted(missing), seen[route]))
-    for route in [*bound, *seen, *without, *options.ambiguous, *options.empty]:
+    for route in [*bound, *seen, *without, *ends, *options.ambiguous, *options.empty]:
         if route not in counted:
             wrong("no call of the route " + route)
     for text in problems[:20]:
