@@ -270,7 +270,7 @@ static __always_inline bool walk_paced(struct scratch *s, struct thread_state *t
 	if (now < thread->next_walk) {
 		/* After the first, by chance: else every short call would show the same beginning.
 		 */
-		if (!thread->fresh || (thread->fresh < WALKS_AT_ONCE && bpf_get_prandom_u32() & 7))
+		if (!thread->fresh || (thread->fresh < WALKS_AT_ONCE && bpf_get_prandom_u32() & 15))
 			return false;
 	}
 	if (!budget_left(s, now, config.budget_ns / 4 * 3))
