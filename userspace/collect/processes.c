@@ -87,11 +87,21 @@ static int each_mapping(void *ctx, const struct procfs_mapping *m)
 	return 0;
 }
 
+/* Is it what its pid shows in /proc? By now it may have become another program. */
+static bool is_current(struct session *s, const struct process *process)
+{
+	struct wire_target t;
+
+	return attach_is_target(s->attach, (uint32_t)process->pid, &t) &&
+	       t.process == process->serial;
+}
+
 static void scan_mappings(struct session *s, struct process *process)
 {
 	void *ctx[2] = { s, process };
 
-	procfs_maps(process->pid, each_mapping, ctx);
+	if (is_current(s, process))
+		procfs_maps(process->pid, each_mapping, ctx);
 }
 
 /* ---- description ---- */
@@ -192,6 +202,29 @@ static void describe(struct session *s, struct process *process, uint64_t parent
 	rec->cgroup = cgroup.len ? session_private(s, (char *)cgroup.data) : REC_NULL;
 	bytes_release(&cmdline);
 	bytes_release(&cgroup);
+	process->described = clock_monotonic();
+}
+
+/* A program that went on to another one before it could be looked at. */
+static void describe_unknown(struct process *process, uint64_t parent)
+{
+	process->exe[0] = process->cwd[0] = '\0';
+	process->service = NULL;
+	process->runtime.state = PYTHON_NONE;
+	process->retry_at = 0;
+	process->rec = (struct rec_process){
+		.id = process->serial,
+		.pid = (uint64_t)process->pid,
+		.start = process->start,
+		.parent = parent,
+		.exe = REC_NULL,
+		.comm = REC_NULL,
+		.argv0 = REC_NULL,
+		.origin = ORIGIN_EXEC,
+		.seen = process->seen,
+		.uid = REC_NULL,
+		.cgroup = REC_NULL,
+	};
 }
 
 /* Puts the process's record, once. */
@@ -373,10 +406,17 @@ static void appeared(struct processes *p, const struct wire_process *e)
 		return;
 	}
 	if (parent && !parent->ended) {
+		/* What was read after this exec was not the old program's. */
+		if (parent->described > e->head.time)
+			describe_unknown(parent, parent->rec.parent);
 		put_record(p->s, parent);
 		parent->ended = true;
 		parent->ended_at = e->head.time;
 		p->alive--;
+	}
+	if (!is_current(p->s, process)) {
+		describe_unknown(process, e->parent);
+		return;
 	}
 	find_runtime(p->s, process, now);
 	if (process->runtime.state == PYTHON_READY)

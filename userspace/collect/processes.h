@@ -33,6 +33,7 @@ struct process {
 	} * mapped; /* modules that have a mapping record */
 	size_t mapped_count;
 	uint64_t seen; /* monotonic ns */
+	uint64_t described; /* monotonic ns when /proc had been read */
 	uint64_t retry_at, retry_step; /* looking for a runtime again */
 	uint64_t scan_at; /* next look at the mappings */
 	struct rec_process rec; /* complete but for its runtime; put once that is known */
