@@ -1,10 +1,6 @@
 /*
- * Connections of targets, the calls on them, and which context worked for which call. Records:
- * connection, connection_end, context, call, binding.
- *
- * A context begins when a flow receives or sends on an inbound connection (bpf/sockets.bpf.c). It
- * is bound to the call that the server works on at that moment, until the next context of the flow
- * or the call's end. A flow with two unfinished calls binds both as ambiguous.
+ * Connections of targets and the calls on them. Records: connection, connection_end, call; and, by
+ * bindings.h, context and binding.
  */
 #ifndef DAYLIGHT_COLLECT_CALLS_H
 #define DAYLIGHT_COLLECT_CALLS_H

@@ -1,0 +1,319 @@
+/* Which context worked for which call. */
+#include "collect/bindings.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#define OPEN_MAX_CALLS 8 /* unfinished calls of one flow that are told apart */
+
+struct flow_key {
+	uint64_t flow;
+	uint32_t process, thread;
+};
+
+struct binding {
+	uint64_t context, from, until;
+	struct flow_key flow;
+	enum link link;
+};
+
+/* A call that somebody works for; its record is written when it ends. */
+struct slot {
+	uint64_t seq, call;
+	struct binding *bindings;
+	size_t count, cap;
+	struct slot *next;
+};
+
+/* A context whose binding is still open. */
+struct open_context {
+	uint64_t context;
+	struct bound *at;
+	uint64_t seq;
+	UT_hash_handle hh;
+};
+
+/* The unfinished calls of a flow. */
+struct flow {
+	struct flow_key key;
+	struct {
+		struct bound *at;
+		uint64_t seq;
+	} open[OPEN_MAX_CALLS];
+	size_t count;
+	bool overflow;
+	UT_hash_handle hh;
+};
+
+struct bindings {
+	struct session *s;
+	struct open_context *contexts;
+	struct flow *flows;
+	uint64_t lost;
+};
+
+struct bindings *bindings_new(struct session *s)
+{
+	struct bindings *b = calloc(1, sizeof(*b));
+
+	if (b)
+		b->s = s;
+	return b;
+}
+
+void bindings_free(struct bindings *b)
+{
+	struct open_context *open, *next_open;
+	struct flow *flow, *next_flow;
+
+	if (!b)
+		return;
+	HASH_ITER(hh, b->contexts, open, next_open) {
+		HASH_DEL(b->contexts, open);
+		free(open);
+	}
+	HASH_ITER(hh, b->flows, flow, next_flow) {
+		HASH_DEL(b->flows, flow);
+		free(flow);
+	}
+	free(b);
+}
+
+static struct slot *slot_of(struct bindings *b, struct bound *at, uint64_t seq, bool create)
+{
+	struct slot *slot;
+
+	for (slot = at->slots; slot; slot = slot->next)
+		if (slot->seq == seq)
+			return slot;
+	if (!create || !(slot = calloc(1, sizeof(*slot))))
+		return NULL;
+	slot->seq = seq;
+	slot->call = bundle_writer_id(b->s->writer, REC_CALL_KIND);
+	slot->next = at->slots;
+	at->slots = slot;
+	return slot;
+}
+
+static void flow_forget(struct bindings *b, const struct flow_key *key, struct bound *at,
+			uint64_t seq)
+{
+	struct flow *flow;
+	size_t kept = 0;
+
+	HASH_FIND(hh, b->flows, key, sizeof(*key), flow);
+	if (!flow)
+		return;
+	for (size_t i = 0; i < flow->count; i++)
+		if (flow->open[i].at != at || flow->open[i].seq != seq)
+			flow->open[kept++] = flow->open[i];
+	flow->count = kept;
+	if (!kept) {
+		HASH_DEL(b->flows, flow);
+		free(flow);
+	}
+}
+
+/* Ends a call's bindings at its end; writes them when the call has a record. */
+static void slot_end(struct bindings *b, struct bound *at, struct slot *slot, uint64_t end,
+		     bool write)
+{
+	struct slot **link = &at->slots;
+
+	for (size_t i = 0; i < slot->count; i++) {
+		struct binding *binding = &slot->bindings[i];
+		struct rec_binding rec = {
+			.context = binding->context,
+			.call = slot->call,
+			.from = binding->from,
+			.until = binding->until < end ? binding->until : end,
+			.link = binding->link,
+		};
+		struct open_context *open;
+
+		if (write) {
+			rec.id = bundle_writer_id(b->s->writer, REC_BINDING_KIND);
+			bundle_writer_put(b->s->writer, REC_BINDING_KIND, &rec);
+		}
+		HASH_FIND(hh, b->contexts, &binding->context, sizeof(binding->context), open);
+		if (open && open->at == at && open->seq == slot->seq) {
+			HASH_DEL(b->contexts, open);
+			free(open);
+		}
+		flow_forget(b, &binding->flow, at, slot->seq);
+	}
+	while (*link != slot)
+		link = &(*link)->next;
+	*link = slot->next;
+	free(slot->bindings);
+	free(slot);
+}
+
+static void call_bind(struct bindings *b, struct bound *at, uint64_t seq,
+		      const struct wire_context *e, const struct flow_key *flow, enum link link)
+{
+	struct slot *slot = slot_of(b, at, seq, true);
+	struct open_context *open;
+
+	if (!slot)
+		goto lost;
+	if (slot->count == slot->cap) {
+		size_t cap = slot->cap ? 2 * slot->cap : 4;
+		struct binding *grown = realloc(slot->bindings, cap * sizeof(*grown));
+
+		if (!grown)
+			goto lost;
+		slot->bindings = grown;
+		slot->cap = cap;
+	}
+	slot->bindings[slot->count++] = (struct binding){
+		.context = e->context,
+		.from = e->head.time,
+		.until = UINT64_MAX,
+		.flow = *flow,
+		.link = link,
+	};
+	HASH_FIND(hh, b->contexts, &e->context, sizeof(e->context), open);
+	if (!open) {
+		open = calloc(1, sizeof(*open));
+		if (!open)
+			goto lost;
+		open->context = e->context;
+		HASH_ADD(hh, b->contexts, context, sizeof(open->context), open);
+	}
+	open->at = at;
+	open->seq = seq;
+	return;
+lost:
+	b->lost++;
+}
+
+/* shared: it turned out to be an event loop's own, so it was so from the beginning. */
+static void context_ends(struct bindings *b, uint64_t context, uint64_t time, bool shared)
+{
+	struct open_context *open;
+	struct slot *slot;
+
+	HASH_FIND(hh, b->contexts, &context, sizeof(context), open);
+	if (!open)
+		return;
+	/* The newest binding first: it is the one, but for flows with several calls. */
+	for (slot = open->at->slots; slot; slot = slot->next)
+		if (slot->seq == open->seq)
+			break;
+	for (size_t i = slot ? slot->count : 0; i-- > 0;) {
+		if (slot->bindings[i].context == context) {
+			slot->bindings[i].until = time;
+			if (shared)
+				slot->bindings[i].link = LINK_AMBIGUOUS;
+			break;
+		}
+	}
+	HASH_DEL(b->contexts, open);
+	free(open);
+}
+
+/* Adds the call to the flow's unfinished ones; NULL when memory is short. */
+static struct flow *flow_takes(struct bindings *b, const struct flow_key *key, struct bound *at,
+			       uint64_t seq)
+{
+	struct flow *flow;
+
+	HASH_FIND(hh, b->flows, key, sizeof(*key), flow);
+	if (!flow) {
+		flow = calloc(1, sizeof(*flow));
+		if (!flow)
+			return NULL;
+		flow->key = *key;
+		HASH_ADD(hh, b->flows, key, sizeof(flow->key), flow);
+	}
+	for (size_t i = 0; i < flow->count; i++)
+		if (flow->open[i].at == at && flow->open[i].seq == seq)
+			return flow;
+	if (flow->count == OPEN_MAX_CALLS) {
+		flow->overflow = true;
+		return flow;
+	}
+	flow->open[flow->count].at = at;
+	flow->open[flow->count++].seq = seq;
+	return flow;
+}
+
+void bindings_context(struct bindings *b, struct bound *at, uint64_t seq, bool decoding,
+		      const struct wire_context *e)
+{
+	struct flow_key key = { e->flow, e->head.process, e->thread };
+	struct rec_context rec = {
+		.id = e->context,
+		.process = e->head.process,
+		.thread = e->thread,
+		.flow = e->flow,
+		.generation = e->generation,
+		.start = e->head.time,
+	};
+	struct flow *flow;
+	bool listed = false;
+
+	bundle_writer_put(b->s->writer, REC_CONTEXT_KIND, &rec);
+	if (e->previous)
+		context_ends(b, e->previous, e->head.time, e->shared);
+	if (!at || (!seq && decoding))
+		return;
+	/* What cannot be decoded may be work for a call nobody knows (seq 0). */
+	flow = flow_takes(b, &key, at, seq);
+	if (!flow) {
+		b->lost++;
+		return;
+	}
+	if (seq)
+		flow_forget(b, &key, at, 0);
+	else
+		at->undecoded = true;
+	if (flow->count == 1 && !flow->overflow && !e->shared) {
+		if (seq)
+			call_bind(b, at, seq, e, &key, e->flow ? LINK_FLOW : LINK_THREAD);
+		return;
+	}
+	/* Whose work it does now cannot be told. */
+	for (size_t i = 0; i < flow->count; i++) {
+		listed |= flow->open[i].at == at && flow->open[i].seq == seq;
+		if (flow->open[i].seq)
+			call_bind(b, flow->open[i].at, flow->open[i].seq, e, &key, LINK_AMBIGUOUS);
+	}
+	if (!listed && seq)
+		call_bind(b, at, seq, e, &key, LINK_AMBIGUOUS);
+}
+
+uint64_t bindings_call(struct bindings *b, struct bound *at, uint64_t seq)
+{
+	struct slot *slot = slot_of(b, at, seq, true);
+
+	return slot ? slot->call : 0;
+}
+
+void bindings_call_ended(struct bindings *b, struct bound *at, uint64_t seq, uint64_t end)
+{
+	struct slot *slot = slot_of(b, at, seq, false);
+
+	if (slot)
+		slot_end(b, at, slot, end, true);
+}
+
+void bindings_connection_ended(struct bindings *b, struct bound *at)
+{
+	struct flow *flow, *next;
+
+	while (at->slots)
+		slot_end(b, at, at->slots, 0, false);
+	if (!at->undecoded)
+		return;
+	HASH_ITER(hh, b->flows, flow, next)
+		flow_forget(b, &flow->key, at, 0);
+	at->undecoded = false;
+}
+
+uint64_t bindings_lost(const struct bindings *b)
+{
+	return b->lost;
+}

@@ -1,0 +1,44 @@
+/*
+ * Which context worked for which call. Records: context, binding.
+ *
+ * A context begins when a flow receives or sends on an inbound connection (bpf/sockets.bpf.c). It
+ * is bound to the call that the server works on at that moment, until the next context of the flow
+ * or the call's end. A flow with two unfinished calls binds both as ambiguous.
+ */
+#ifndef DAYLIGHT_COLLECT_BINDINGS_H
+#define DAYLIGHT_COLLECT_BINDINGS_H
+
+#include "collect/session.h"
+#include "wire.h"
+
+struct bindings;
+struct slot;
+
+/* A connection as bindings see it; part of the connection, zero-initialised. */
+struct bound {
+	struct slot *slots; /* calls that somebody works for, or whose id was asked for */
+	bool undecoded; /* flows took it as work for an unknown call */
+};
+
+struct bindings *bindings_new(struct session *s);
+void bindings_free(struct bindings *b);
+
+/* Id of the record of call seq of the connection; 0 when memory is short. */
+uint64_t bindings_call(struct bindings *b, struct bound *at, uint64_t seq);
+
+/*
+ * A context begins. at: its connection, or NULL: none, or an outbound one. seq: the call that the
+ * server works on there, 0: none. decoding: false when calls of the connection cannot be told.
+ */
+void bindings_context(struct bindings *b, struct bound *at, uint64_t seq, bool decoding,
+		      const struct wire_context *e);
+
+/* The call has ended: its bindings are written. */
+void bindings_call_ended(struct bindings *b, struct bound *at, uint64_t seq, uint64_t end);
+/* The connection has ended: what is left never became a call. */
+void bindings_connection_ended(struct bindings *b, struct bound *at);
+
+/* Contexts that could not be remembered. */
+uint64_t bindings_lost(const struct bindings *b);
+
+#endif
