@@ -164,7 +164,7 @@ void bytes_to_hex(const void *data, size_t len, char *out)
 	out[2 * len] = '\0';
 }
 
-static int hex_digit(char c)
+int bytes_hex_digit(uint8_t c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -182,7 +182,8 @@ int bytes_from_hex(const char *hex, uint8_t *out, size_t cap)
 	if (len % 2 || len / 2 > cap)
 		return -1;
 	for (size_t i = 0; i < len / 2; i++) {
-		int hi = hex_digit(hex[2 * i]), lo = hex_digit(hex[2 * i + 1]);
+		int hi = bytes_hex_digit((uint8_t)hex[2 * i]),
+		    lo = bytes_hex_digit((uint8_t)hex[2 * i + 1]);
 
 		if (hi < 0 || lo < 0)
 			return -1;

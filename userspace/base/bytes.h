@@ -50,6 +50,8 @@ const uint8_t *bytes_get(struct bytes_reader *r, size_t len);
 
 /* Writes 2*len lower-case digits and a NUL into out (2*len+1 bytes). */
 void bytes_to_hex(const void *data, size_t len, char *out);
+/* Value of a hex digit, or -1. */
+int bytes_hex_digit(uint8_t c);
 /* Reads hex into out; returns the number of bytes, or -1 on odd length, bad digit or > cap. */
 int bytes_from_hex(const char *hex, uint8_t *out, size_t cap);
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
+
 #include "protocols/http1.h"
 
 void http1_body_init(struct http1_body *b, enum http1_framing framing, uint64_t length)
@@ -11,17 +13,6 @@ void http1_body_init(struct http1_body *b, enum http1_framing framing, uint64_t 
 	b->framing = framing;
 	b->left = framing == HTTP1_LENGTH ? length : 0;
 	b->state = CHUNK_SIZE;
-}
-
-static int http1_body_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 static bool http1_body_is_text(uint8_t c)
@@ -43,7 +34,7 @@ static enum http1_verdict http1_body_size_end(struct http1_body *b, uint8_t c)
 /* One byte of a chunk header. Its lines end with CRLF only. */
 static enum http1_verdict http1_body_size_byte(struct http1_body *b, uint8_t c)
 {
-	int digit = http1_body_digit(c);
+	int digit = bytes_hex_digit(c);
 
 	if (b->state == CHUNK_SIZE_LF)
 		return http1_body_size_end(b, c);
