@@ -83,9 +83,10 @@ async def main():
     timer()
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     print("port %d" % server.sockets[0].getsockname()[1])
-    for text in ("- background", "- background_step", "- timer", "- timer_step", "slow slow_route", "slow slow_step",
-                 "fast fast_route", "fast fast_step", "helped helped_route", "helped helper",
-                 "slow handle", "fast handle", "helped handle"):
+    for text in ("- background", "- background_step", "- timer", "- timer_step",
+                 "slow handle", "slow slow_route", "slow slow_step", "fast handle",
+                 "fast fast_route", "fast fast_step", "helped handle", "helped helped_route",
+                 "helped helper"):
         print("runs " + text)
     sys.stdout.flush()
     await task

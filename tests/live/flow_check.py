@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""Judges whose work the functions of a bundle's calls are said to be (see live_look in live-lib.sh).
+"""Judges whose work the functions of a bundle's calls are said to be, after live_look.
 
     flow_check.py FILE RUNS CLIENT [OPTION...]
 
-RUNS is what the server printed: `runs ROUTE WHAT` says that a function, or all code of a path, works
-for that route; ROUTE is `-` for no call, and ROUTE-NUMBER for one call alone.
+RUNS is what the server printed: `runs ROUTE WHAT` says that a function, or all code of a path,
+works for that route; ROUTE is `-` for no call, and ROUTE-NUMBER for one call alone.
 CLIENT is what the client printed, the request ids of its whole answers. Just these calls must be
 complete, once each. No call may have a function of another route, but for the link `ambiguous`.
 Options:

@@ -4,8 +4,8 @@
     flow_code.py
 
 Says `port N`, then `runs ROUTE WHAT`. /plugin?NUMBER compiles and runs a short-lived module of its
-own: the modules have the same names, lines and sizes, and `address N` shows that they come to lie at
-the same places. /callers has one long chain of calls and three callers of it, whose stacks differ
+own: the modules have the same names, lines and sizes, and `address N` shows that they come to lie
+at the same places. /callers has one long chain of calls and three callers of it, whose stacks differ
 far from their innermost frames only.
 """
 
@@ -88,7 +88,8 @@ def main():
     server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
     server.request_queue_size = 64
     say("port %d" % server.server_port)
-    for name in ("callers", "caller_a", "caller_b", "caller_c", "link_1", "link_2", "link_3", "link_4"):
+    for name in ("callers", "caller_a", "caller_b", "caller_c", "link_1", "link_2", "link_3",
+                 "link_4"):
         say("runs callers " + name)
     say("runs plugin plugin")
     server.serve_forever()

@@ -9,7 +9,8 @@ length; /reset and /cut begin an answer and go on when the client has gone; /die
 the process. /stream?N is an answer of N bytes, each sent alone.
 
 `ask` prints the request ids of the answers that came whole: half and sized after the client has
-shut down its side, reset in the middle of an answer, cut with a plain close there, die, or stream=N.
+shut down its side, reset in the middle of an answer, cut with a plain close there, die, or
+stream=N.
 """
 
 import os

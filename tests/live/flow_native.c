@@ -24,10 +24,11 @@ static void *serve(void *unused)
 			continue;
 		if (read(fd, buf, sizeof(buf)) > 0) {
 			usleep(50000);
-			len = snprintf(buf, sizeof(buf),
-				       "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n"
-				       "X-Openstack-Request-Id: req-native-%d\r\n\r\nok",
-				       ++number);
+			len = snprintf(
+				buf, sizeof(buf),
+				"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n"
+				"X-Openstack-Request-Id: req-native-%d\r\n\r\nok",
+				++number);
 			if (write(fd, buf, (size_t)len) < len)
 				perror("write");
 		}

@@ -12,6 +12,7 @@ live_begin
 server_start deep "$PYTHON" "$LIVE_DIR/flow_deep.py"
 flow_watch deep 4 deep:0:6 deep:0.7:3 -- --partial --without deep=thread
 server_start shallow "$PYTHON" "$LIVE_DIR/flow_deep.py"
+# shellcheck disable=SC2034 # for flow_watch
 PORT=$(sed -n 's/^shallow //p' "$WORK/shallow.out")
 flow_watch shallow 0 shallow:0:10 shallow:0.7:3 -- --bound shallow=flow
 
