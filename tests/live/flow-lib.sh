@@ -18,7 +18,7 @@ flow_client() {
 flow_judge() {
 	local name=$1 code=$2 file=$WORK/$1.daylight
 	shift 2
-	sleep 0.1
+	sleep 0.2
 	collect_stop
 	server_stop "$SERVER"
 	collect_ended "$code" "$file"
