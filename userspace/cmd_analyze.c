@@ -1,4 +1,5 @@
 /* The verb `analyze`: bundles and a guideline in, a report out. */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,65 @@ static int run_with(const struct analyze_opts *o, const struct catalog *c, struc
 	return rc;
 }
 
+/* Every file of a folder of definitions counts as an input. */
+static int add_folder(struct texts *paths, const char *folder, struct err *err)
+{
+	struct dirent *entry;
+	DIR *dir = opendir(folder);
+	int rc = 0;
+
+	while (dir && !rc && (entry = readdir(dir))) {
+		char *path;
+
+		if (asprintf(&path, "%s/%s", folder, entry->d_name) < 0)
+			rc = err_set(err, ERR_INTERNAL, "out of memory");
+		else if (add_text(paths, path, err)) {
+			free(path);
+			rc = -1;
+		}
+	}
+	if (dir)
+		closedir(dir);
+	return rc;
+}
+
+static int add_probes(struct texts *paths, const char *probes, struct err *err)
+{
+	static const char *const folders[] = { "services", "python" };
+	char *path;
+	int rc = 0;
+
+	for (size_t i = 0; probes && i < 2 && !rc; i++) {
+		if (asprintf(&path, "%s/%s", probes, folders[i]) < 0)
+			return err_set(err, ERR_INTERNAL, "out of memory");
+		rc = add_folder(paths, path, err);
+		free(path);
+	}
+	return rc;
+}
+
+/* The report must not be put over what it is made from. */
+static int check_output(const struct analyze_opts *o, struct err *err)
+{
+	struct texts given = { 0 }, found = { 0 };
+	int rc = add_text(&given, o->guideline, err);
+
+	for (size_t i = 0; i < o->bundles.count && !rc; i++)
+		rc = add_text(&given, o->bundles.items[i], err);
+	for (size_t i = 0; i < o->references.count && !rc; i++)
+		rc = add_text(&given, o->references.items[i], err);
+	for (size_t i = 0; i < o->services.count && !rc; i++)
+		rc = add_folder(&found, o->services.items[i], err);
+	rc = rc || add_probes(&found, o->probes, err) ||
+	     report_check_place(o->out, given.items, given.count, err) ||
+	     report_check_place(o->out, found.items, found.count, err);
+	for (size_t i = 0; i < found.count; i++)
+		free((char *)found.items[i]);
+	free(found.items);
+	free(given.items);
+	return rc ? -1 : 0;
+}
+
 static int analyze_verb(void *opts, int argc, char **argv, struct err *err)
 {
 	const struct analyze_opts *o = opts;
@@ -147,6 +207,8 @@ static int analyze_verb(void *opts, int argc, char **argv, struct err *err)
 	if (!o->guideline)
 		return err_set(err, ERR_USAGE,
 			       "analyze: a guideline is missing: give --guideline FILE");
+	if (o->out && check_output(o, err))
+		return -1;
 	c = load_catalog(o, err);
 	if (!c)
 		return -1;
@@ -174,7 +236,9 @@ static const struct command_option analyze_options[] = {
 	  set_probes },
 	{ "reference", 0, "FILE", "Digests of a component's upstream files, as JSON.", true,
 	  set_reference },
-	{ "output", 'o', "FILE", "Write the report to FILE as JSON.", false, set_out },
+	{ "output", 'o', "FILE",
+	  "Write the report to FILE as JSON. An older report gives way, nothing else.", false,
+	  set_out },
 	{ "json", 0, NULL, "Print the report as JSON in place of text.", false, set_json },
 	{ NULL, 0, NULL, NULL, false, NULL },
 };

@@ -182,6 +182,52 @@ static void test_no_report(void **state)
 	}
 }
 
+static void put_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+/* Only what is empty or a report is replaced; an input never is. */
+static void expect_kept(const json_t *report, const char *path, const char *folder)
+{
+	static const char *const others[] = { "a note\n", "{}",
+					      "{\"schema\": \"daylight.reference/0\"}", "[]",
+					      "{\"schema\": \"daylight.report/0\"" };
+	char other[64], *kept;
+	const char *inputs[] = { "/nowhere", other };
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		struct err err = ERR_INIT, early = ERR_INIT;
+
+		put_file(path, others[i]);
+		assert_int_equal(report_check_place(path, NULL, 0, &early), -1);
+		assert_int_equal(report_write(report, path, &err), -1);
+		assert_int_equal(err.kind, ERR_USAGE);
+		assert_non_null(strstr(err.text, "not a report"));
+		kept = read_all(path);
+		assert_string_equal(kept, others[i]);
+		free(kept);
+	}
+	for (int empty = 0; empty < 2; empty++) {
+		struct err err = ERR_INIT, same = ERR_INIT;
+
+		put_file(path, empty ? "" : "{\"schema\": \"daylight.report/0\"}");
+		snprintf(other, sizeof(other), "%s/link", folder);
+		assert_int_equal(link(path, other), 0);
+		assert_int_equal(report_check_place(path, inputs, 1, &err), 0);
+		assert_int_equal(report_check_place(path, inputs, 2, &same), -1);
+		assert_int_equal(same.kind, ERR_USAGE);
+		assert_non_null(strstr(same.text, "is the input"));
+		unlink(other);
+		assert_int_equal(report_write(report, path, &err), 0);
+	}
+	unlink(path);
+}
+
 static void test_write(void **state)
 {
 	char folder[] = "/tmp/daylight-report-XXXXXX", path[64], fifo[64], absent[64];
@@ -209,6 +255,7 @@ static void test_write(void **state)
 	assert_true(S_ISFIFO(st.st_mode));
 	unlink(fifo);
 	unlink(path);
+	expect_kept(report, path, folder);
 	/* No temporary file is left. */
 	assert_int_equal(rmdir(folder), 0);
 	json_decref(report);

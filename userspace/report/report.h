@@ -21,9 +21,16 @@ int report_print_json(const json_t *report, FILE *out, struct err *err);
 
 /*
  * Writes the document to a file: complete and synced under another name first, then put in place.
- * What exists there is replaced only if it is a regular file. ERR_USAGE when the place cannot be
- * used, ERR_INCOMPLETE when writing fails; nothing is changed then.
+ * What exists there is replaced only if it is a regular file that is empty or holds a report.
+ * ERR_USAGE when the place cannot be used, ERR_INCOMPLETE when writing fails; nothing is changed
+ * then.
  */
 int report_write(const json_t *report, const char *path, struct err *err);
+
+/*
+ * Asks before the work is done whether report_write would take the place; ERR_USAGE when not, or
+ * when it is one of the inputs (the same file, under whatever name).
+ */
+int report_check_place(const char *path, const char *const *inputs, size_t count, struct err *err);
 
 #endif

@@ -1,14 +1,21 @@
-/* Writes a report's JSON: to a stream, or to a file that is put in place complete. */
+/*
+ * Writes a report's JSON: to a stream, or to a file that is put in place complete. Nothing but a
+ * report gives way to it.
+ */
 #include "report/report.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+
+#define SCHEMA "daylight.report/"
+#define OLD_REPORT_MAX (256L << 20) /* a file above it is not looked into, and kept */
 
 #define DUMP_FLAGS (JSON_INDENT(2) | JSON_ENSURE_ASCII)
 
@@ -35,17 +42,66 @@ static int write_temporary(const json_t *report, int fd, const char *path, struc
 	return 0;
 }
 
-int report_write(const json_t *report, const char *path, struct err *err)
+/* Does the file hold nothing, or a report? */
+static bool gives_way(const char *path)
 {
-	cleanup_free char *temporary = NULL;
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
+	const char *schema = NULL;
+	json_t *old = NULL;
 	struct stat st;
-	int fd;
+	bool yes = false;
+
+	if (fd < 0)
+		return false;
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size <= OLD_REPORT_MAX) {
+		old = st.st_size ? json_loadfd(fd, 0, NULL) : NULL;
+		schema = json_string_value(json_object_get(old, "schema"));
+		yes = !st.st_size || (schema && !strncmp(schema, SCHEMA, strlen(SCHEMA)));
+	}
+	json_decref(old);
+	close(fd);
+	return yes;
+}
+
+static int check_place(const char *path, struct err *err)
+{
+	struct stat st;
 
 	if (!*path)
 		return err_set(err, ERR_USAGE, "the report's path is empty: give -o FILE");
-	if (!lstat(path, &st) && !S_ISREG(st.st_mode))
+	if (lstat(path, &st))
+		return 0;
+	if (!S_ISREG(st.st_mode))
 		return err_set(err, ERR_USAGE,
 			       "'%s' exists and is not a regular file: give another -o", path);
+	if (!gives_way(path))
+		return err_set(err, ERR_USAGE,
+			       "'%s' exists and is not a report, so it is not replaced: give "
+			       "another -o, or move it away",
+			       path);
+	return 0;
+}
+
+int report_check_place(const char *path, const char *const *inputs, size_t count, struct err *err)
+{
+	struct stat out, in;
+
+	for (size_t i = 0; !stat(path, &out) && i < count; i++)
+		if (!stat(inputs[i], &in) && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+			return err_set(err, ERR_USAGE,
+				       "'%s' is the input '%s', which the report would replace: "
+				       "give another -o",
+				       path, inputs[i]);
+	return check_place(path, err);
+}
+
+int report_write(const json_t *report, const char *path, struct err *err)
+{
+	cleanup_free char *temporary = NULL;
+	int fd;
+
+	if (check_place(path, err))
+		return -1;
 	if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
 		return err_set(err, ERR_INTERNAL, "out of memory");
 	fd = mkostemp(temporary, O_CLOEXEC);
