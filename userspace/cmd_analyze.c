@@ -184,9 +184,10 @@ static int check_output(const struct analyze_opts *o, struct err *err)
 		rc = add_text(&given, o->references.items[i], err);
 	for (size_t i = 0; i < o->services.count && !rc; i++)
 		rc = add_folder(&found, o->services.items[i], err);
-	rc = rc || add_probes(&found, o->probes, err) ||
-	     report_check_place(o->out, given.items, given.count, err) ||
-	     report_check_place(o->out, found.items, found.count, err);
+	rc = rc || add_probes(&found, o->probes, err);
+	for (size_t i = 0; i < found.count && !rc; i++)
+		rc = add_text(&given, found.items[i], err);
+	rc = rc || report_check_place(o->out, given.items, given.count, err);
 	for (size_t i = 0; i < found.count; i++)
 		free((char *)found.items[i]);
 	free(found.items);
