@@ -1,4 +1,5 @@
 /* daylight verify: is a bundle what its writer wrote? */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,15 +87,34 @@ static json_t *json_findings(const struct verify_result *r)
 	return all;
 }
 
+/* The file ends early and nothing else is wrong with it. */
+static bool verify_only_cut(const struct verify_result *r)
+{
+	return !r->sealed && r->findings_count == 1 && r->findings[0].kind == VERIFY_CUT;
+}
+
+/* Something is wrong with what is there, whatever stands at the end. */
+static bool verify_damaged(const struct verify_result *r)
+{
+	for (size_t i = 0; i < r->findings_count; i++) {
+		if (r->findings[i].kind != VERIFY_TRAILING && !verify_only_cut(r))
+			return true;
+	}
+	return false;
+}
+
 static int verify_print_json(const char *file, const struct verify_result *r, struct err *err)
 {
 	json_t *all = json_pack(
-		"{s:s, s:o, s:b, s:b, s:b, s:{s:I, s:I}, s:{s:s, s:s?, s:b}, s:o, s:s}", "schema",
-		SCHEMA, "file", json_path(file), "ok", r->ok, "sealed", r->sealed, "complete",
-		r->complete, "frames", "total", (json_int_t)r->frames_total, "good",
-		(json_int_t)r->frames_good, "signature", "state", signature_name(r->signature),
-		"key_sha256", r->key_sha256[0] ? r->key_sha256 : NULL, "trusted", r->trusted,
-		"findings", json_findings(r), "end_reason", r->end_reason);
+		"{s:s, s:o, s:b, s:b, s:b, s:b, s:{s:I, s:I}, s:{s:s, s:s?, s:b}, s:o, s:s, s:s, "
+		"s:s?}",
+		"schema", SCHEMA, "file", json_path(file), "ok", r->ok, "damaged",
+		verify_damaged(r), "sealed", r->sealed, "complete", r->complete, "frames", "total",
+		(json_int_t)r->frames_total, "good", (json_int_t)r->frames_good, "signature",
+		"state", signature_name(r->signature), "key_sha256",
+		r->key_sha256[0] ? r->key_sha256 : NULL, "trusted", r->trusted, "findings",
+		json_findings(r), "end_reason", r->end_reason, "sha256", r->sha256, "chain",
+		r->chain[0] ? r->chain : NULL);
 
 	if (!all || json_dumpf(all, stdout, JSON_INDENT(2)) || putchar('\n') == EOF) {
 		json_decref(all);
@@ -106,16 +126,31 @@ static int verify_print_json(const char *file, const struct verify_result *r, st
 
 static void verify_print(const char *file, const struct verify_result *r)
 {
-	printf("%s: %s\n", file, r->ok ? "ok" : "not ok");
+	/* Frames behind a cut belong to no link, so nothing can be said of them. */
+	bool cut = verify_only_cut(r);
+	uint64_t total = cut ? r->findings[0].frame : r->frames_total;
+
+	if (cut && total)
+		printf("%s: cut; intact as far as it goes (%" PRIu64 " of %" PRIu64
+		       " frames good)\n",
+		       file, r->frames_good, total);
+	else if (cut)
+		printf("%s: cut before its first chain frame: nothing can be checked\n", file);
+	else
+		printf("%s: %s\n", file, r->ok ? "ok" : "not ok");
 	for (size_t i = 0; i < r->findings_count; i++)
 		printf("  %s: frame %llu at offset %llu\n", verify_kind_name(r->findings[i].kind),
 		       (unsigned long long)r->findings[i].frame,
 		       (unsigned long long)r->findings[i].offset);
-	printf("frames: %llu of %llu good\n", (unsigned long long)r->frames_good,
-	       (unsigned long long)r->frames_total);
-	printf("end: %s%s\n", r->end_reason,
-	       r->ok && !r->complete ? ", without the end of the window" : "");
+	printf("frames: %" PRIu64 " of %" PRIu64 " good", r->frames_good, total);
+	if (r->frames_total > total)
+		printf("; %" PRIu64 " more behind the cut", r->frames_total - total);
+	printf("\nend: %s%s%s\n", r->end_reason,
+	       r->ok && !r->complete ? ", without the end of the window" : "",
+	       verify_damaged(r) ? ", but the bundle is damaged" : "");
 	printf("signature: %s\n", signature_name(r->signature));
+	printf("chain: %s\n", r->chain[0] ? r->chain : "-");
+	printf("sha256: %s\n", r->sha256);
 }
 
 /* 0 intact, 4 cut at the end and nothing else, 1 anything worse. */
@@ -123,7 +158,7 @@ static int verify_exit_code(const struct verify_result *r)
 {
 	if (r->ok)
 		return ERR_NONE;
-	if (!r->sealed && r->findings_count == 1 && r->findings[0].kind == VERIFY_CUT)
+	if (verify_only_cut(r))
 		return ERR_INCOMPLETE;
 	return ERR_ALTERED;
 }
@@ -173,14 +208,14 @@ const struct command cmd_verify = {
 		"Reads the bundle FILE and checks its chain of hashes: whether a byte was changed, "
 		"whether frames were removed, moved, repeated or added, and whether it ends as its "
 		"writer ended it. Each finding names its kind, the number of the frame and the "
-		"offset "
-		"in the file.\n\n"
+		"offset in the file. A file that is cut may be intact up to there.\n\n"
 		"Kinds of findings: altered, cut (frames are missing here, or the file ends here "
 		"without its index), reordered, inserted, trailing (bytes behind the end), "
 		"resigned.\n\n"
+		"chain is the value of the last chain frame, sha256 the digest of the whole file: "
+		"compare it with one that you got by another way.\n\n"
 		"Without a signature, verify finds damage and careless changes. It cannot find "
-		"that "
-		"somebody wrote the whole file anew.",
+		"that somebody wrote the whole file anew.",
 	.options = verify_options,
 	.opts_size = sizeof(struct verify_options),
 	.argument = verify_argument,

@@ -19,6 +19,7 @@
 #include "bundle/verify_link.h"
 
 #define CANDIDATES_MAX 8 /* other hashes that a link is tried from */
+#define DIGEST_PIECE (256u << 10)
 
 struct verify {
 	struct verify_walk walk;
@@ -263,6 +264,30 @@ static int verify_tail(struct verify *v, const struct chain_link *tail, uint64_t
 	return r->sealed ? 0 : verify_find(v, VERIFY_TRAILING, v->walk.frames, end, err);
 }
 
+/* The digest of the file that was checked, and where its chain stands. */
+static int verify_digests(struct verify *v, struct err *err)
+{
+	struct scan *s = &v->walk.scan;
+	uint8_t digest[BUNDLE_HASH];
+	size_t len;
+
+	EVP_DigestInit_ex(v->walk.hash, EVP_sha256(), NULL);
+	for (uint64_t at = 0; at < s->size; at += len) {
+		const uint8_t *p;
+
+		len = DIGEST_PIECE;
+		p = scan_bytes(s, at, &len, err);
+		if (!p)
+			return -1;
+		EVP_DigestUpdate(v->walk.hash, p, len);
+	}
+	EVP_DigestFinal_ex(v->walk.hash, digest, NULL);
+	bytes_to_hex(digest, sizeof(digest), v->out->sha256);
+	if (v->links_count)
+		bytes_to_hex(v->links[v->links_count - 1].stored, BUNDLE_HASH, v->out->chain);
+	return 0;
+}
+
 /* Format 0 has no signature; a key that cannot be one is still said to be none. */
 static int verify_key(const char *path, struct err *err)
 {
@@ -306,7 +331,7 @@ int bundle_verify(const char *path, const char *key_path, struct verify_result *
 	end = v.walk.scan.at;
 	out->frames_total = v.walk.frames;
 	if (verify_again(&v, &failed) || verify_order(&v, &failed) ||
-	    verify_tail(&v, &tail, end, &failed))
+	    verify_tail(&v, &tail, end, &failed) || verify_digests(&v, &failed))
 		goto out;
 	ret = 0;
 out:

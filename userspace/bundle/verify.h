@@ -40,6 +40,8 @@ struct verify_result {
 	struct verify_finding *findings; /* at most 1,000 are kept */
 	size_t findings_count;
 	const char *end_reason; /* as bundle_end */
+	char sha256[65]; /* of the file */
+	char chain[65]; /* what the last chain frame stores; "" when there is none */
 };
 
 /*
