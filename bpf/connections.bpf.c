@@ -35,33 +35,59 @@ static __always_inline bool port_watched(const struct wire_address *a)
 	return bpf_map_lookup_elem(&ports, &key) != NULL;
 }
 
+/* Remembers a connection. */
+static __always_inline struct connection_state *connection_insert(wire_64 sock, wire_64 identity,
+								  wire_8 direction, wire_32 process)
+{
+	struct connection_state fresh = {
+		.identity = identity,
+		.direction = direction,
+		.process = process,
+	};
+
+	fresh.id = __sync_fetch_and_add(&next_connection, 1);
+	if (bpf_map_update_elem(&connections, &sock, &fresh, 0)) {
+		COUNT(CONNECTION, ATTEMPTED);
+		COUNT(CONNECTION, LOST_MAP);
+		return NULL;
+	}
+	return bpf_map_lookup_elem(&connections, &sock);
+}
+
+/* Tells of it. Negative when that failed; the connection is then forgotten. */
+static __always_inline long connection_announce(wire_64 sock, struct connection_state *c,
+						const struct wire_address *a, bool joined)
+{
+	struct wire_connection e = {
+		.head = { .type = WIRE_CONNECTION,
+			  .process = c->process,
+			  .time = bpf_ktime_get_ns() },
+		.connection = c->id,
+		.identity = c->identity,
+		.address = *a,
+		.direction = c->direction,
+		.joined = joined,
+	};
+
+	COUNT(CONNECTION, ATTEMPTED);
+	c->announced = 1;
+	if (!event_send(WIRE_STAGE_CONNECTION, &e, sizeof(e)))
+		return 0;
+	bpf_map_delete_elem(&connections, &sock);
+	return -1;
+}
+
 /* Books a connection that is met for the first time. */
 static __always_inline struct connection_state *connection_add(wire_64 sock, wire_64 identity,
 							       const struct wire_address *a,
 							       wire_8 direction, bool joined,
 							       wire_32 process)
 {
-	struct wire_connection e = {
-		.head = { .type = WIRE_CONNECTION, .process = process, .time = bpf_ktime_get_ns() },
-		.identity = identity,
-		.direction = direction,
-		.joined = joined,
-	};
-	struct connection_state fresh = { .identity = identity, .direction = direction };
+	struct connection_state *c = connection_insert(sock, identity, direction, process);
 
-	COUNT(CONNECTION, ATTEMPTED);
-	fresh.id = __sync_fetch_and_add(&next_connection, 1);
-	if (bpf_map_update_elem(&connections, &sock, &fresh, 0)) {
-		COUNT(CONNECTION, LOST_MAP);
+	if (!c || connection_announce(sock, c, a, joined))
 		return NULL;
-	}
-	e.connection = fresh.id;
-	e.address = *a;
-	if (event_send(WIRE_STAGE_CONNECTION, &e, sizeof(e))) {
-		bpf_map_delete_elem(&connections, &sock);
-		return NULL;
-	}
-	return bpf_map_lookup_elem(&connections, &sock);
+	return c;
 }
 
 /* The flow may work for another connection already. */
@@ -98,8 +124,9 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 		t = current_target();
 		address_read(sk, &a);
 		if (to == KERNEL_TCP_SYN_SENT) {
+			/* Its local port is not chosen yet: told of once it is established. */
 			if (t)
-				connection_add(sock, 0, &a, WIRE_OUT, false, t->process);
+				connection_insert(sock, 0, WIRE_OUT, t->process);
 			return 0;
 		}
 		if (!t && !port_watched(&a))
@@ -123,6 +150,15 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 	c = bpf_map_lookup_elem(&connections, &sock);
 	if (!c)
 		return 0;
+	if (!c->announced) {
+		if (to == KERNEL_TCP_ESTABLISHED) {
+			address_read(sk, &a);
+			connection_announce(sock, c, &a, false);
+		} else if (to == KERNEL_TCP_CLOSE) {
+			bpf_map_delete_elem(&connections, &sock); /* never came about */
+		}
+		return 0;
+	}
 	if (to == KERNEL_TCP_FIN_WAIT1 || to == KERNEL_TCP_LAST_ACK || to == KERNEL_TCP_CLOSE)
 		c->closing = 1;
 	COUNT(CONNECTION, ATTEMPTED);

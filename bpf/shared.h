@@ -89,7 +89,8 @@ struct connection_state {
 	wire_8 direction;
 	wire_8 sending; /* the last data went out */
 	wire_8 closing;
-	wire_8 pad[5];
+	wire_8 announced; /* its event was sent */
+	wire_32 process; /* whose connect it was */
 };
 
 struct {

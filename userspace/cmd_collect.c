@@ -1,4 +1,5 @@
 /* Verb collect: options -> collect_run. */
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -62,7 +63,7 @@ static int set_port(void *opts, const char *text, struct err *err)
 static int set_exe(void *opts, const char *text, struct err *err)
 {
 	if (access(text, F_OK))
-		return err_errno(err, ERR_USAGE, "--exe %s", text);
+		return err_errno(err, ERR_USAGE, "--exe %s: give the program's full path", text);
 	return add_target(opts, COLLECT_EXE, text, 0, err);
 }
 
@@ -136,6 +137,9 @@ static int set_status_fd(void *opts, const char *text, struct err *err)
 
 	if (command_number("--status-fd", text, 0, 1023, &fd, err))
 		return -1;
+	if (fcntl((int)fd, F_GETFD) < 0)
+		return err_set(err, ERR_USAGE,
+			       "--status-fd %s: not open: redirect it, as in %s>FILE", text, text);
 	options_of(opts)->status_fd = (int)fd;
 	return 0;
 }
@@ -231,7 +235,8 @@ static const struct command_option options[] = {
 	  set_cgroup },
 	{ "service", 0, "NAME", "The processes that the service definition NAME describes.", true,
 	  set_service },
-	{ "duration", 0, "D", "End the window after D: 90s, 15m, 2h.", false, set_duration },
+	{ "duration", 0, "D", "End the window after D: 90s, 15m, 2h; a bare number is seconds.",
+	  false, set_duration },
 	{ "until", 0, "T", "End the window at T (RFC 3339).", false, set_until },
 	{ "challenge", 0, "HEX",
 	  "A value that the programme gave out, to show that the window is not older.", false,
@@ -275,6 +280,8 @@ static int run(void *opts, int argc, char **argv, struct err *err)
 			err, ERR_USAGE,
 			"nothing to collect from: give --port, --pid, --exe, --unit, --cgroup, "
 			"--service or -- COMMAND");
+	if (o->until && o->duration)
+		return err_set(err, ERR_USAGE, "--duration and --until: give one of them");
 	if (o->until) {
 		struct clock_triple now;
 
@@ -282,7 +289,7 @@ static int run(void *opts, int argc, char **argv, struct err *err)
 		if (o->until <= now.realtime)
 			return err_set(err, ERR_USAGE, "--until: that time is over");
 	}
-	if (!o->output)
+	if (!o->output || !o->output[0])
 		return err_set(err, ERR_USAGE, "no output: give -o FILE");
 	return collect_run(o, err);
 }

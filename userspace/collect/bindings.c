@@ -50,7 +50,7 @@ struct bindings {
 	struct session *s;
 	struct open_context *contexts;
 	struct flow *flows;
-	uint64_t lost;
+	uint64_t written, lost;
 };
 
 struct bindings *bindings_new(struct session *s)
@@ -135,6 +135,7 @@ static void slot_end(struct bindings *b, struct bound *at, struct slot *slot, ui
 		if (write) {
 			rec.id = bundle_writer_id(b->s->writer, REC_BINDING_KIND);
 			bundle_writer_put(b->s->writer, REC_BINDING_KIND, &rec);
+			b->written++;
 		}
 		HASH_FIND(hh, b->contexts, &binding->context, sizeof(binding->context), open);
 		if (open && open->at == at && open->seq == slot->seq) {
@@ -311,6 +312,11 @@ void bindings_connection_ended(struct bindings *b, struct bound *at)
 	HASH_ITER(hh, b->flows, flow, next)
 		flow_forget(b, &flow->key, at, 0);
 	at->undecoded = false;
+}
+
+uint64_t bindings_written(const struct bindings *b)
+{
+	return b->written;
 }
 
 uint64_t bindings_lost(const struct bindings *b)

@@ -38,7 +38,8 @@ void bindings_call_ended(struct bindings *b, struct bound *at, uint64_t seq, uin
 /* The connection has ended: what is left never became a call. */
 void bindings_connection_ended(struct bindings *b, struct bound *at);
 
-/* Contexts that could not be remembered. */
+/* Records written; contexts that could not be remembered. */
+uint64_t bindings_written(const struct bindings *b);
 uint64_t bindings_lost(const struct bindings *b);
 
 #endif

@@ -311,5 +311,6 @@ void calls_free(struct calls *c)
 void calls_stats(const struct calls *c, struct calls_stats *out)
 {
 	*out = c->stats;
+	out->bindings = bindings_written(c->bindings);
 	out->unbound_contexts = bindings_lost(c->bindings);
 }

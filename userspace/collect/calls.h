@@ -23,6 +23,7 @@ struct calls_stats {
 	uint64_t connections, calls, complete;
 	uint64_t unknown; /* events of a connection whose first event was lost */
 	uint64_t chunks; /* of data, given to decoders */
+	uint64_t bindings; /* records written */
 	uint64_t unbound_contexts; /* contexts that could not be remembered */
 	uint64_t last_call; /* monotonic ns */
 };

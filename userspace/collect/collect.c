@@ -197,7 +197,7 @@ static int begin(struct session *s, struct spawn *spawn, struct err *err)
 	window_begin(s);
 	if (s->options->command) {
 		if (spawn_prepare(spawn, s->options->command, err) ||
-		    processes_add(s->processes, spawn->pid, err))
+		    processes_add_child(s->processes, spawn->pid, err))
 			return err->kind ? -1
 					 : err_set(err, ERR_MACHINE,
 						   "the command ended before it began");
@@ -366,9 +366,9 @@ int collect_run(const struct collect_options *options, struct err *err)
 	reason = run(&s, &spawn);
 	lost = end(&s, reason);
 	spawn_end(&spawn);
-	progress_summary(&s, clock_monotonic() - s.start.monotonic, lost);
 	result = bundle_writer_close(s.writer, err);
 	s.writer = NULL;
+	progress_summary(&s, clock_monotonic() - s.start.monotonic, lost);
 	if (options->status_fd >= 0)
 		dprintf(options->status_fd,
 			"{\"event\":\"stopped\",\"reason\":\"%s\",\"lost\":%llu}\n", reason,

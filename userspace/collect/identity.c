@@ -295,31 +295,26 @@ static bool later(const struct stat *st, uint64_t since)
 	return rootfile_ns(&st->st_ctim) > from || rootfile_ns(&st->st_mtim) > from;
 }
 
-/* Of the nearest folder above a missing file that is left. */
-static bool folder_later(int root, const char *path, uint64_t since)
+/*
+ * Could what this entry names have been put there after `since`? A rename or a new link changes the
+ * ctime of what is moved (ext4, XFS, btrfs, tmpfs, overlayfs do so).
+ */
+static int judge_entry(void *ctx, const struct stat *entry, const struct stat *folder)
 {
-	char folder[4096];
-	const char *how;
-	struct stat st;
+	uint64_t since = *(uint64_t *)ctx;
 
-	if (path[0] != '/' || strlen(path) >= sizeof(folder))
-		return true;
-	snprintf(folder, sizeof(folder), "%s", path);
-	for (;;) {
-		char *slash = strrchr(folder, '/');
-		int fd;
-
-		if (!slash)
-			return true;
-		slash[slash == folder] = 0;
-		fd = rootfile_find(root, folder, true, &st, &how);
-		if (fd >= 0) {
-			close(fd);
-			return later(&st, since);
-		}
-		if (strcmp(how, ROOTFILE_MISSING) || !folder[1])
-			return true;
-	}
+	if (!later(entry, since))
+		return 0;
+	if (!S_ISDIR(entry->st_mode))
+		return 1;
+	/*
+	 * A write to a folder (a name made or removed in it) sets both its times to the same value;
+	 * a move or a chmod sets its ctime alone. A write hides a move before it, but not that the
+	 * folder above was written to then.
+	 */
+	if (rootfile_ns(&entry->st_ctim) != rootfile_ns(&entry->st_mtim))
+		return 1;
+	return later(folder, since);
 }
 
 bool identity_changed_since(pid_t pid, const char *path, const struct identity *id, uint64_t since)
@@ -327,20 +322,16 @@ bool identity_changed_since(pid_t pid, const char *path, const struct identity *
 	const char *how;
 	struct stat st;
 	cleanup_close int root = rootfile_root(pid, &how);
-	int fd;
+	int result;
 
 	if (root < 0)
 		return true;
-	fd = rootfile_find(root, path, false, &st, &how);
-	if (fd >= 0) {
-		close(fd);
-		if (S_ISLNK(st.st_mode) && later(&st, since))
-			return true;
-		fd = rootfile_find(root, path, true, &st, &how);
-	}
-	if (fd < 0)
-		return strcmp(how, ROOTFILE_MISSING) ? true : folder_later(root, path, since);
-	close(fd);
+	result = rootfile_walk(root, path, judge_entry, &since, &st, &how);
+	if (result > 0)
+		return true;
+	/* Missing: the nearest folder that is left tells. */
+	if (result < 0)
+		return strcmp(how, ROOTFILE_MISSING) ? true : later(&st, since);
 	if (id && id->inode && (id->inode != st.st_ino || id->device != st.st_dev))
 		return true;
 	return later(&st, since);

@@ -61,18 +61,23 @@ struct stat;
 int identity_open(pid_t pid, const char *path, struct stat *st, const char **how);
 
 /*
- * True when the file's content or any change to what names it (its ctime, that of a symbolic link
- * at its path, or the ctime of the nearest folder that is left when the file is missing) is later
- * than `since` (realtime ns), when it is another file than `id` (may be NULL) describes, or when
- * it cannot be looked at: false means shown to be unchanged. File times are coarse, so what
- * happened up to 10 ms before `since` counts as later.
+ * True when the file or anything that its path leads through may have changed after `since`
+ * (realtime ns): the file's ctime or mtime; the ctime of a symbolic link anywhere on the way; a
+ * folder that was moved (its ctime is later and is not its mtime), or that was written to when the
+ * folder above was written to as well; the nearest folder that is left when the file is missing.
+ * Also when it is another file than `id` (may be NULL) describes, or cannot be looked at: false
+ * means shown to be unchanged. A chmod or chown of a folder on the way, and the first write below
+ * a folder of an overlayfs' lower layer, look like a move and count as one. A name made in one
+ * folder of the way alone does not count. Not seen: a file system mounted over a folder. File
+ * times are coarse, so what happened up to 10 ms before `since` counts as later.
  */
 bool identity_changed_since(pid_t pid, const char *path, const struct identity *id, uint64_t since);
 
 /* ---- compiled Python files (collect/pyc.c) ---- */
 
 struct pyc {
-	const char *how; /* "open", "absent", "unsupported-magic", or as identity.how */
+	/* "open", "absent", "unsupported-magic", what pyc_elsewhere gives, or as identity.how */
+	const char *how;
 	char path[4096]; /* where it was looked for: __pycache__/NAME.TAG.pyc beside the source */
 	bool has_sha256;
 	uint8_t sha256[32];
@@ -84,6 +89,15 @@ struct pyc {
 /* tag and magic are the interpreter's (struct python_layout). since: process start, realtime ns. */
 int pyc_look(pid_t pid, const char *source_path, const struct identity *source, const char *tag,
 	     unsigned int magic, uint64_t since, struct pyc *out);
+
+/*
+ * Does the process keep its compiled files elsewhere than beside their sources? NULL: no. Else how:
+ * "elsewhere" when its environment (PYTHONPYCACHEPREFIX) or its command line (-X pycache_prefix)
+ * names a folder for them; "gone" or "denied" when these cannot be read. Both are read in memory
+ * only and wiped; nothing of them is kept. An interpreter that ignores its environment (-E, -I) and
+ * a program's own argument of that name are taken for a yes.
+ */
+const char *pyc_elsewhere(pid_t pid);
 
 /*
  * Proves compiled files after the window: for each item, the source is compiled by the

@@ -222,14 +222,15 @@ static uint64_t function_id(struct modules *m, uint64_t module, const char *name
 
 #define GENERATED_MAX 64 /* bytes kept of a generated name */
 
-/* Cuts at a UTF-8 boundary. */
+/* Cuts at a UTF-8 boundary, and says so with "...". */
 static void cut_text(char *text, size_t max)
 {
 	if (strlen(text) <= max)
 		return;
+	max -= 3;
 	while (max && ((unsigned char)text[max] & 0xc0) == 0x80)
 		max--;
-	text[max] = '\0';
+	memcpy(text + max, "...", 4);
 }
 
 void modules_code(struct modules *m, struct process *p, const struct wire_code *code)

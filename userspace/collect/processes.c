@@ -241,6 +241,9 @@ static void put_record(struct session *s, struct process *process)
 		process->service ? session_public(s, process->service->name) : REC_NULL;
 	bundle_writer_put(s->writer, REC_PROCESS_KIND, &process->rec);
 	process->put = true;
+	if (process->rec.exe == REC_NULL)
+		session_gap(s, process->serial, process->seen, clock_monotonic(),
+			    "ended before it could be looked at");
 }
 
 /* Looks for a Python runtime and tells the kernel side. */
@@ -322,9 +325,9 @@ static struct process *insert(struct processes *p, uint32_t serial, pid_t pid, u
 	return process;
 }
 
-int processes_add(struct processes *p, pid_t pid, struct err *err)
+static int add(struct processes *p, pid_t pid, bool child, struct err *err)
 {
-	struct wire_target t = { 0 };
+	struct wire_target t = { 0 }, parent = { 0 };
 	struct procfs_stat st;
 	struct process *process;
 	uint64_t now = clock_monotonic();
@@ -347,11 +350,27 @@ int processes_add(struct processes *p, pid_t pid, struct err *err)
 			began = p->s->start.monotonic;
 		session_gap(p->s, t.process, began, now, "found while running: not watched before");
 	}
+	process->child = process->put = child;
+	if (child)
+		return 0;
 	find_runtime(p->s, process, now);
-	describe(p->s, process, REC_NULL, ORIGIN_EXISTING);
+	describe(p->s, process,
+		 attach_is_target(p->s->attach, (uint32_t)st.parent, &parent) ? parent.process
+									      : REC_NULL,
+		 ORIGIN_EXISTING);
 	put_record(p->s, process);
 	scan_mappings(p->s, process);
 	return 0;
+}
+
+int processes_add(struct processes *p, pid_t pid, struct err *err)
+{
+	return add(p, pid, false, err);
+}
+
+int processes_add_child(struct processes *p, pid_t pid, struct err *err)
+{
+	return add(p, pid, true, err);
 }
 
 /*
@@ -421,7 +440,7 @@ static void appeared(struct processes *p, const struct wire_process *e)
 	find_runtime(p->s, process, now);
 	if (process->runtime.state == PYTHON_READY)
 		runtime_gap(p->s, process);
-	describe(p->s, process, e->parent, ORIGIN_EXEC);
+	describe(p->s, process, parent && parent->child ? REC_NULL : e->parent, ORIGIN_EXEC);
 	scan_mappings(p->s, process);
 }
 
@@ -436,8 +455,11 @@ static void ended(struct processes *p, const struct wire_process *e)
 	};
 
 	bundle_writer_put(p->s->writer, REC_PROCESS_END_KIND, &rec);
-	if (process)
+	if (process) {
 		put_record(p->s, process);
+		if (process->runtime.state == PYTHON_STARTING && !process->ended)
+			runtime_gap(p->s, process);
+	}
 	if (process && !process->ended) {
 		process->ended = true;
 		process->ended_at = e->head.time;

@@ -38,7 +38,8 @@ struct process {
 	uint64_t scan_at; /* next look at the mappings */
 	struct rec_process rec; /* complete but for its runtime; put once that is known */
 	uint64_t options[PROCESS_OPTIONS_MAX];
-	bool put;
+	bool put; /* the record was put, or there shall be none */
+	bool child; /* our own, before it became the command */
 	bool active; /* did something since the last look */
 	bool ended;
 	uint64_t ended_at; /* monotonic ns */
@@ -50,6 +51,9 @@ void processes_free(struct processes *p);
 
 /* A process found by user space becomes a target. Returns 0, or 1 when it is one or has ended. */
 int processes_add(struct processes *p, pid_t pid, struct err *err);
+/* The same for our own child that waits to become the command: it has nothing to show until then.
+ */
+int processes_add_child(struct processes *p, pid_t pid, struct err *err);
 /* Events of the kernel side. */
 void processes_event(struct processes *p, const struct wire_process *e);
 struct process *processes_find(struct processes *p, uint32_t serial);

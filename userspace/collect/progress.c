@@ -2,6 +2,7 @@
 #include "collect/progress.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -9,22 +10,28 @@
 #include "collect/modules.h"
 #include "collect/processes.h"
 #include "collect/sightings.h"
+#include "collect/window.h"
 
 static bool line_open;
 
 static void format(struct session *s, uint64_t lost, char *out, size_t size)
 {
 	struct sightings_stats sightings;
-	struct bundle_writer_stats writer;
+	struct bundle_writer_stats writer = { 0 };
+	struct stat st;
 	struct calls_stats calls;
 
 	sightings_stats(s->sightings, &sightings);
 	calls_stats(s->calls, &calls);
-	bundle_writer_stats(s->writer, &writer);
+	if (s->writer)
+		bundle_writer_stats(s->writer, &writer);
+	else if (!stat(s->options->output, &st))
+		writer.bytes = (uint64_t)st.st_size;
 	snprintf(out, size,
 		 "%llu calls  %llu stacks  %llu modules  %zu processes  %llu KiB  %llu lost",
 		 (unsigned long long)calls.calls, (unsigned long long)sightings.stacks,
-		 (unsigned long long)modules_count(s->modules), processes_alive(s->processes),
+		 (unsigned long long)modules_count(s->modules),
+		 s->writer ? processes_alive(s->processes) : processes_count(s->processes),
 		 (unsigned long long)writer.bytes / 1024, (unsigned long long)lost);
 }
 
@@ -57,6 +64,11 @@ void progress_clear(void)
 	line_open = false;
 }
 
+static void lost_line(const char *stage, const char *cause, uint64_t count)
+{
+	log_info("lost: %llu of %s: %s", (unsigned long long)count, stage, cause);
+}
+
 void progress_summary(struct session *s, uint64_t elapsed_ns, uint64_t lost)
 {
 	char line[256];
@@ -66,6 +78,5 @@ void progress_summary(struct session *s, uint64_t elapsed_ns, uint64_t lost)
 		 (unsigned long long)elapsed_ns / 1000000000ULL,
 		 (unsigned long long)elapsed_ns / 100000000ULL % 10, line);
 	if (lost)
-		log_info("something was lost: 'daylight inspect %s loss' tells what",
-			 s->options->output);
+		window_lost(s, lost_line);
 }

@@ -1,4 +1,5 @@
 /* Compiled Python files: where one stands, whether its header fits, whether its code is proven. */
+#include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "collect/identity.h"
+#include "collect/procfs.h"
 #include "collect/pyc_helper.h"
 #include "collect/rootfile.h"
 
@@ -36,16 +38,6 @@ static int cache_path(const char *source, const char *tag, char *out, size_t cap
 	n = snprintf(out, cap, "%.*s/__pycache__/%.*s.%s.pyc", (int)(slash - source), source,
 		     (int)(len - 3 - (size_t)(slash + 1 - source)), slash + 1, tag);
 	return n < 0 || (size_t)n >= cap ? -1 : 0;
-}
-
-/* Times of the folder that holds the compiled file, or would: __pycache__ or the one above. */
-static bool folder_changed(pid_t pid, const char *path, uint64_t since)
-{
-	char folder[4096];
-
-	snprintf(folder, sizeof(folder), "%s", path);
-	*strrchr(folder, '/') = 0;
-	return identity_changed_since(pid, folder, NULL, since);
 }
 
 static int header_matches(const struct bytes *file, unsigned int magic,
@@ -92,7 +84,6 @@ int pyc_look(pid_t pid, const char *source_path, const struct identity *source, 
 	out->ctime = rootfile_ns(&st.st_ctim);
 	if (!strcmp(out->how, ROOTFILE_MISSING)) {
 		out->how = "absent";
-		out->changed_after = folder_changed(pid, out->path, since);
 	} else if (!strcmp(out->how, ROOTFILE_OPEN)) {
 		out->has_sha256 = !sha256_of(&file, out->sha256);
 		out->header_matches = header_matches(&file, magic, source);
@@ -101,6 +92,55 @@ int pyc_look(pid_t pid, const char *source_path, const struct identity *source, 
 	}
 	bytes_release(&file);
 	return 0;
+}
+
+/* ---- kept elsewhere ---- */
+
+#define ENVIRON_MAX (8u << 20)
+
+/* Does this string of an environment set the prefix? An empty value sets none. */
+static bool variable_names(const char *text)
+{
+	static const char name[] = "PYTHONPYCACHEPREFIX=";
+
+	return !strncmp(text, name, sizeof(name) - 1) && text[sizeof(name) - 1];
+}
+
+/* Is this argument the value of -X, alone or with other options before it (-BXpycache_prefix=)? */
+static bool option_names(const char *text)
+{
+	static const char name[] = "pycache_prefix";
+
+	if (!strncmp(text, name, sizeof(name) - 1))
+		return true;
+	if (text[0] != '-')
+		return false;
+	text += 1 + strcspn(text + 1, "X");
+	return *text && !strncmp(text + 1, name, sizeof(name) - 1);
+}
+
+/* NULL: no string of the file is one that `names` looks for. */
+static const char *search(pid_t pid, const char *file, bool (*names)(const char *text))
+{
+	struct bytes text = BYTES_INIT;
+	const char *how = NULL;
+
+	if (procfs_read(pid, file, ENVIRON_MAX, &text))
+		how = errno == EACCES || errno == EPERM ? ROOTFILE_DENIED : ROOTFILE_GONE;
+	for (size_t at = 0; !how && at < text.len; at += strlen((char *)text.data + at) + 1)
+		if (names((char *)text.data + at))
+			how = "elsewhere";
+	if (text.data)
+		explicit_bzero(text.data, text.cap);
+	bytes_release(&text);
+	return how;
+}
+
+const char *pyc_elsewhere(pid_t pid)
+{
+	const char *how = search(pid, "environ", variable_names);
+
+	return how ? how : search(pid, "cmdline", option_names);
 }
 
 /* ---- proving ---- */

@@ -15,6 +15,9 @@
 
 #define PIECE (128 * 1024)
 #define RACE_TRIES 8
+#define PATH_SIZE 4096
+#define LINKS_MAX 40 /* as the kernel */
+#define NAMES_MAX 256
 
 static const char *how_of(int error)
 {
@@ -114,6 +117,121 @@ static bool kernel_file(int fd)
 	default:
 		return false;
 	}
+}
+
+/* ---- going along a path ---- */
+
+struct walk {
+	char done[PATH_SIZE]; /* the entries so far, without links; "": the root */
+	char todo[2 * PATH_SIZE];
+	unsigned int links, names;
+};
+
+/* Takes the next name off todo; NULL at the end. */
+static char *next_name(char **todo)
+{
+	char *name = *todo + strspn(*todo, "/");
+
+	if (!*name)
+		return NULL;
+	*todo = name + strcspn(name, "/");
+	if (**todo)
+		*(*todo)++ = 0;
+	return name;
+}
+
+static void step_back(char *done)
+{
+	char *slash = strrchr(done, '/');
+
+	if (slash)
+		*slash = 0;
+}
+
+/* The stat of the folder that was reached. */
+static int folder_reached(int root, const struct walk *w, struct stat *st, const char **how)
+{
+	int fd = rootfile_find(root, *w->done ? w->done : "/", false, st, how);
+
+	return fd < 0 ? -1 : close(fd);
+}
+
+/* Puts a link's target before what is left of the path. */
+static int follow(struct walk *w, int fd, const char *left, const char **how)
+{
+	char target[PATH_SIZE], todo[sizeof(w->todo)];
+	ssize_t n = readlinkat(fd, "", target, sizeof(target) - 1);
+	int len;
+
+	/* The text of a link of /proc is not what it leads to. */
+	if (n <= 0 || kernel_file(fd)) {
+		*how = ROOTFILE_FAILED;
+		return -1;
+	}
+	target[n] = 0;
+	len = snprintf(todo, sizeof(todo), "%s/%s", target, left);
+	if (++w->links > LINKS_MAX || (size_t)len >= sizeof(todo)) {
+		*how = ROOTFILE_FAILED;
+		return -1;
+	}
+	memcpy(w->todo, todo, (size_t)len + 1);
+	if (target[0] == '/')
+		w->done[0] = 0;
+	else
+		step_back(w->done);
+	return 0;
+}
+
+int rootfile_walk(int root, const char *path,
+		  int (*each)(void *ctx, const struct stat *entry, const struct stat *folder),
+		  void *ctx, struct stat *st, const char **how)
+{
+	struct walk w = { 0 };
+	char *left = w.todo, *name;
+
+	*how = ROOTFILE_FAILED;
+	if (path[0] != '/' || strlen(path) >= PATH_SIZE)
+		return -1;
+	memcpy(w.todo, path, strlen(path) + 1);
+	if (fstat(root, st))
+		return -1;
+	while ((name = next_name(&left))) {
+		size_t len = strlen(w.done);
+		struct stat entry;
+		int result;
+
+		if (++w.names > NAMES_MAX || len + strlen(name) + 2 > sizeof(w.done)) {
+			*how = ROOTFILE_FAILED;
+			return -1;
+		}
+		if (!S_ISDIR(st->st_mode)) {
+			*how = ROOTFILE_MISSING;
+			return -1;
+		}
+		if (!strcmp(name, "."))
+			continue;
+		if (!strcmp(name, "..")) {
+			step_back(w.done);
+			if (folder_reached(root, &w, st, how))
+				return -1;
+			continue;
+		}
+		snprintf(w.done + len, sizeof(w.done) - len, "/%s", name);
+		cleanup_close int fd = rootfile_find(root, w.done, false, &entry, how);
+		if (fd < 0)
+			return -1;
+		result = each(ctx, &entry, st);
+		if (result)
+			return result;
+		if (!S_ISLNK(entry.st_mode)) {
+			*st = entry;
+			continue;
+		}
+		if (follow(&w, fd, left, how) || folder_reached(root, &w, st, how))
+			return -1;
+		left = w.todo;
+	}
+	return 0;
 }
 
 int rootfile_open(int root, const char *path, uint64_t max, struct stat *st, const char **how)

@@ -36,6 +36,17 @@ int rootfile_find(int root, const char *path, bool follow, struct stat *st, cons
 /* True when path leads to the file that st describes. */
 bool rootfile_same(int root, const char *path, const struct stat *st);
 
+/*
+ * Goes along an absolute path as the resolver does, links included (at most 40 links and 256
+ * names): each entry is shown with the folder that it stands in, a link before what it leads to,
+ * the root folder itself not at all. Stops with what `each` returns when that is not 0. 0: *st is
+ * what the path leads to. -1 and *how: it leads nowhere or cannot be followed; when *how is
+ * ROOTFILE_MISSING, *st is the last folder or file that is there.
+ */
+int rootfile_walk(int root, const char *path,
+		  int (*each)(void *ctx, const struct stat *entry, const struct stat *folder),
+		  void *ctx, struct stat *st, const char **how);
+
 /* Opens a regular file of at most max bytes for reading: a descriptor and *st, or -1 and *how. */
 int rootfile_open(int root, const char *path, uint64_t max, struct stat *st, const char **how);
 

@@ -1,6 +1,7 @@
 /* From what the operator asked for to processes and ports. */
 #include "collect/targets.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -232,11 +233,26 @@ static int nothing_found(const struct search *search, struct err *err)
 			       "--unit %s: no process belongs to it: 'systemctl status' tells",
 			       t->text);
 	case COLLECT_CGROUP:
-		return err_set(err, ERR_USAGE, "--cgroup %s: no process is in it", t->text);
+		return err_set(err, ERR_USAGE,
+			       "--cgroup %s: no process is in it: "
+			       "'cat /proc/PID/cgroup' shows the paths",
+			       t->text);
 	default:
-		return err_set(err, ERR_USAGE, "--service %s: no process matches its definition",
+		return err_set(err, ERR_USAGE,
+			       "--service %s: no process matches its definition: is it "
+			       "running? --port and --pid need no definition",
 			       t->text);
 	}
+}
+
+/* It is there, but has no executable: a kernel thread or a zombie. */
+static bool is_codeless(pid_t pid)
+{
+	struct procfs_stat st;
+	char exe[512];
+
+	return !procfs_stat(pid, &st) && procfs_link(pid, "exe", exe, sizeof(exe)) &&
+	       errno == ENOENT;
 }
 
 static long find_one(struct session *s, const struct collect_target *target, bool must,
@@ -250,6 +266,11 @@ static long find_one(struct session *s, const struct collect_target *target, boo
 			       "--service %s: no such definition in probes/services: see "
 			       "'daylight doctor'",
 			       target->text);
+	if (target->how == COLLECT_PID && must && is_codeless((pid_t)target->number))
+		return err_set(
+			err, ERR_USAGE,
+			"--pid %s: a kernel thread, or it has ended: there is no code to see",
+			target->text);
 	if (target->how == COLLECT_PORT)
 		procfs_each(each_namespace, &search);
 	procfs_each(each_process, &search);

@@ -151,6 +151,16 @@ struct ledger_entry {
 	UT_hash_handle hh;
 };
 
+void window_lost(struct session *s,
+		 void (*each)(const char *stage, const char *cause, uint64_t count))
+{
+	struct ledger_entry *entry, *next;
+
+	HASH_ITER(hh, s->ledger, entry, next)
+		if (entry->key.class == LOSS_LOST && entry->count)
+			each(entry->key.stage, entry->key.cause, entry->count);
+}
+
 void window_release(struct session *s)
 {
 	struct ledger_entry *entry, *next;
@@ -280,10 +290,10 @@ uint64_t window_ledger(struct session *s)
 	lost += put_stage(s, "events", calls.chunks + sightings.sightings, s->decode_errors,
 			  "malformed");
 	lost += put_stage(s, "decoder", calls.chunks, calls.unknown, "unknown-connection");
-	lost += put_stage(s, "bindings", calls.calls, calls.unbound_contexts, "no-memory");
-	lost += put_stage(s, "stack-records", sightings.stacks, sightings.lost_code,
+	lost += put_stage(s, "bindings", calls.bindings, calls.unbound_contexts, "no-memory");
+	lost += put_stage(s, "stacks-resolved", sightings.stacks, sightings.lost_code,
 			  "code-object-missing");
-	lost += put_stage(s, "sighting-records", sightings.sightings - sightings.lost_stack,
+	lost += put_stage(s, "sightings-resolved", sightings.sightings - sightings.lost_stack,
 			  sightings.lost_stack, "stack-missing");
 	bundle_writer_stats(s->writer, &writer);
 	lost += put_stage(s, "bundle", writer.records - writer.lost_queue - writer.lost_disk,

@@ -10,6 +10,9 @@ void window_begin(struct session *s);
 void window_programs(struct session *s);
 /* Writes what changed in the ledger since the last time; returns the sum of all that was lost. */
 uint64_t window_ledger(struct session *s);
+/* Calls back for each thing that was lost. */
+void window_lost(struct session *s,
+		 void (*each)(const char *stage, const char *cause, uint64_t count));
 /* Forgets the ledger. */
 void window_release(struct session *s);
 /* Last record. */
