@@ -35,7 +35,7 @@ cd "$root" || exit 1
 file=$work/one.daylight
 
 run 0 "$file"
-says out 'complete 2'
+says out '3 calls, complete 2, 3 connections, 2 processes'
 run 0 "$file" summary --json
 /usr/bin/python3 - "$work/out" <<'PY' || fail "summary --json"
 import json, sys
@@ -121,6 +121,30 @@ for kind in window window_end label probe program gap target listener process pr
 	says out "\"record\": \"$kind\""
 	run 0 "$file" record $kind 1
 done
+
+# Names and values are pairs, not one list.
+run 0 "$file" record call 1
+says out 'request_ids         X-Openstack-Request-Id=req-1'
+says out '                    X-Openstack-Request-Id=req-client'
+run 0 "$file"
+says out 'target       port=5000'
+
+# Every cause of loss is shown; an exit code is not the raw wait status, which stays in the record.
+"$work/make" "$work/more.daylight" more || exit 1
+for view in summary loss; do
+	run 0 "$work/more.daylight" $view
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+		grep -qE "(^| )some-cause-$i=$i( |\$)" "$work/out" || fail "$view: no some-cause-$i"
+	done
+	[ "$(wc -L <"$work/out")" -le 100 ] || fail "$view: a line is longer than 100 columns"
+done
+run 0 "$work/more.daylight" processes --jsonl
+says out '"exit_code":3,"signal":null'
+says out '"exit_code":null,"signal":9'
+run 0 "$work/more.daylight" processes
+grep -qE '^ +1 .* 3 +- +keystone' "$work/out" || fail "processes: no exit code 3"
+run 0 "$work/more.daylight" record process_end 2
+says out 'exit_code           768'
 
 # Usage, and what is no bundle.
 run 2

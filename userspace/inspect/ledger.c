@@ -63,8 +63,8 @@ static json_t *loss_row(struct inspect_source *s, size_t i)
 
 static const struct inspect_column loss_columns[] = {
 	{ "STAGE", "stage", CELL_FLEX },	  { "ATTEMPTED", "attempted", CELL_RIGHT },
-	{ "DELIVERED", "delivered", CELL_RIGHT }, { "LOST", "lost", CELL_FLEX },
-	{ "SKIPPED", "skipped", CELL_FLEX },	  { NULL, NULL, CELL_PLAIN },
+	{ "DELIVERED", "delivered", CELL_RIGHT }, { "LOST", "lost", CELL_WRAP },
+	{ "SKIPPED", "skipped", CELL_WRAP },	  { NULL, NULL, CELL_PLAIN },
 };
 
 const struct inspect_view inspect_loss = { "loss", loss_count, loss_row, loss_columns };

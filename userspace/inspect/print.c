@@ -179,6 +179,21 @@ int inspect_print(const struct trace *t, const char *file, const char *view,
 	return rc ? rc : print_finish(out, err);
 }
 
+/* Names and values by turns: "name=value", a line each. */
+static void print_record_pairs(const json_t *list, FILE *out)
+{
+	size_t count = json_array_size(list);
+
+	for (size_t i = 0; i < count; i += 2) {
+		fprintf(out, "%*s", i ? 20 : 0, "");
+		inspect_print_value(out, json_array_get(list, i));
+		fputc('=', out);
+		inspect_print_value(out, json_array_get(list, i + 1));
+		fputs(i + 2 < count ? "\n" : "", out);
+	}
+	fputs(count ? "" : "-", out);
+}
+
 /* A field a line; then the functions of a stack. */
 static int print_record_text(const json_t *record, FILE *out)
 {
@@ -190,7 +205,10 @@ static int print_record_text(const json_t *record, FILE *out)
 		if (value == functions)
 			continue;
 		fprintf(out, "%-20s", key);
-		inspect_print_value(out, value);
+		if (!strcmp(key, "request_ids"))
+			print_record_pairs(value, out);
+		else
+			inspect_print_value(out, value);
 		fputc('\n', out);
 	}
 	if (!functions)

@@ -3,6 +3,17 @@
 
 /* ---- processes ---- */
 
+/* The raw wait status as its two halves: null when unknown or when it is the other one. */
+static void process_exit(struct inspect_source *s, json_t *row, const struct rec_process_end *end)
+{
+	uint64_t status = end ? end->exit_code : REC_NULL, signal = status & 0x7f;
+	bool known = status != REC_NULL;
+
+	inspect_set(s, row, "exit_code",
+		    inspect_number(known && !signal ? status >> 8 & 0xff : REC_NULL));
+	inspect_set(s, row, "signal", inspect_number(known && signal ? signal : REC_NULL));
+}
+
 static size_t processes_count(struct inspect_source *s)
 {
 	return trace_count(s->t, REC_PROCESS_KIND);
@@ -31,7 +42,7 @@ static json_t *processes_row(struct inspect_source *s, size_t i)
 	inspect_set(s, row, "runtime", inspect_string(s, p->runtime));
 	inspect_set(s, row, "service", inspect_string(s, p->service));
 	inspect_set(s, row, "end", inspect_monotonic(s, end ? end->time : REC_NULL));
-	inspect_set(s, row, "exit_code", inspect_number(end ? end->exit_code : REC_NULL));
+	process_exit(s, row, end);
 	inspect_set(s, row, "connections",
 		    inspect_number(trace_related(s->t, TRACE_CONNECTION_PROCESS, p->id, &first)));
 	inspect_set(s, row, "calls",
@@ -41,10 +52,11 @@ static json_t *processes_row(struct inspect_source *s, size_t i)
 
 static const struct inspect_column processes_columns[] = {
 	{ "PROCESS", "process", CELL_RIGHT }, { "PID", "pid", CELL_RIGHT },
-	{ "PARENT", "parent", CELL_RIGHT },   { "SEEN", "seen", CELL_TIME },
-	{ "END", "end", CELL_TIME },	      { "SERVICE", "service", CELL_FLEX },
-	{ "RUNTIME", "runtime", CELL_FLEX },  { "CALLS", "calls", CELL_RIGHT },
-	{ "EXE", "exe", CELL_PATH },	      { NULL, NULL, CELL_PLAIN },
+	{ "PARENT", "parent", CELL_RIGHT },   { "END", "end", CELL_TIME },
+	{ "EXIT", "exit_code", CELL_RIGHT },  { "SIGNAL", "signal", CELL_RIGHT },
+	{ "SERVICE", "service", CELL_FLEX },  { "RUNTIME", "runtime", CELL_FLEX },
+	{ "CALLS", "calls", CELL_RIGHT },     { "EXE", "exe", CELL_PATH },
+	{ NULL, NULL, CELL_PLAIN },
 };
 
 const struct inspect_view inspect_processes = { "processes", processes_count, processes_row,

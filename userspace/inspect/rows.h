@@ -79,6 +79,7 @@ enum inspect_cell {
 	CELL_SHORT, /* the first 12 characters of a digest */
 	CELL_FLEX, /* is cut at its end when the line is too long */
 	CELL_PATH, /* is cut at its start when the line is too long */
+	CELL_WRAP, /* goes on below when the line is too long */
 	CELL_COUNT, /* of a list */
 };
 

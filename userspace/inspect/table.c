@@ -1,6 +1,6 @@
 /*
  * Rows as aligned text. Cells are kept until all are known; when a line would be wider than
- * INSPECT_COLUMNS, the widest of the columns that may be cut gives way.
+ * INSPECT_COLUMNS, the widest of the columns that may be cut or wrapped gives way.
  */
 #include "inspect/rows.h"
 
@@ -87,7 +87,7 @@ int inspect_table_add(struct inspect_table *table, const json_t *row)
 
 static bool column_cuts(const struct inspect_column *column)
 {
-	return column->cell == CELL_FLEX || column->cell == CELL_PATH;
+	return column->cell == CELL_FLEX || column->cell == CELL_PATH || column->cell == CELL_WRAP;
 }
 
 static void table_fit(const struct inspect_table *table, size_t *widths)
@@ -112,14 +112,15 @@ static void table_fit(const struct inspect_table *table, size_t *widths)
 	}
 }
 
-/* Prints `count` characters of text, from its start. */
-static void print_characters(FILE *out, const char *text, size_t count)
+/* Prints `count` characters of text, from its start; returns what is behind them. */
+static const char *print_characters(FILE *out, const char *text, size_t count)
 {
 	for (; *text && (count || ((uint8_t)*text & 0xc0) == 0x80); text++) {
 		if (((uint8_t)*text & 0xc0) != 0x80)
 			count--;
 		fputc(*text, out);
 	}
+	return text;
 }
 
 /*
@@ -149,6 +150,68 @@ static size_t print_cell(FILE *out, const char *text, size_t limit, enum inspect
 	return right ? 0 : pad;
 }
 
+/* How many characters of text the next line of a wrapped cell takes: whole words if they fit. */
+static size_t wrap_characters(const char *text, size_t limit)
+{
+	size_t count = 0, cut = 0;
+
+	for (; *text; text++) {
+		if (((uint8_t)*text & 0xc0) == 0x80)
+			continue;
+		if (*text == ' ')
+			cut = count;
+		if (count++ == limit)
+			return cut ? cut : limit;
+	}
+	return count;
+}
+
+/* One line of a wrapped cell; *text moves behind it and the blank there. As print_cell. */
+static size_t print_wrapped(FILE *out, const char **text, size_t limit, size_t blank)
+{
+	size_t count = wrap_characters(*text, limit);
+
+	if (!count)
+		return blank + limit;
+	fprintf(out, "%*s", (int)blank, "");
+	*text = print_characters(out, *text, count);
+	if (**text == ' ')
+		(*text)++;
+	return limit - count;
+}
+
+/* Prints a row of cells, on as many lines as its wrapped cells need. Returns what is behind it. */
+static const char *print_row(const struct inspect_table *table, const char *text,
+			     const size_t *widths, FILE *out)
+{
+	const char *rest[TABLE_COLUMNS];
+	bool more = true;
+
+	for (size_t i = 0; i < table->columns_count; i++) {
+		rest[i] = text;
+		text += strlen(text) + 1;
+	}
+	while (more) {
+		size_t blank = 0;
+
+		more = false;
+		for (size_t i = 0; i < table->columns_count; i++) {
+			enum inspect_cell cell = table->columns[i].cell;
+
+			if (cell == CELL_WRAP) {
+				blank = print_wrapped(out, &rest[i], widths[i], blank);
+			} else {
+				blank = print_cell(out, rest[i], widths[i], cell, blank);
+				rest[i] = "";
+			}
+			blank += TABLE_GAP;
+			more = more || *rest[i];
+		}
+		fputc('\n', out);
+	}
+	return text;
+}
+
 void inspect_table_print(const struct inspect_table *table, FILE *out)
 {
 	size_t widths[TABLE_COLUMNS] = { 0 }, columns = table->columns_count, blank = 0;
@@ -159,15 +222,8 @@ void inspect_table_print(const struct inspect_table *table, FILE *out)
 		blank = TABLE_GAP + print_cell(out, table->columns[i].title, widths[i],
 					       table->columns[i].cell, blank);
 	fputc('\n', out);
-	for (size_t cell = 0, i = 0; cell < table->cells; cell++) {
-		blank = TABLE_GAP +
-			print_cell(out, text, widths[i], table->columns[i].cell, i ? blank : 0);
-		text += strlen(text) + 1;
-		if (++i == columns) {
-			fputc('\n', out);
-			i = 0;
-		}
-	}
+	for (size_t cell = 0; cell < table->cells; cell += columns)
+		text = print_row(table, text, widths, out);
 }
 
 int inspect_table_print_rows(const struct inspect_column *columns, const json_t *rows, FILE *out)
