@@ -39,13 +39,18 @@ static int setup(void **state)
 	(void)state;
 	snprintf(top, sizeof(top), "/tmp/daylight-identity.XXXXXX");
 	store = identity_store_new();
-	return store && mkdtemp(top) && !chmod(top, 0755) ? 0 : -1;
+	if (!store || !mkdtemp(top) || chmod(top, 0755))
+		return -1;
+	/* One further down: others write to /tmp. */
+	memcpy(top + strlen(top), "/in", 4);
+	return mkdir(top, 0755);
 }
 
 static int teardown(void **state)
 {
 	(void)state;
 	identity_store_free(store);
+	*strrchr(top, '/') = 0;
 	return nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -375,6 +380,172 @@ static void test_changed_since(void **state)
 	assert_true(identity_changed_since(0x3fffff, "/", NULL, now.realtime + SECOND));
 }
 
+/* Two releases, each with app/pkg/m.py, the one that is served, and a folder beside the code. */
+static uint64_t make_releases(void)
+{
+	static const char *const folders[] = { "srv",
+					       "srv/one",
+					       "srv/one/app",
+					       "srv/one/app/pkg",
+					       "srv/one/app/pkg/__pycache__",
+					       "srv/one/data",
+					       "srv/two",
+					       "srv/two/app",
+					       "srv/two/app/pkg" };
+	struct clock_triple now;
+
+	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
+		assert_int_equal(mkdir(at(folders[i]), 0755), 0);
+	put("srv/one/app/pkg/m.py", "x");
+	put("srv/one/app/pkg/__pycache__/m.pyc", "x");
+	put("srv/two/app/pkg/m.py", "y");
+	assert_int_equal(symlink("one", at("srv/current")), 0);
+	usleep(50000);
+	clock_read(&now);
+	usleep(50000);
+	return now.realtime;
+}
+
+#define DIRECT "srv/one/app/pkg/m.py"
+#define LINKED "srv/current/app/pkg/m.py"
+
+static void move(const char *from, const char *to)
+{
+	char other[256];
+
+	snprintf(other, sizeof(other), "%s", at(to));
+	assert_int_equal(rename(at(from), other), 0);
+}
+
+static void test_unchanged_above(void **state)
+{
+	uint64_t since = make_releases();
+
+	(void)state;
+	assert_false(changed(at(DIRECT), since));
+	assert_false(changed(at(LINKED), since));
+	assert_false(changed(at("srv/one/app/../app//./pkg/m.py"), since));
+	/* Another compiled file, or whatever else, beside them: no matter. */
+	put("srv/one/app/pkg/__pycache__/other.pyc", "x");
+	assert_false(changed(at("srv/one/app/pkg/__pycache__/m.pyc"), since));
+	assert_false(changed(at(LINKED), since));
+	put("srv/one/data/file", "x");
+	put("srv/file", "x");
+	assert_false(changed(at(DIRECT), since));
+	assert_false(changed(at(LINKED), since));
+}
+
+static void test_unchanged_beside(void **state)
+{
+	uint64_t since = make_releases();
+
+	(void)state;
+	put("srv/one/app/pkg/unrelated", "x");
+	assert_false(changed(at(DIRECT), since));
+	unlink(at("srv/one/app/pkg/unrelated"));
+	assert_false(changed(at(LINKED), since));
+	/* A folder and the one above it were written to: a move could hide behind that. */
+	put("srv/one/app/unrelated", "x");
+	assert_true(changed(at(DIRECT), since));
+}
+
+static void test_link_above(void **state)
+{
+	uint64_t since = make_releases();
+
+	(void)state;
+	assert_int_equal(symlink("two", at("srv/next")), 0);
+	move("srv/next", "srv/current");
+	assert_true(changed(at(LINKED), since));
+	assert_false(changed(at(DIRECT), since));
+	assert_false(changed(at("srv/two/app/pkg/m.py"), since));
+	/* A link that a link leads through. */
+	assert_int_equal(symlink("srv/current/app", at("outer")), 0);
+	assert_true(changed(at("outer/pkg/m.py"), since));
+}
+
+static void test_folder_moved(void **state)
+{
+	uint64_t since = make_releases();
+
+	(void)state;
+	/* Two levels up, and with its times set back. */
+	move("srv/one/app", "srv/one/old");
+	move("srv/two/app", "srv/one/app");
+	assert_true(changed(at(DIRECT), since));
+	assert_true(changed(at(LINKED), since));
+	assert_int_equal(
+		utimensat(AT_FDCWD, at("srv/one"), (struct timespec[2]){ { 1, 0 }, { 1, 0 } }, 0),
+		0);
+	assert_true(changed(at(DIRECT), since));
+}
+
+/* The move's trace in the folder itself is gone after a write to it. */
+static void test_move_hidden(void **state)
+{
+	uint64_t since = make_releases();
+
+	(void)state;
+	move("srv/one/app", "srv/one/old");
+	move("srv/two/app", "srv/one/app");
+	put("srv/one/app/unrelated", "x");
+	assert_true(changed(at(DIRECT), since));
+}
+
+static void test_renamed_over(void **state)
+{
+	uint64_t since = make_releases();
+
+	(void)state;
+	move("srv/two/app/pkg/m.py", DIRECT);
+	assert_true(changed(at(DIRECT), since));
+	assert_true(changed(at(LINKED), since));
+}
+
+/* Looks like a move, so it counts as one (docs/evidence.md). */
+static void test_chmod_above(void **state)
+{
+	uint64_t since = make_releases();
+
+	(void)state;
+	assert_int_equal(chmod(at("srv/one/app"), 0700), 0);
+	assert_true(changed(at(DIRECT), since));
+	assert_false(changed(at("srv/two/app/pkg/m.py"), since));
+}
+
+/* What cannot be followed is not shown to be unchanged. */
+static void test_walk_bounds(void **state)
+{
+	uint64_t since = make_releases();
+	char name[32], before[32] = "srv/one/app/pkg", many[4000] = "";
+	struct clock_triple now;
+
+	(void)state;
+	for (int i = 0; i < 41; i++) {
+		char target[256];
+
+		snprintf(name, sizeof(name), "link%d", i);
+		snprintf(target, sizeof(target), "%s", at(before));
+		assert_int_equal(symlink(target, at(name)), 0);
+		memcpy(before, name, sizeof(name));
+	}
+	usleep(50000);
+	clock_read(&now);
+	assert_false(changed(at("link39/m.py"), now.realtime));
+	assert_true(changed(at("link40/m.py"), now.realtime));
+	assert_int_equal(symlink("loop2", at("loop1")), 0);
+	assert_int_equal(symlink("loop1", at("loop2")), 0);
+	assert_true(changed(at("loop1"), now.realtime + SECOND));
+	for (int i = 0; i < 300; i++)
+		memcpy(many + 2 * i, "/.", 3);
+	assert_true(changed(many, now.realtime + SECOND));
+	assert_true(changed("relative", now.realtime + SECOND));
+	assert_true(changed("/proc/self/exe", now.realtime + SECOND));
+	/* Up from the root stays there; a file is no folder. */
+	assert_false(changed("/../../../etc/passwd", now.realtime + SECOND));
+	assert_true(changed(at(DIRECT "/../m.py"), since - SECOND));
+}
+
 /* ---- other roots ---- */
 
 /* A process with its own root; it lives until the pipe is closed. */
@@ -497,10 +668,25 @@ static void test_host(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_digest),     TEST(test_rewritten), TEST(test_not_files),
-		TEST(test_no_files),   TEST(test_denied),    TEST(test_large),
-		TEST(test_written),    TEST(test_replaced),  TEST(test_changed_since),
-		TEST(test_other_root), TEST(test_host),
+		TEST(test_digest),
+		TEST(test_rewritten),
+		TEST(test_not_files),
+		TEST(test_no_files),
+		TEST(test_denied),
+		TEST(test_large),
+		TEST(test_written),
+		TEST(test_replaced),
+		TEST(test_changed_since),
+		TEST(test_unchanged_above),
+		TEST(test_unchanged_beside),
+		TEST(test_link_above),
+		TEST(test_folder_moved),
+		TEST(test_move_hidden),
+		TEST(test_renamed_over),
+		TEST(test_chmod_above),
+		TEST(test_walk_bounds),
+		TEST(test_other_root),
+		TEST(test_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

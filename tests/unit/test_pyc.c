@@ -398,6 +398,68 @@ static void test_other_source(void **state)
 	pyc_seen = kept;
 }
 
+/* ---- kept elsewhere ---- */
+
+/* What pyc_elsewhere says of an interpreter that was started so (with -B: it shall write none). */
+static const char *elsewhere_of(const char *const argv[], const char *variable)
+{
+	char *envp[] = { (char *)"PATH=/usr/bin", (char *)variable, NULL };
+	int in[2], out[2], status;
+	const char *how;
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	pid = fork();
+	if (!pid) {
+		if (dup2(in[0], 0) == 0 && dup2(out[1], 1) == 1)
+			execve(PYTHON, (char **)argv, envp);
+		_exit(127);
+	}
+	close(in[0]);
+	close(out[1]);
+	assert_int_equal(read(out[0], &byte, 1), 1); /* it runs its program */
+	how = pyc_elsewhere(pid);
+	close(in[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(out[0]);
+	return how ? how : "";
+}
+
+#define WAIT "import sys; print(flush=True); sys.stdin.read()"
+
+static void test_elsewhere(void **state)
+{
+	static const char *const plain[] = { PYTHON, "-B", "-c", WAIT, NULL };
+	static const char *const option[] = { PYTHON, "-B", "-X", "pycache_prefix=/nowhere",
+					      "-c",   WAIT, NULL };
+	static const char *const joined[] = { PYTHON, "-BXpycache_prefix=/nowhere", "-c", WAIT,
+					      NULL };
+	static const char *const other[] = { PYTHON, "-B", "-X", "utf8", "-c", WAIT, NULL };
+	siginfo_t info;
+	pid_t pid;
+
+	(void)state;
+	NEED_PYTHON();
+	assert_string_equal(elsewhere_of(plain, NULL), "");
+	assert_string_equal(elsewhere_of(other, "PYTHONPYCACHEPREFIX_=/nowhere"), "");
+	assert_string_equal(elsewhere_of(option, NULL), "elsewhere");
+	assert_string_equal(elsewhere_of(joined, NULL), "elsewhere");
+	assert_string_equal(elsewhere_of(plain, "PYTHONPYCACHEPREFIX=/nowhere"), "elsewhere");
+	/* As the interpreter does: an empty value is none. */
+	assert_string_equal(elsewhere_of(plain, "PYTHONPYCACHEPREFIX="), "");
+	/* Ended, waited for or not: its strings cannot be read. */
+	pid = fork();
+	if (!pid)
+		_exit(0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	assert_string_equal(pyc_elsewhere(pid), "gone");
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_string_equal(pyc_elsewhere(pid), "gone");
+}
+
 static void test_nothing_to_run(void **state)
 {
 	struct err err = ERR_INIT;
@@ -655,10 +717,19 @@ static void test_corpus(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_look),	   TEST(test_same),	    TEST(test_attacks),
-		TEST(test_hidden_attacks), TEST(test_damaged),	    TEST(test_other_source),
-		TEST(test_nothing_to_run), TEST(test_crash),	    TEST(test_timeout),
-		TEST(test_fence),	   TEST(test_unprivileged), cmocka_unit_test(test_corpus),
+		TEST(test_look),
+		TEST(test_same),
+		TEST(test_attacks),
+		TEST(test_hidden_attacks),
+		TEST(test_damaged),
+		TEST(test_other_source),
+		TEST(test_elsewhere),
+		TEST(test_nothing_to_run),
+		TEST(test_crash),
+		TEST(test_timeout),
+		TEST(test_fence),
+		TEST(test_unprivileged),
+		cmocka_unit_test(test_corpus),
 	};
 
 	return cmocka_run_group_tests(tests, find_python, NULL);

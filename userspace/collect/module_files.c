@@ -24,6 +24,7 @@ struct file {
 	uint64_t device, inode;
 	uint64_t since; /* realtime ns: the oldest image that may have loaded it */
 	const struct python_layout *layout; /* Python source only */
+	const char *elsewhere; /* its compiled file is not beside it, or cannot be told; or NULL */
 	char interpreter[512];
 	bool ran;
 	/* By the worker, then read by the session's thread once `done`. */
@@ -50,6 +51,8 @@ struct module_files {
 	/* The session's thread alone: */
 	size_t written; /* files before it are written */
 	bool given_up; /* the window is over: what is not written is lost */
+	uint64_t asked; /* the process that `elsewhere` is of; 0: none */
+	const char *elsewhere;
 	uint64_t *by_module; /* index + 1 by module id */
 	size_t by_module_count;
 };
@@ -67,6 +70,11 @@ static void look(struct module_files *f, struct file *file)
 	if (file->layout && file->pyc)
 		pyc_look(file->root, file->path, &file->identity, file->layout->pyc_tag,
 			 file->layout->pyc_magic, file->since, file->pyc);
+	if (file->pyc && file->elsewhere) {
+		file->pyc->how = file->elsewhere;
+		file->pyc->has_sha256 = false;
+		file->pyc->header_matches = -1;
+	}
 }
 
 static void *work(void *arg)
@@ -193,6 +201,11 @@ void module_files_add(struct module_files *f, uint64_t module, const struct proc
 	if (language == LANGUAGE_PYTHON && p->layout) {
 		file->layout = p->layout;
 		name_interpreter(file, p);
+		if (f->asked != p->serial) {
+			f->elsewhere = pyc_elsewhere(p->pid);
+			f->asked = p->serial;
+		}
+		file->elsewhere = f->elsewhere;
 	}
 	pthread_mutex_lock(&f->lock);
 	if (f->count == f->cap) {
@@ -362,7 +375,7 @@ static void look_again(struct module_files *f)
 			file->changed = 1;
 			put_identity(f, file);
 		}
-		if (file->pyc && !pyc_before) {
+		if (file->pyc && !file->elsewhere && !pyc_before) {
 			struct pyc now;
 
 			pyc_look(file->root, file->path, &file->identity, file->layout->pyc_tag,

@@ -96,7 +96,7 @@ int pyc_look(pid_t pid, const char *source_path, const struct identity *source, 
 
 /* ---- kept elsewhere ---- */
 
-#define ENVIRON_MAX (8u << 20)
+#define STRINGS_MAX (8u << 20) /* more than a new program may be given */
 
 /* Does this string of an environment set the prefix? An empty value sets none. */
 static bool variable_names(const char *text)
@@ -125,13 +125,19 @@ static const char *search(pid_t pid, const char *file, bool (*names)(const char 
 	struct bytes text = BYTES_INIT;
 	const char *how = NULL;
 
-	if (procfs_read(pid, file, ENVIRON_MAX, &text))
+	/* Room for all of it at once: growing would leave copies behind. */
+	if (bytes_reserve(&text, STRINGS_MAX + 65536 + 1))
+		return ROOTFILE_FAILED;
+	errno = 0;
+	if (procfs_read(pid, file, STRINGS_MAX, &text))
 		how = errno == EACCES || errno == EPERM ? ROOTFILE_DENIED : ROOTFILE_GONE;
+	/* The command line of a process that has ended is empty. */
+	else if (!text.len && names == option_names)
+		how = ROOTFILE_GONE;
 	for (size_t at = 0; !how && at < text.len; at += strlen((char *)text.data + at) + 1)
 		if (names((char *)text.data + at))
 			how = "elsewhere";
-	if (text.data)
-		explicit_bzero(text.data, text.cap);
+	explicit_bzero(text.data, text.len);
 	bytes_release(&text);
 	return how;
 }

@@ -197,6 +197,7 @@ int rootfile_walk(int root, const char *path,
 		return -1;
 	while ((name = next_name(&left))) {
 		size_t len = strlen(w.done);
+		cleanup_close int fd = -1;
 		struct stat entry;
 		int result;
 
@@ -217,7 +218,7 @@ int rootfile_walk(int root, const char *path,
 			continue;
 		}
 		snprintf(w.done + len, sizeof(w.done) - len, "/%s", name);
-		cleanup_close int fd = rootfile_find(root, w.done, false, &entry, how);
+		fd = rootfile_find(root, w.done, false, &entry, how);
 		if (fd < 0)
 			return -1;
 		result = each(ctx, &entry, st);
