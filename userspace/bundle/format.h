@@ -148,7 +148,8 @@ enum bundle_index {
 /*
  * What a module's file was, when looked at (`when`, by `how`: "open" or why it could not be:
  * "not-regular", "too-large", "missing", "changed", "denied"). mtime and ctime in realtime ns.
- * changed_after_load: the file, or what leads to it, changed after the process started.
+ * changed_after_load: the file, or a link or folder that its path leads through, changed after the
+ * process started, or that cannot be ruled out (docs/evidence.md says what is looked at).
  * digest_matches: the package database records this digest (0: another one, null: none).
  */
 #define REC_IDENTITY(F)                                                                            \
@@ -158,7 +159,8 @@ enum bundle_index {
 /*
  * The compiled file that stands for a Python module. header_matches: its header names the source's
  * mtime and size (or hash). proven: the source, compiled by the process's interpreter, gives the
- * same code (0: other code, null: not compared, `how` says why). Absent: how = "absent".
+ * same code (0: other code, null: not compared, `how` says why). Absent: how = "absent". The process
+ * was told to keep its compiled files in another place: how = "elsewhere".
  */
 #define REC_PYC(F)                                                                                 \
 	F(U, id) F(U, module) F(U, process) F(S, path) F(X, sha256) F(U, size) F(W, mtime)         \
