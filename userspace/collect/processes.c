@@ -407,6 +407,8 @@ static void appeared(struct processes *p, const struct wire_process *e)
 {
 	struct process *parent = processes_find(p, e->parent);
 	struct process *process = insert(p, e->head.process, (pid_t)e->pid, e->start, e->head.time);
+	/* Our own child is no process of the service. */
+	uint64_t parent_id = parent && parent->child ? REC_NULL : e->parent;
 	uint64_t now = clock_monotonic();
 
 	if (!process)
@@ -434,13 +436,13 @@ static void appeared(struct processes *p, const struct wire_process *e)
 		p->alive--;
 	}
 	if (!is_current(p->s, process)) {
-		describe_unknown(process, e->parent);
+		describe_unknown(process, parent_id);
 		return;
 	}
 	find_runtime(p->s, process, now);
 	if (process->runtime.state == PYTHON_READY)
 		runtime_gap(p->s, process);
-	describe(p->s, process, parent && parent->child ? REC_NULL : e->parent, ORIGIN_EXEC);
+	describe(p->s, process, parent_id, ORIGIN_EXEC);
 	scan_mappings(p->s, process);
 }
 
