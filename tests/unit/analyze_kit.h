@@ -21,6 +21,7 @@ struct scene {
 	uint64_t ctime; /* realtime; 0: long before the process */
 	/* Its compiled file. */
 	bool no_pyc, pyc_absent, pyc_other, pyc_unproven, pyc_header_differs, pyc_changed;
+	bool pyc_elsewhere, option_x; /* kept elsewhere: by the record, by the options */
 	/* The call and what ties it to the code. */
 	uint64_t end_reason, link, source;
 	bool no_binding, no_sighting, dangling_function, dangling_stack, dangling_context;
@@ -29,6 +30,9 @@ struct scene {
 	/* The bundle. */
 	uint64_t lost;
 	bool unsupported, no_window_end, no_call, no_code;
+	bool sampled; /* walks were passed over, system calls watched in phases */
+	bool listeners; /* two that are not covered */
+	uint64_t status; /* of the call; 0: 200 */
 	bool elsewhere; /* the one stack is of code outside the component */
 	uint8_t window; /* 0: 0xa1 */
 	/* A second process, forked from the first one, that runs the same code. */
@@ -48,6 +52,7 @@ static struct service_route scene_routes[] = { { .id = "things",
 static struct service_section scene_sections[] = {
 	{ "demo", "things API", scene_api, 1, NULL, 0, "handlers" },
 	{ "demo", "extra", scene_extra, 1, scene_except, 1, "the rest" },
+	{ "demo", "gone", NULL, 0, NULL, 0, "no code of this version" },
 };
 static const struct service_definition scene_definition = { .name = "demo-service",
 							    .title = "demo",
@@ -57,7 +62,7 @@ static const struct service_definition scene_definition = { .name = "demo-servic
 							    .routes = scene_routes,
 							    .routes_count = 1,
 							    .sections = scene_sections,
-							    .sections_count = 2 };
+							    .sections_count = 3 };
 static const struct service_definition scene_stranger = { .name = "stranger",
 							  .title = "another",
 							  .versions = "1",
@@ -80,8 +85,10 @@ static inline void scene_put_file(struct fixture *f, const struct scene *s, uint
 		    .sha256 = s->pyc_absent ? REC_NULL : digest(f, 0x33), .size = 5, .mtime = 6,
 		    .ctime = 5, .header_matches = s->pyc_absent ? REC_NULL : !s->pyc_header_differs,
 		    .proven = s->pyc_absent || s->pyc_unproven ? REC_NULL : !s->pyc_other,
-		    .how = pub(f, s->pyc_absent ? "absent" : "open"), .when = at_ms(61),
-		    .changed_after_load = s->pyc_changed);
+		    .how = pub(f, s->pyc_elsewhere ? "elsewhere"
+				  : s->pyc_absent  ? "absent"
+						   : "open"),
+		    .when = at_ms(61), .changed_after_load = s->pyc_changed);
 }
 
 /* Modules: 1 api.py, 2 extra.py (loaded, never sighted), 3 werkzeug, 4 extra_not.py (in no
@@ -125,9 +132,9 @@ static inline void scene_put_call(struct fixture *f, const struct scene *s)
 	put(f, CALL, call, .process = 1, .connection = 1, .seq = 1, .protocol = pub(f, "http/1.1"),
 	    .method = pub(f, "GET"), .path = priv(f, "/v1/things"),
 	    .service = pub(f, s->other_service ? "stranger" : "demo-service"),
-	    .route = s->no_route ? REC_NULL : pub(f, "/v1/things"), .status = 200,
-	    .start = at_ms(100), .first_byte = at_ms(108), .end = at_ms(109),
-	    .end_reason = s->end_reason, .request_bytes = 1, .response_bytes = 2,
+	    .route = s->no_route ? REC_NULL : pub(f, "/v1/things"),
+	    .status = s->status ? s->status : 200, .start = at_ms(100), .first_byte = at_ms(108),
+	    .end = at_ms(109), .end_reason = s->end_reason, .request_bytes = 1, .response_bytes = 2,
 	    .request_id = REC_NULL, .host = REC_NULL, .lost = 0);
 	put(f, CONTEXT, context, .process = 1, .thread = 7, .flow = 1, .generation = 1,
 	    .start = at_ms(100));
@@ -156,23 +163,52 @@ static inline void scene_put_call(struct fixture *f, const struct scene *s)
 /* The same in realtime: the window's clocks are 5 s apart (fixture_window). */
 #define SCENE_START_REAL (FIXTURE_REALTIME - 1005000000000ULL)
 
+static inline void scene_put_walks(struct fixture *f)
+{
+	put(f, LOSS, loss, .time = at_ms(5), .stage = pub(f, "stack-walks"),
+	    .class = LOSS_ATTEMPTED, .cause = REC_EMPTY, .count = 4653);
+	put(f, LOSS, loss, .time = at_ms(5), .stage = pub(f, "stack-walks"),
+	    .class = LOSS_DELIVERED, .cause = REC_EMPTY, .count = 873);
+	put(f, LOSS, loss, .time = at_ms(5), .stage = pub(f, "stack-walks"), .class = LOSS_SKIPPED,
+	    .cause = pub(f, "paced"), .count = 3666);
+	put(f, LOSS, loss, .time = at_ms(5), .stage = pub(f, "stack-walks"), .class = LOSS_SKIPPED,
+	    .cause = pub(f, "repeat"), .count = 114);
+}
+
 static inline void scene_write(struct fixture *f, const struct scene *s)
 {
+	uint64_t options[3], process_options[2];
+
 	fixture_open(f);
+	options[0] = pub(f, "syscall-phase=30000ms");
+	options[1] = pub(f, "syscall-duty=100ms/1000ms");
+	options[2] = pub(f, "duration=60000ms");
+	process_options[0] = pub(f, "-m");
+	process_options[1] = pub(f, "-X");
 	put(f, WINDOW, window, .window = digest(f, s->window ? s->window : 0xa1),
-	    .challenge = REC_NULL, .monotonic = FIXTURE_MONOTONIC,
+	    .challenge = s->sampled ? digest(f, 0xc4) : REC_NULL,
+	    .options = { options, s->sampled ? 3 : 0 }, .monotonic = FIXTURE_MONOTONIC,
 	    .boottime = FIXTURE_MONOTONIC + 5000000000ULL, .realtime = FIXTURE_REALTIME,
 	    .synced = 1, .start_reason = pub(f, "asked"), .host = priv(f, "node-1"),
 	    .kernel = pub(f, "6.1"), .boot_id = REC_NULL, .arch = pub(f, "x86_64"),
 	    .version = pub(f, "0.1.0"), .exe_sha256 = digest(f, 0xee), .boundary_source = REC_NULL);
 	put(f, PROCESS, process, .pid = 11, .start = SCENE_START, .parent = REC_NULL,
-	    .exe = REC_NULL, .origin = ORIGIN_EXISTING, .seen = at_ms(0));
+	    .exe = REC_NULL, .origin = ORIGIN_EXISTING, .seen = at_ms(0),
+	    .options = { process_options, s->option_x ? 2 : 1 });
 	scene_put_code(f, s);
 	if (!s->no_call)
 		scene_put_call(f, s);
 	if (s->lost)
 		put(f, LOSS, loss, .time = at_ms(5), .stage = pub(f, "walk"), .class = LOSS_LOST,
 		    .cause = pub(f, "map-full"), .count = s->lost);
+	if (s->sampled)
+		scene_put_walks(f);
+	if (s->listeners) {
+		put(f, LISTENER, listener, .family = FAMILY_TCP4, .address = priv(f, "10.1.2.3"),
+		    .port = 8774, .covered = 0, .process = REC_NULL, .seen = at_ms(0));
+		put(f, LISTENER, listener, .family = FAMILY_TCP6, .address = pub(f, "::1"),
+		    .port = 25, .covered = 0, .process = REC_NULL, .seen = at_ms(0));
+	}
 	if (s->unsupported)
 		put(f, UNSUPPORTED, unsupported, .process = 1, .what = pub(f, "python"),
 		    .version = pub(f, "3.99"));

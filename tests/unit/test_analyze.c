@@ -40,7 +40,9 @@ static void test_plain(void **state)
 	assert_string_equal(text_in(json_object_get(row, "reference"), "package"), "python3-demo");
 	assert_int_equal(json_integer_value(json_object_get(row, "calls")), 1);
 	files = json_object_get(row, "files");
-	assert_int_equal(json_integer_value(json_object_get(files, "mapped")), 1);
+	/* Without a reference nothing lists the files that the section has. */
+	assert_true(json_is_null(json_object_get(files, "mapped")));
+	assert_int_equal(json_integer_value(json_object_get(files, "from_bundle")), 1);
 	assert_int_equal(json_integer_value(json_object_get(files, "ran")), 1);
 	assert_int_equal(json_integer_value(json_object_get(files, "differ")), 0);
 	assert_true(json_is_null(json_object_get(json_object_get(row, "functions"), "mapped")));
@@ -71,6 +73,11 @@ static void test_unmapped(void **state)
 	(void)state;
 	assert_string_equal(text_in(row, "status"), "unknown");
 	assert_string_equal(text_in(row, "reason"), "no service definition maps this section");
+	/* The definition speaks of it, and names no file. */
+	row = row_by(report, "sections", "section", "gone");
+	assert_string_equal(text_in(row, "status"), "unknown");
+	assert_string_equal(text_in(row, "reason"),
+			    "the definition maps no code of this version to it");
 	row = row_by(report, "not_compared", "component", "bare");
 	assert_non_null(strstr(text_in(row, "reason"), "no section"));
 	json_decref(report);
@@ -128,11 +135,14 @@ static void test_reference_signed(void **state)
 
 static void test_loaded(void **state)
 {
-	const struct scene s = { 0 };
+	const struct scene s = { 0 }, lossy = { .lost = 1 }, cut = { .no_window_end = true };
 
 	(void)state;
 	/* extra.py stands in a stack of the serving process that nobody was seen in. */
 	expect_of("loaded", &s, NULL, "extra", "loaded", NONE, NONE);
+	/* Where evidence is missing it may as well have run. */
+	expect_of("loss", &lossy, NULL, "extra", "unknown", NONE, NONE);
+	expect_of("cut", &cut, NULL, "extra", "unknown", NONE, NONE);
 }
 
 static void test_not_observed(void **state)
@@ -151,6 +161,140 @@ static void test_not_observed(void **state)
 	       .unsupported = true);
 	expect("cut", "unknown", NONE, NONE, .elsewhere = true, .no_route = true,
 	       .no_window_end = true);
+}
+
+static void expect_claim(const struct scene *s, const char *reference, const char *id,
+			 const char *text)
+{
+	struct analyze_result result;
+	json_t *report = scene_report_with(s, reference, &result);
+	const char *have = text_in(row_by(report, "claims", "id", id), "text");
+
+	if (!strstr(have, text))
+		fail_msg("'%s' is not in '%s'", text, have);
+	json_decref(report);
+}
+
+/* Sentences say what is counted, and what is not known. */
+static void test_texts(void **state)
+{
+	const struct scene plain = { 0 }, off = { .elsewhere = true, .no_route = true };
+	const struct scene refused = { .elsewhere = true, .status = 401 };
+
+	(void)state;
+	expect_claim(&off, NULL, "section/demo/things API",
+		     "seen in 1 call of the component; 0 of 1 call was on its routes. Not");
+	expect_claim(&off, NULL, "section/demo/extra", "; the definition names no route of it.");
+	expect_claim(&plain, NULL, "section/demo/things API",
+		     "1 file and 1 function ran in 1 completed call; how many the section has is "
+		     "not known; ");
+	expect_claim(&plain, REFERENCE, "section/demo/things API",
+		     "1 of 1 known file and 1 function ran in 1 completed call; each");
+	expect_claim(&plain, NULL, "section/demo/extra",
+		     "1 file present in a serving process; how many the section has is not known");
+	expect_claim(&refused, NULL, "route/demo/GET /v1/things", ", 1 is not known: 1 x 401.");
+	expect_claim(&plain, NULL, "route/demo/GET /v1/things", ", 0 are not known; handlers");
+}
+
+static json_t *find_weak(json_t *report, const char *claim, const char *what)
+{
+	json_t *row = row_by(report, "claims", "id", claim), *weak;
+	size_t i;
+
+	json_array_foreach(json_object_get(row, "weakened_by"), i, weak)
+		if (!strcmp(text_in(weak, "what"), what))
+			return weak;
+	return NULL;
+}
+
+/* What was passed over stands beside each claim that something was not seen. */
+static void test_sampled(void **state)
+{
+	json_t *report = scene_report(&(struct scene){ .sampled = true }), *weak, *walks;
+
+	(void)state;
+	weak = find_weak(report, "section/demo/extra", "sampled");
+	assert_non_null(weak);
+	assert_string_equal(text_in(weak, "text"),
+			    "stacks are samples, not a full list of what ran: of 4653 walks "
+			    "attempted, 873 were delivered and 3780 skipped (paced 3666, repeat "
+			    "114); system calls made walks only in phases "
+			    "(syscall-phase=30000ms, syscall-duty=100ms/1000ms)");
+	/* The handler was seen in the one call. */
+	assert_null(find_weak(report, "section/demo/things API", "sampled"));
+	assert_null(find_weak(report, "route/demo/GET /v1/things", "sampled"));
+	walks = json_object_get(
+		json_object_get(
+			json_array_get(
+				json_object_get(json_object_get(report, "inputs"), "bundles"), 0),
+			"sampling"),
+		"walks");
+	assert_int_equal(json_integer_value(json_object_get(walks, "attempted")), 4653);
+	assert_int_equal(json_integer_value(json_object_get(walks, "delivered")), 873);
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(walks, "skipped"), "paced")),
+		3666);
+	json_decref(report);
+	report = scene_report(&(struct scene){ .sampled = true, .elsewhere = true });
+	assert_non_null(find_weak(report, "section/demo/things API", "sampled"));
+	assert_non_null(find_weak(report, "route/demo/GET /v1/things", "sampled"));
+	json_decref(report);
+	/* A bundle that does not say is no better. */
+	report = scene_report(&(struct scene){ .elsewhere = true });
+	weak = find_weak(report, "section/demo/extra", "sampled");
+	assert_non_null(weak);
+	assert_non_null(strstr(text_in(weak, "text"), "does not say"));
+	json_decref(report);
+}
+
+static bool has_record(json_t *claim, const char *kind, const char *shows)
+{
+	json_t *record;
+	size_t i;
+
+	json_array_foreach(json_object_get(claim, "records"), i, record)
+		if (!strcmp(text_in(record, "kind"), kind) &&
+		    !strcmp(text_in(record, "shows"), shows))
+			return true;
+	return false;
+}
+
+/* An example says what it is an example of. */
+static void test_examples(void **state)
+{
+	json_t *report = scene_report(&(struct scene){ 0 }), *claim;
+
+	(void)state;
+	claim = row_by(report, "claims", "id", "route/demo/GET /v1/things");
+	assert_true(has_record(claim, "call", "a call seen"));
+	claim = row_by(report, "claims", "id", "section/demo/extra");
+	assert_true(has_record(claim, "module", "a file that was present"));
+	json_decref(report);
+	report = scene_report(&(struct scene){ .no_sighting = true, .status = 401 });
+	claim = row_by(report, "claims", "id", "route/demo/GET /v1/things");
+	assert_true(has_record(claim, "call", "a call not known"));
+	assert_false(has_record(claim, "call", "a call seen"));
+	claim = row_by(report, "routes", "route", "/v1/things");
+	assert_int_equal(json_integer_value(json_object_get(
+				 json_object_get(claim, "no_sighting_statuses"), "401")),
+			 1);
+	json_decref(report);
+}
+
+/* Without a compiled file beside the source the claim says so. */
+static void test_no_pyc(void **state)
+{
+	json_t *report = scene_report(&(struct scene){ .pyc_absent = true });
+
+	(void)state;
+	assert_string_equal(
+		text_in(row_by(report, "sections", "section", "things API"), "compared"), "file");
+	assert_non_null(find_weak(report, "section/demo/things API", "no-pyc"));
+	assert_non_null(find_weak(report, "route/demo/GET /v1/things", "no-pyc"));
+	json_decref(report);
+	report = scene_report(&(struct scene){ 0 });
+	assert_null(find_weak(report, "section/demo/things API", "no-pyc"));
+	json_decref(report);
 }
 
 /* Two hosts: calls add up, the weakest file decides. */
@@ -216,6 +360,10 @@ int main(void)
 		cmocka_unit_test(test_reference_signed),
 		cmocka_unit_test(test_loaded),
 		cmocka_unit_test(test_not_observed),
+		cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_sampled),
+		cmocka_unit_test(test_examples),
+		cmocka_unit_test(test_no_pyc),
 		cmocka_unit_test(test_two_bundles),
 		cmocka_unit_test(test_same_window),
 	};

@@ -28,6 +28,13 @@ static void test_pyc(void **state)
 	expect("absent, changed", "unknown", "compiled file may have changed", .pyc_absent = true,
 	       .pyc_changed = true);
 	expect("absent", "observed-as-packaged", "", .pyc_absent = true);
+	/* What lies beside the source is not what was loaded. */
+	expect("elsewhere", "unknown", "elsewhere", .pyc_absent = true, .pyc_elsewhere = true);
+	expect("-X", "unknown", "elsewhere", .pyc_absent = true, .option_x = true);
+	expect("-X, one beside it", "unknown", "elsewhere", .option_x = true);
+	expect("-X, other code beside it", "unknown", "elsewhere", .option_x = true,
+	       .pyc_other = true);
+	expect("-X, other file", "observed-modified", "", .option_x = true, .digest_matches = 1);
 }
 
 static void test_edited_without_restart(void **state)
@@ -66,15 +73,16 @@ static void test_bindings(void **state)
 	expect("one end", "observed-as-packaged", "", .first = 50, .last = 105);
 	expect("before", "unknown", "not tied", .first = 50, .last = 99);
 	expect("after", "unknown", "not tied", .first = 110, .last = 120);
-	expect("backwards", "loaded", "", .first = 105, .last = 101);
+	expect("backwards", "unknown", "no handler was sighted in 1 completed call of its routes (1 in all)",
+	       .first = 105, .last = 101);
 }
 
 static void test_dangling(void **state)
 {
 	(void)state;
-	/* The file is there, as its identity says; nothing shows that it ran. */
-	expect("module", "loaded", "", .dangling_function = true);
-	expect("stack", "loaded", "", .dangling_stack = true);
+	/* The file is there, as its identity says; the call of its route says nothing. */
+	expect("module", "unknown", "no handler was sighted", .dangling_function = true);
+	expect("stack", "unknown", "no handler was sighted", .dangling_stack = true);
 	expect("context", "unknown", "not tied", .dangling_context = true);
 }
 
@@ -249,6 +257,10 @@ static void test_damaged(void **state)
 		assert_true(result.incomplete);
 		assert_true(is_weakened(result.report, "section/demo/things API",
 					cut ? "cut" : "altered"));
+		/* Known only because a stack showed it: that stack's sighting may be cut off. */
+		assert_string_equal(
+			text_in(row_by(result.report, "sections", "section", "extra"), "status"),
+			"unknown");
 		json_decref(result.report);
 		fixture_release(&f);
 	}

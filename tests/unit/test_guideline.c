@@ -25,7 +25,7 @@ static void test_schema_2_0(void **state)
 	assert_string_equal(g.id, "demo-1");
 	assert_string_equal(g.schema, "2.0");
 	assert_int_equal(strlen(g.sha256), 64);
-	assert_int_equal(g.sections_count, 3);
+	assert_int_equal(g.sections_count, 4);
 	assert_string_equal(g.sections[0].component, "demo");
 	assert_string_equal(g.sections[0].section, "things API");
 	assert_string_equal(g.sections[0].list, "required");

@@ -101,7 +101,7 @@ static void test_golden(void **state)
 {
 	const struct scene plain = { 0 };
 	const struct scene poor = { .digest_matches = 1, .lost = 3, .unsupported = true };
-	const struct scene silent = { .elsewhere = true };
+	const struct scene silent = { .elsewhere = true, .sampled = true, .listeners = true };
 
 	(void)state;
 	golden_pair("packaged", &plain, NULL);

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "analyze/sampling.h"
+
 json_t *claim_text(const char *text)
 {
 	json_t *value;
@@ -67,8 +69,9 @@ int claim_record(struct claim *c, const struct evidence *e, enum rec_kind kind, 
 		    (uint64_t)json_integer_value(json_object_get(record, "id")) == id)
 			return 0;
 	return json_array_append_new(c->records,
-				     json_pack("{s:s, s:s, s:I}", "bundle", sha256, "kind",
-					       rec_schemas[kind].name, "id", (json_int_t)id));
+				     json_pack("{s:s, s:s, s:I, s:s?}", "bundle", sha256, "kind",
+					       rec_schemas[kind].name, "id", (json_int_t)id,
+					       "shows", c->shows));
 }
 
 int claim_example(struct claim *c, const struct evidence *e, const struct group_example *example)
@@ -87,6 +90,19 @@ int claim_weaken(json_t *weakened, const struct evidence *bundle, const char *wh
 		weakened, json_pack("{s:s, s:o, s:o}", "what", what, "bundle",
 				    bundle ? json_string(trace_sha256(bundle->trace)) : json_null(),
 				    "text", text));
+}
+
+int claim_sampled(struct claim *c, const struct survey *s)
+{
+	for (size_t i = 0; i < s->bundles_count; i++) {
+		json_t *text = sampling_text(&s->bundles[i]);
+
+		if (json_is_null(text))
+			continue;
+		if (claim_weaken(c->weakened, &s->bundles[i], "sampled", text))
+			return -1;
+	}
+	return 0;
 }
 
 int claim_finish(struct claim *c, json_t *claims)
@@ -112,9 +128,10 @@ int claim_finish(struct claim *c, json_t *claims)
 static int weaken_end(const struct evidence *e, json_t *out)
 {
 	if (e->altered &&
-	    claim_weaken(out, e, "altered",
-			 claim_format("the bundle was altered: %zu findings; see 'daylight verify'",
-				      e->verify.findings_count)))
+	    claim_weaken(
+		    out, e, "altered",
+		    claim_format("the bundle was altered: %zu finding%s; see 'daylight verify'",
+				 e->verify.findings_count, claim_plural(e->verify.findings_count))))
 		return -1;
 	if (!e->complete && !e->altered &&
 	    claim_weaken(out, e, "cut",
@@ -182,8 +199,10 @@ static int weaken_gaps(const struct evidence *e, json_t *out)
 		if (!rc)
 			rc = claim_weaken(
 				out, e, "gap",
-				claim_format("not watched: %s, %lld times, %.3f s in all", what,
+				claim_format("not watched: %s, %lld time%s, %.3f s in all", what,
 					     json_integer_value(json_array_get(sum, 0)),
+					     claim_plural((uint64_t)json_integer_value(
+						     json_array_get(sum, 0))),
 					     (double)json_integer_value(json_array_get(sum, 1)) /
 						     1e9));
 	json_decref(sums);
@@ -228,9 +247,9 @@ static int weaken_connections(const struct evidence *e, json_t *out)
 		return 0;
 	return claim_weaken(
 		out, e, "undecoded",
-		claim_format("%zu of %zu accepted connections could not be read: calls on "
+		claim_format("%zu of %zu accepted connection%s could not be read: calls on "
 			     "them are not known",
-			     odd, accepted));
+			     odd, accepted, claim_plural(accepted)));
 }
 
 static int weaken_bindings(const struct evidence *e, json_t *out)
@@ -248,18 +267,17 @@ static int weaken_bindings(const struct evidence *e, json_t *out)
 
 		lossy += c->lost != 0;
 	}
-	if (ambiguous &&
-	    claim_weaken(out, e, "ambiguous",
-			 claim_format("%zu of %zu bindings are ambiguous and were not used",
-				      ambiguous, n)))
+	if (ambiguous && claim_weaken(out, e, "ambiguous",
+				      claim_format("ambiguous and not used: %zu of %zu binding%s",
+						   ambiguous, n, claim_plural(n))))
 		return -1;
-	if (lossy &&
-	    claim_weaken(out, e, "calls-lossy",
-			 claim_format("events of %zu of %zu calls were lost", lossy, calls)))
+	if (lossy && claim_weaken(out, e, "calls-lossy",
+				  claim_format("events of %zu of %zu call%s were lost", lossy,
+					       calls, claim_plural(calls))))
 		return -1;
 	if (e->hidden)
 		return claim_weaken(out, e, "hidden",
-				    claim_format("the paths of %llu modules are hidden or unknown",
+				    claim_format("paths of modules are hidden or unknown: %llu",
 						 (unsigned long long)e->hidden));
 	return 0;
 }

@@ -9,28 +9,36 @@
 
 #include "analyze/survey.h"
 
-#define CLAIM_RECORDS_MAX 8
+#define CLAIM_RECORDS_MAX 9
 
 /* A JSON string of any bytes: what is not UTF-8 becomes \xNN. NULL text: null. */
 json_t *claim_text(const char *text);
-/* The same by format. */
+/* The ending of a word that is counted. */
+static inline const char *claim_plural(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}
+/* The same as claim_text by format. */
 json_t *claim_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 struct claim {
 	char *id;
 	json_t *text, *status;
 	json_t *records, *weakened;
+	const char *shows; /* of the records that are named next: "a call seen"; NULL: not said */
 };
 
 /* Starts a claim that carries what weakens every claim. -1: no memory. */
 int claim_init(struct claim *c, const json_t *weakened, const char *id);
-/* Names a record, unless it does not exist, is named already, or eight are. id 0, REC_NULL: none.
+/* Names a record, unless it does not exist, is named already, or nine are. id 0, REC_NULL: none.
  */
 int claim_record(struct claim *c, const struct evidence *e, enum rec_kind kind, uint64_t id);
 /* The chain of an example: call, binding, sighting, stack, function. */
 int claim_example(struct claim *c, const struct evidence *e, const struct group_example *example);
 /* bundle NULL: not of one bundle. */
 int claim_weaken(json_t *weakened, const struct evidence *bundle, const char *what, json_t *text);
+/* Adds how thin the samples are, of each bundle: for a claim that something was not seen. */
+int claim_sampled(struct claim *c, const struct survey *s);
 /* Moves the claim into the array and releases it, also on failure. */
 int claim_finish(struct claim *c, json_t *claims);
 

@@ -96,6 +96,20 @@ static void give_up(struct verdict *v, const char *reason)
 	v->reason = reason;
 }
 
+/*
+ * Does the process keep its compiled files elsewhere, as far as its options tell? Only the names of
+ * options are kept, so that any -X counts.
+ */
+static bool has_prefix_option(const struct evidence *e, uint64_t process)
+{
+	const struct rec_process *p = trace_find(e->trace, REC_PROCESS_KIND, process);
+
+	for (uint32_t i = 0; p && i < p->options.count; i++)
+		if (text_is(e, p->options.items[i], "-X"))
+			return true;
+	return false;
+}
+
 /* The compiled file beside a source whose own comparison gave an unchanged verdict. */
 static void judge_pyc(const struct evidence *e, const struct rec_pyc *pyc, uint64_t process,
 		      struct verdict *v)
@@ -113,8 +127,13 @@ static void judge_pyc(const struct evidence *e, const struct rec_pyc *pyc, uint6
 		give_up(v, "the compiled file may have changed after the process had started");
 		return;
 	}
+	if (text_is(e, pyc->how, "elsewhere") || has_prefix_option(e, process)) {
+		give_up(v, "the interpreter may keep its compiled files elsewhere, where none was "
+			   "looked at");
+		return;
+	}
 	if (text_is(e, pyc->how, "absent")) {
-		v->compared = true;
+		v->compared = v->no_pyc = true;
 		return;
 	}
 	if (!has_digest(e, pyc->sha256, hex)) {
@@ -162,12 +181,14 @@ static void judge(const struct evidence *e, const struct evidence_module *module
 static void keep_weakest(struct verdict *out, bool *any, const struct verdict *v)
 {
 	bool differs = (*any && out->differs) || v->differs;
+	bool no_pyc = (*any && out->no_pyc) || v->no_pyc;
 
 	if (!*any || v->rank > out->rank)
 		*out = *v;
 	else if (v->rank == out->rank && !v->with_pyc)
 		out->with_pyc = false;
 	out->differs = differs;
+	out->no_pyc = no_pyc;
 	*any = true;
 }
 

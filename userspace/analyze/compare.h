@@ -23,6 +23,7 @@ struct verdict {
 	const char *reason; /* of VERDICT_UNKNOWN; static */
 	bool compared; /* the comparison holds (equal or not) */
 	bool with_pyc; /* and the compiled file was part of it */
+	bool no_pyc; /* there was no compiled file beside the source */
 	bool differs; /* what lies on disk differs, whether or not it is what was loaded */
 	const struct rec_identity *identity; /* what was compared; NULL: none */
 	const struct rec_pyc *pyc;

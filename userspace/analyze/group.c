@@ -189,6 +189,7 @@ static void judge_file(struct group_file *file, const char *digest, struct group
 		struct group_instance *instance = file->instances[i];
 		struct verdict v;
 		bool differs = file->ran && file->verdict.differs;
+		bool no_pyc = file->ran && file->verdict.no_pyc;
 
 		file->loaded |= instance->module->serving;
 		out->seen |= instance->module->seen;
@@ -207,6 +208,7 @@ static void judge_file(struct group_file *file, const char *digest, struct group
 				file->verdict.with_pyc &= v.with_pyc;
 			}
 			file->verdict.differs = differs || v.differs;
+			file->verdict.no_pyc = no_pyc || v.no_pyc;
 			file->ran = true;
 		} else if (!file->ran) {
 			compare_disk(instance->evidence, instance->module, digest, &v);
@@ -226,6 +228,7 @@ static void add_ran(struct group_result *out, const struct group_file *file)
 	out->files_ran++;
 	out->files_differ += v->differs;
 	out->compared = (out->files_ran == 1 || out->compared) && v->compared;
+	out->no_pyc |= v->no_pyc;
 	out->with_pyc = (out->files_ran == 1 || out->with_pyc) && v->with_pyc;
 	if (out->files_ran == 1 || v->rank > out->rank) {
 		out->rank = v->rank;

@@ -76,6 +76,7 @@ struct group_result {
 	const char *level, *reason;
 	bool with_pyc; /* every file that ran was compared together with its .pyc */
 	bool compared; /* every file that ran was compared */
+	bool no_pyc; /* of one of them no compiled file was found */
 	bool early; /* a file was looked at before it was last seen running */
 	const struct reference *reference; /* that was used, or NULL */
 	const struct group_file *decides; /* the file whose verdict it is, or one that says most */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "analyze/output.h"
+#include "analyze/sampling.h"
 #include "base/bytes.h"
 #include "base/clock.h"
 
@@ -26,6 +27,28 @@ static json_t *hex_or_null(const struct evidence *e, uint64_t string)
 	return json_string(hex);
 }
 
+static json_t *text_or_null(const struct evidence *e, uint64_t string)
+{
+	return claim_text(trace_text(e->trace, string));
+}
+
+/* What collected it, and on what. The host's name stays in the bundle: it is private. */
+static json_t *collector_row(const struct evidence *e, const struct rec_window *w)
+{
+	if (!w)
+		return json_pack("{s:n, s:n}", "version", "exe_sha256");
+	return json_pack("{s:o, s:o}", "version", text_or_null(e, w->version), "exe_sha256",
+			 hex_or_null(e, w->exe_sha256));
+}
+
+static json_t *host_row(const struct evidence *e, const struct rec_window *w)
+{
+	if (!w)
+		return json_pack("{s:n, s:n}", "kernel", "arch");
+	return json_pack("{s:o, s:o}", "kernel", text_or_null(e, w->kernel), "arch",
+			 text_or_null(e, w->arch));
+}
+
 static json_t *bundle_row(const struct evidence *e)
 {
 	static const char *const signatures[] = { [VERIFY_SIGNATURE_ABSENT] = "absent",
@@ -35,16 +58,17 @@ static json_t *bundle_row(const struct evidence *e)
 	const struct rec_window_end *last = trace_window_end(e->trace);
 	const char *slash = strrchr(e->path, '/');
 
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:s, s:b, s:I, s:s, s:I}", "sha256",
-			 trace_sha256(e->trace), "file", claim_text(slash ? slash + 1 : e->path),
-			 "window", w ? hex_or_null(e, w->window) : json_null(), "challenge",
-			 w ? hex_or_null(e, w->challenge) : json_null(), "start",
-			 w ? time_or_null(w->realtime) : json_null(), "stop",
-			 last ? time_or_null(last->realtime) : json_null(), "complete", e->complete,
-			 "end_reason", e->end.end_reason, "altered", e->altered, "findings",
-			 (json_int_t)e->verify.findings_count, "signature",
-			 signatures[e->verify.signature], "calls",
-			 (json_int_t)trace_count(e->trace, REC_CALL_KIND));
+	return json_pack(
+		"{s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:s, s:b, s:I, s:s, s:I, s:o, s:o, s:o}",
+		"sha256", trace_sha256(e->trace), "file", claim_text(slash ? slash + 1 : e->path),
+		"window", w ? hex_or_null(e, w->window) : json_null(), "challenge",
+		w ? hex_or_null(e, w->challenge) : json_null(), "start",
+		w ? time_or_null(w->realtime) : json_null(), "stop",
+		last ? time_or_null(last->realtime) : json_null(), "complete", e->complete,
+		"end_reason", e->end.end_reason, "altered", e->altered, "findings",
+		(json_int_t)e->verify.findings_count, "signature", signatures[e->verify.signature],
+		"calls", (json_int_t)trace_count(e->trace, REC_CALL_KIND), "host", host_row(e, w),
+		"collector", collector_row(e, w), "sampling", sampling_row(e));
 }
 
 static int add_rows(const struct survey *s, json_t *bundles, json_t *definitions,
@@ -119,8 +143,15 @@ json_t *output_loss(const struct survey *s)
 	return out;
 }
 
-/* Listening sockets of the host that nobody watched. Addresses stay in the bundle: they are
- * private. */
+/* An address stays in the bundle where it is private. */
+static json_t *public_address(const struct evidence *e, uint64_t string)
+{
+	const struct bundle_string *s = trace_string(e->trace, string);
+
+	return s && s->class == STRING_PUBLIC ? text_or_null(e, string) : json_null();
+}
+
+/* Listening sockets of the host that nobody watched. */
 static json_t *uncovered(const struct evidence *e)
 {
 	json_t *out = json_array();
@@ -131,11 +162,12 @@ static json_t *uncovered(const struct evidence *e)
 		if (l->covered == 1)
 			continue;
 		if (json_array_append_new(
-			    out, json_pack("{s:s, s:o, s:I}", "family", rec_family_name(l->family),
-					   "port",
-					   l->port == REC_NULL ? json_null()
-							       : json_integer((json_int_t)l->port),
-					   "record", (json_int_t)l->id))) {
+			    out,
+			    json_pack("{s:s, s:o, s:o, s:I}", "family", rec_family_name(l->family),
+				      "address", public_address(e, l->address), "port",
+				      l->port == REC_NULL ? json_null()
+							  : json_integer((json_int_t)l->port),
+				      "record", (json_int_t)l->id))) {
 			json_decref(out);
 			return NULL;
 		}

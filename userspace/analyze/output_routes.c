@@ -24,29 +24,66 @@ static bool has_handlers(const struct survey_route *route)
 	return route->route && route->route->handlers_count;
 }
 
+static int compare_statuses(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* ": 20 x 401, 3 x 500"; "" for none. The caller frees it; NULL: no memory. */
+static char *list_statuses(json_t *statuses)
+{
+	const char **names = calloc(json_object_size(statuses) + 1, sizeof(*names)), *name;
+	size_t n = 0, size;
+	json_t *count;
+	char *text = NULL;
+	FILE *out = names ? open_memstream(&text, &size) : NULL;
+
+	if (out) {
+		json_object_foreach(statuses, name, count)
+			names[n++] = name;
+		qsort(names, n, sizeof(*names), compare_statuses);
+		for (size_t i = 0; i < n; i++)
+			fprintf(out, "%s%lld x %s", i ? ", " : ": ",
+				json_integer_value(json_object_get(statuses, names[i])), names[i]);
+		if (fclose(out)) {
+			free(text);
+			text = NULL;
+		}
+	}
+	free(names);
+	return text;
+}
+
 static int route_claim(struct survey *s, struct survey_route *route, const struct group_result *r,
 		       const struct status *status, const json_t *weakened, const char *id,
 		       json_t *claims)
 {
 	uint64_t complete = route->calls - route->incomplete;
+	uint64_t unknown = complete - route->reached - route->not_reached;
+	char *statuses = list_statuses(route->unseen_statuses);
 	char *comparison = r->files_ran ? status_comparison(r) : NULL;
 	struct claim c;
 	int rc;
 
 	rc = claim_init(&c, weakened, id);
 	c.status = json_string(status->name);
-	c.text = claim_format(
-		"%s, %s %s: %llu of %llu completed calls were seen in a handler, %llu "
-		"did not reach one, %llu are not known%s%s.",
-		route->component, route->method, route->text, (unsigned long long)route->reached,
-		(unsigned long long)complete, (unsigned long long)route->not_reached,
-		(unsigned long long)(complete - route->reached - route->not_reached),
-		comparison ? "; handlers: " : "", comparison ? comparison : "");
+	c.text = claim_format("%s, %s %s: %llu of %llu completed call%s seen in a handler, %llu "
+			      "did not reach one, %llu %s not known%s%s%s.",
+			      route->component, route->method, route->text,
+			      (unsigned long long)route->reached, (unsigned long long)complete,
+			      complete == 1 ? " was" : "s were",
+			      (unsigned long long)route->not_reached, (unsigned long long)unknown,
+			      unknown == 1 ? "is" : "are", statuses ? statuses : "",
+			      comparison ? "; handlers: " : "", comparison ? comparison : "");
+	c.shows = "a call not known";
 	if (!rc && route->unseen_in)
 		rc = claim_example(&c, route->unseen_in, &route->unseen);
+	if (!rc && unknown)
+		rc = claim_sampled(&c, s);
 	if (!rc)
 		rc = status_records(&c, s, &route->group, r) || status_weaken(&c, r) ? -1 : 0;
 	free(comparison);
+	free(statuses);
 	return claim_finish(&c, claims) || rc ? -1 : 0;
 }
 
@@ -91,16 +128,17 @@ static json_t *route_row(struct survey *s, struct survey_route *route, const jso
 		}
 		free(id);
 	}
-	return json_pack("{s:s?, s:s, s:s?, s:s?, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:o, s:s?, "
-			 "s:s?, s:o}",
+	return json_pack("{s:s?, s:s, s:s?, s:s?, s:I, s:I, s:o, s:o, s:o, s:O, s:I, s:I, s:o, "
+			 "s:s?, s:s?, s:o}",
 			 "component", route->component, "method", route->method, "route",
 			 route->text, "route_id", route->route ? route->route->id : NULL, "calls",
 			 (json_int_t)route->calls, "deep", (json_int_t)route->deep, "reached",
 			 count_or_null(known, route->reached), "not_reached",
 			 count_or_null(known, route->not_reached), "no_sighting",
-			 count_or_null(known, route->no_sighting), "incomplete",
-			 (json_int_t)route->incomplete, "sighted", (json_int_t)route->sighted,
-			 "handlers", handlers_row(route), "status", status.name, "reason",
+			 count_or_null(known, route->no_sighting), "no_sighting_statuses",
+			 route->unseen_statuses, "incomplete", (json_int_t)route->incomplete,
+			 "sighted", (json_int_t)route->sighted, "handlers", handlers_row(route),
+			 "status", status.name, "reason",
 			 known ? (status.reason[0] ? status.reason : NULL)
 			       : "no handler is known for these calls",
 			 "claims", ids);

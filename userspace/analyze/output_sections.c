@@ -3,40 +3,82 @@
 
 #include "analyze/output.h"
 
+/* Does anything list the files that the section has? */
+static bool has_reference(const struct survey_section *section)
+{
+	for (size_t i = 0; i < section->group.files_count; i++)
+		if (section->group.files[i].in_reference)
+			return true;
+	return false;
+}
+
+/* "12 of 30 known files", or how many it has is not said. */
+static json_t *known_files(const struct survey_section *section, size_t count)
+{
+	size_t known = section->group.files_count;
+
+	if (has_reference(section))
+		return claim_format("%zu of %zu known file%s", count, known, claim_plural(known));
+	return claim_format("%zu file%s", count, claim_plural(count));
+}
+
+static json_t *section_text(const struct survey_section *section, const struct group_result *r,
+			    const struct status *status, const char *comparison)
+{
+	const char *component = section->section->component, *name = section->section->section;
+	const char *open = has_reference(section) ? "" : "; how many the section has is not known";
+	uint64_t functions = json_object_size(section->group.functions);
+	uint64_t calls = section->group.calls, of = section->component_calls;
+	json_t *files, *text;
+
+	if (section->mappings_count && r->files_ran) {
+		files = known_files(section, r->files_ran);
+		text = claim_format(
+			"%s, %s: %s and %llu function%s ran in %llu completed call%s%s; "
+			"%s.",
+			component, name, json_string_value(files), (unsigned long long)functions,
+			claim_plural(functions), (unsigned long long)calls, claim_plural(calls),
+			open, comparison);
+	} else if (!strcmp(status->name, "loaded")) {
+		files = known_files(section, r->files_loaded);
+		text = claim_format("%s, %s: %s present in a serving process%s; none was seen "
+				    "running.",
+				    component, name, json_string_value(files), open);
+	} else if (!strcmp(status->name, "not-observed")) {
+		files = section->has_routes
+				? claim_format("%llu of %llu call%s on its routes",
+					       (unsigned long long)section->route_calls,
+					       (unsigned long long)of, of == 1 ? " was" : "s were")
+				: json_string("the definition names no route of it");
+		text = claim_format("%s, %s: nothing of it was seen in %llu call%s of the "
+				    "component; %s. Not observed is not absent.",
+				    component, name, (unsigned long long)of, claim_plural(of),
+				    json_string_value(files));
+	} else {
+		files = NULL;
+		text = claim_format("%s, %s: not known: %s.", component, name, status->reason);
+	}
+	json_decref(files);
+	return text;
+}
+
 static int section_claim(struct survey *s, const struct survey_section *section,
 			 const struct group_result *r, const struct status *status,
 			 const json_t *weakened, const char *id, json_t *claims)
 {
-	const char *component = section->section->component, *name = section->section->section;
-	char *comparison = NULL;
+	char *comparison = r->files_ran ? status_comparison(r) : NULL;
 	struct claim c;
 	int rc;
 
 	rc = claim_init(&c, weakened, id);
 	c.status = json_string(status->name);
-	if (section->mappings_count && r->files_ran) {
-		comparison = status_comparison(r);
-		c.text = claim_format(
-			"%s, %s: %zu of %zu known files and %zu functions ran in %llu "
-			"completed calls; %s.",
-			component, name, r->files_ran, section->group.files_count,
-			json_object_size(section->group.functions),
-			(unsigned long long)section->group.calls, comparison ? comparison : "");
-	} else if (!strcmp(status->name, "loaded")) {
-		c.text = claim_format("%s, %s: %zu of %zu known files were present in a serving "
-				      "process; none was seen running.",
-				      component, name, r->files_loaded, section->group.files_count);
-	} else if (!strcmp(status->name, "not-observed")) {
-		c.text =
-			claim_format("%s, %s: nothing of it was seen in %llu calls of the "
-				     "component. Not observed is not absent.",
-				     component, name, (unsigned long long)section->component_calls);
-	} else {
-		c.text = claim_format("%s, %s: not known: %s.", component, name, status->reason);
-	}
+	c.text = section_text(section, r, status, comparison ? comparison : "");
 	if (section->mappings_count && !rc) {
+		c.shows = "a call not known";
 		if (!r->files_ran && section->unseen_in)
 			rc = claim_example(&c, section->unseen_in, &section->unseen);
+		if (!r->files_ran && section->has_code)
+			rc = rc || claim_sampled(&c, s) ? -1 : 0;
 		rc = rc || status_records(&c, s, &section->group, r) || status_weaken(&c, r) ? -1
 											     : 0;
 	}
@@ -55,11 +97,12 @@ static json_t *files_row(const struct survey_section *section, const struct grou
 		bundle += section->group.files[i].instances_count > 0;
 		reference += section->group.files[i].in_reference;
 	}
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "mapped",
-			 (json_int_t)section->group.files_count, "from_bundle", bundle,
-			 "from_reference", reference, "ran", (json_int_t)r->files_ran, "differ",
-			 (json_int_t)r->files_differ, "loaded", (json_int_t)r->files_loaded,
-			 "loaded_differ", (json_int_t)r->loaded_differ);
+	return json_pack(
+		"{s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "mapped",
+		reference ? json_integer((json_int_t)section->group.files_count) : json_null(),
+		"from_bundle", bundle, "from_reference", reference, "ran", (json_int_t)r->files_ran,
+		"differ", (json_int_t)r->files_differ, "loaded", (json_int_t)r->files_loaded,
+		"loaded_differ", (json_int_t)r->loaded_differ);
 }
 
 /* Functions that exist are listed by nothing yet; those that differ only where no file does. */
@@ -117,7 +160,7 @@ static json_t *section_row(struct survey *s, struct survey_section *section, con
 		return NULL;
 	}
 	row = json_pack(
-		"{s:s, s:s, s:b, s:s, s:s, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:[s]}",
+		"{s:s, s:s, s:b, s:s, s:s, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:[s]}",
 		"component", section->section->component, "section", section->section->section,
 		"designated", section->section->designated, "list", section->section->list,
 		"status", status.name, "level",
@@ -127,6 +170,8 @@ static json_t *section_row(struct survey *s, struct survey_section *section, con
 		ran_list(section), "functions", functions_row(section, &r), "calls",
 		section->mappings_count ? json_integer((json_int_t)section->group.calls)
 					: json_null(),
+		"route_calls",
+		section->has_routes ? json_integer((json_int_t)section->route_calls) : json_null(),
 		"claims", id);
 	free(id);
 	return row;

@@ -25,28 +25,39 @@ static bool evidence_lacks(const struct survey *s, const struct survey_section *
 		const struct evidence *e = &s->bundles[i];
 
 		if (e->altered)
-			set(out, "unknown", "nothing was seen, and a bundle was altered");
+			set(out, "unknown",
+			    "nothing of it was seen running, and a bundle was altered");
 		else if (!e->complete)
-			set(out, "unknown", "nothing was seen, and a bundle ends early");
+			set(out, "unknown",
+			    "nothing of it was seen running, and a bundle ends early");
 		else if (e->lost)
-			set(out, "unknown", "nothing was seen, and %llu events were lost",
-			    (unsigned long long)e->lost);
+			set(out, "unknown", "nothing of it was seen running, and %llu event%s lost",
+			    (unsigned long long)e->lost, e->lost == 1 ? " was" : "s were");
 		else if (trace_count(e->trace, REC_UNSUPPORTED_KIND))
-			set(out, "unknown", "nothing was seen, and a runtime is not supported");
+			set(out, "unknown",
+			    "nothing of it was seen running, and a runtime is not supported");
 		else if (e->hidden)
-			set(out, "unknown", "nothing was seen, and paths of modules are hidden");
+			set(out, "unknown",
+			    "nothing of it was seen running, and paths of modules are hidden");
 		else
 			continue;
 		return true;
 	}
 	if (section->route_calls_unseen) {
-		set(out, "unknown", "%llu calls of its routes have no sighting of a handler",
-		    (unsigned long long)section->route_calls_unseen);
+		set(out, "unknown",
+		    "no handler was sighted in %llu completed call%s of its routes (%llu in all)",
+		    (unsigned long long)section->route_calls_unseen,
+		    claim_plural(section->route_calls_unseen),
+		    (unsigned long long)section->route_calls);
 		return true;
 	}
 	if (section->component_silent) {
-		set(out, "unknown", "%llu calls of the component have no sighting at all",
-		    (unsigned long long)section->component_silent);
+		set(out, "unknown",
+		    "nothing at all was sighted in %llu completed call%s of the component "
+		    "(%llu in all)",
+		    (unsigned long long)section->component_silent,
+		    claim_plural(section->component_silent),
+		    (unsigned long long)section->component_calls);
 		return true;
 	}
 	if (!section->component_calls) {
@@ -62,6 +73,8 @@ void status_of_section(const struct survey *s, const struct survey_section *sect
 	out->reason[0] = 0;
 	if (!section->mappings_count)
 		set(out, "unknown", "no service definition maps this section");
+	else if (!section->has_code)
+		set(out, "unknown", "the definition maps no code of this version to it");
 	else if (r->files_ran)
 		set(out, rank_names[r->rank], "%s%s",
 		    r->rank == VERDICT_UNKNOWN ? "it ran, but is compared with nothing: " : "",
@@ -72,10 +85,8 @@ void status_of_section(const struct survey *s, const struct survey_section *sect
 		set(out, "unknown", "seen only in calls that did not complete");
 	else if (r->seen)
 		set(out, "unknown", "seen running, but not tied to a call");
-	else if (r->files_loaded)
-		out->name = "loaded";
 	else if (!evidence_lacks(s, section, out))
-		out->name = "not-observed";
+		out->name = r->files_loaded ? "loaded" : "not-observed";
 }
 
 void status_of_route(const struct survey_route *route, const struct group_result *r,
@@ -94,11 +105,12 @@ void status_of_route(const struct survey_route *route, const struct group_result
 	else if (route->not_reached == complete)
 		out->name = "not-observed";
 	else if (route->not_reached)
-		set(out, "unknown", "%llu calls did not reach a handler",
-		    (unsigned long long)route->not_reached);
+		set(out, "unknown", "%llu completed call%s did not reach a handler",
+		    (unsigned long long)route->not_reached, claim_plural(route->not_reached));
 	else
-		set(out, "unknown", "%llu completed calls have no sighting of a handler",
-		    (unsigned long long)(complete - route->reached));
+		set(out, "unknown", "no handler was sighted in %llu of %llu completed call%s",
+		    (unsigned long long)(complete - route->reached), (unsigned long long)complete,
+		    claim_plural(complete));
 }
 
 /* True when the deciding file was compared with the reference, not with a package database. */
@@ -209,6 +221,10 @@ int status_records(struct claim *c, const struct survey *s, const struct group *
 		at = any_seen(g);
 		v = NULL;
 	}
+	c->shows = !at		  ? "the window"
+		   : r->files_ran ? "a call seen"
+		   : any_seen(g)  ? "a call that could not be used"
+				  : "a file that was present";
 	if (at) {
 		if (claim_example(c, at->evidence, &at->example) ||
 		    claim_record(c, at->evidence, REC_MODULE_KIND, at->module->rec->id))
@@ -239,6 +255,12 @@ int status_records(struct claim *c, const struct survey *s, const struct group *
 
 int status_weaken(struct claim *c, const struct group_result *r)
 {
+	if (r->no_pyc && r->rank <= VERDICT_UNREFERENCED &&
+	    claim_weaken(c->weakened, NULL, "no-pyc",
+			 json_string("no compiled file was found beside a source; where the "
+				     "interpreter keeps compiled files elsewhere (pycache prefix) "
+				     "they were not looked at")))
+		return -1;
 	if (r->files_ran && r->early &&
 	    claim_weaken(
 		    c->weakened, NULL, "early",
@@ -246,10 +268,11 @@ int status_weaken(struct claim *c, const struct group_result *r)
 				"change would not show")))
 		return -1;
 	if (r->loaded_differ &&
-	    claim_weaken(c->weakened, NULL, "loaded-differ",
-			 claim_format("%zu files that were loaded, but not seen running in a call, "
-				      "differ from what they are compared with",
-				      r->loaded_differ)))
+	    claim_weaken(
+		    c->weakened, NULL, "loaded-differ",
+		    claim_format("loaded, but not seen running in a call, and not what they are "
+				 "compared with: %zu file%s",
+				 r->loaded_differ, claim_plural(r->loaded_differ))))
 		return -1;
 	if (r->reference && r->reference->says_signed &&
 	    claim_weaken(c->weakened, NULL, "reference-signature",

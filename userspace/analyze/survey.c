@@ -66,16 +66,29 @@ static bool route_has(const struct service_route *route, const char *relative)
 }
 
 /* Is a handler of the route code of the section? A handler's glob is taken as a path. */
+static bool code_handles(const struct service_section *code, const struct service_route *route)
+{
+	for (size_t i = 0; i < route->handlers_count; i++)
+		if (code_has(code, route->handlers[i]))
+			return true;
+	return false;
+}
+
 static bool section_has_route(const struct survey_section *section,
 			      const struct survey_route *route)
 {
-	for (size_t i = 0; route->route && i < section->mappings_count; i++) {
-		if (section->mappings[i].definition != route->definition)
-			continue;
-		for (size_t j = 0; j < route->route->handlers_count; j++)
-			if (code_has(section->mappings[i].code, route->route->handlers[j]))
-				return true;
-	}
+	for (size_t i = 0; route->route && i < section->mappings_count; i++)
+		if (section->mappings[i].definition == route->definition &&
+		    code_handles(section->mappings[i].code, route->route))
+			return true;
+	return false;
+}
+
+static bool mapping_has_routes(const struct survey_mapping *mapping)
+{
+	for (size_t i = 0; i < mapping->definition->routes_count; i++)
+		if (code_handles(mapping->code, &mapping->definition->routes[i]))
+			return true;
 	return false;
 }
 
@@ -107,6 +120,8 @@ static int map_section(struct survey *s, struct survey_section *out)
 				return -1;
 			out->mappings = all;
 			all[out->mappings_count++] = (struct survey_mapping){ d, &d->sections[j] };
+			out->has_routes |= mapping_has_routes(&all[out->mappings_count - 1]);
+			out->has_code |= d->sections[j].files_count > 0;
 		}
 	}
 	for (size_t i = 0; i < s->references_count; i++)
@@ -206,7 +221,9 @@ static struct survey_route *get_route(struct survey *s, const struct evidence *e
 	row->component = route ? survey_component(d) : NULL;
 	row->method = strdup(method);
 	row->text = text ? strdup(text) : NULL;
-	if (group_init(&row->group) || !row->method || (text && !row->text))
+	row->unseen_statuses = json_object();
+	if (group_init(&row->group) || !row->unseen_statuses || !row->method ||
+	    (text && !row->text))
 		return NULL;
 	/* A key that is no UTF-8 cannot be found again: such calls get a row each. */
 	json_object_set_new(s->route_index, key, json_integer((json_int_t)(s->routes_count - 1)));
@@ -329,6 +346,19 @@ static void see(void *ctx, const struct evidence_seen *seen)
 		w->failed = true;
 }
 
+static void count_status(struct walk *w)
+{
+	json_t *counts = w->route->unseen_statuses;
+	char status[32] = "no status";
+
+	if (w->call->status <= 999)
+		snprintf(status, sizeof(status), "%llu", (unsigned long long)w->call->status);
+	if (json_object_set_new(
+		    counts, status,
+		    json_integer(1 + json_integer_value(json_object_get(counts, status)))))
+		w->failed = true;
+}
+
 static void count_unseen(struct walk *w)
 {
 	const struct group_example unseen = { .call = w->call->id };
@@ -336,6 +366,7 @@ static void count_unseen(struct walk *w)
 	w->route->no_sighting++;
 	if (!w->complete)
 		return;
+	count_status(w);
 	if (!w->route->unseen_in) {
 		w->route->unseen = unseen;
 		w->route->unseen_in = w->e;
@@ -435,6 +466,10 @@ int survey_run(struct survey *s, const struct analyze_options *options, struct e
 	for (size_t i = 0; i < s->bundles_count; i++)
 		if (walk_bundle(s, &s->bundles[i], err))
 			return -1;
+	for (size_t i = 0; i < s->sections_count; i++)
+		for (size_t j = 0; j < s->routes_count; j++)
+			if (section_has_route(&s->sections[i], s->routes[j]))
+				s->sections[i].route_calls += s->routes[j]->calls;
 	return 0;
 }
 
@@ -449,6 +484,7 @@ void survey_release(struct survey *s)
 		free(s->routes[i]->key);
 		free(s->routes[i]->method);
 		free(s->routes[i]->text);
+		json_decref(s->routes[i]->unseen_statuses);
 		free(s->routes[i]);
 	}
 	for (size_t i = 0; i < s->references_count; i++)

@@ -20,12 +20,14 @@ struct survey_mapping {
 struct survey_section {
 	const struct guideline_section *section;
 	struct survey_mapping *mappings;
-	size_t mappings_count; /* 0: not mapped to code */
+	size_t mappings_count; /* 0: no definition speaks of it */
+	bool has_code; /* a definition names files of it */
+	bool has_routes; /* its code handles a route of a definition */
 	struct group group;
 	uint64_t component_calls; /* of services whose definition maps the section */
 	uint64_t component_silent; /* those of them that completed without any usable sighting */
-	uint64_t route_calls_unseen; /* completed calls of its routes without a sighting of a
-					handler */
+	uint64_t route_calls; /* of its routes */
+	uint64_t route_calls_unseen; /* completed ones of them without a sighting of a handler */
 	struct group_example unseen; /* one of them */
 	const struct evidence *unseen_in;
 };
@@ -39,6 +41,7 @@ struct survey_route {
 	char *method, *text; /* the route's template; the text is NULL without a route */
 	uint64_t calls, deep, reached, not_reached, no_sighting, incomplete, sighted;
 	struct group group; /* the handlers */
+	json_t *unseen_statuses; /* of completed calls in no_sighting: status -> count */
 	struct group_example unseen; /* a completed call without a sighting of a handler */
 	const struct evidence *unseen_in;
 };

@@ -69,6 +69,17 @@ static void put_folded(FILE *out, int indent, const char *text)
 	putc('\n', out);
 }
 
+static const char *plural(long long count)
+{
+	return count == 1 ? "" : "s";
+}
+
+/* The member as text, "not known" without one. */
+static void put_or_unknown(FILE *out, const json_t *object, const char *key)
+{
+	put_text(out, is_null(object, key) ? "not known" : text_of(object, key));
+}
+
 static void put_number(FILE *out, const json_t *object, const char *key)
 {
 	if (is_null(object, key))
@@ -102,6 +113,69 @@ static const json_t *find_claim(const struct printer *p, const char *id)
 
 /* ---- parts ---- */
 
+/* How thin the samples are. */
+static void print_sampling(const struct printer *p, const json_t *row)
+{
+	const json_t *sampling = json_object_get(row, "sampling"), *option, *count;
+	const json_t *walks = json_object_get(sampling, "walks");
+	const char *cause, *between = "";
+	size_t i;
+
+	fprintf(p->out, "              stacks are samples, not a full list of what ran\n");
+	if (json_is_object(walks)) {
+		fprintf(p->out, "              walks: %lld attempted, %lld delivered, skipped: ",
+			number_of(walks, "attempted"), number_of(walks, "delivered"));
+		json_object_foreach(json_object_get(walks, "skipped"), cause, count) {
+			fprintf(p->out, "%s", between);
+			put_text(p->out, cause);
+			fprintf(p->out, " %lld", json_integer_value(count));
+			between = ", ";
+		}
+		fprintf(p->out, "%s\n", *between ? "" : "none");
+	} else {
+		fprintf(p->out, "              walks: not known\n");
+	}
+	between = "              system calls make walks in phases only: ";
+	json_array_foreach(json_object_get(sampling, "system_calls"), i, option) {
+		fprintf(p->out, "%s", between);
+		put_text(p->out, json_string_value(option) ? json_string_value(option) : "");
+		between = ", ";
+	}
+	if (i)
+		putc('\n', p->out);
+}
+
+static void print_bundle(const struct printer *p, const json_t *row)
+{
+	const json_t *host = json_object_get(row, "host");
+	const json_t *collector = json_object_get(row, "collector");
+	FILE *out = p->out;
+
+	fprintf(out, "  bundle      ");
+	put_text(out, text_of(row, "file"));
+	fprintf(out, ", %lld call%s, %s, %s, signature %s\n", number_of(row, "calls"),
+		plural(number_of(row, "calls")),
+		json_is_true(json_object_get(row, "complete")) ? "complete" : "NOT COMPLETE",
+		json_is_true(json_object_get(row, "altered")) ? "ALTERED" : "intact",
+		text_of(row, "signature"));
+	fprintf(out, "              window ");
+	put_or_unknown(out, row, "start");
+	fprintf(out, " to ");
+	put_or_unknown(out, row, "stop");
+	fprintf(out, "\n              challenge ");
+	put_text(out, is_null(row, "challenge") ? "none" : text_of(row, "challenge"));
+	fprintf(out, "\n              host: kernel ");
+	put_or_unknown(out, host, "kernel");
+	fprintf(out, ", ");
+	put_or_unknown(out, host, "arch");
+	fprintf(out, "\n              collector ");
+	put_or_unknown(out, collector, "version");
+	fprintf(out, ", sha256 ");
+	put_or_unknown(out, collector, "exe_sha256");
+	fprintf(out, "\n              sha256 %s\n", text_of(row, "sha256"));
+	print_sampling(p, row);
+}
+
 static void print_inputs(const struct printer *p)
 {
 	const json_t *inputs = json_object_get(p->report, "inputs"), *row;
@@ -109,19 +183,8 @@ static void print_inputs(const struct printer *p)
 	size_t i;
 
 	fprintf(p->out, "Inputs\n");
-	json_array_foreach(p->bundles, i, row) {
-		fprintf(p->out, "  bundle      ");
-		put_text(p->out, text_of(row, "file"));
-		fprintf(p->out, ", %lld calls, %s, %s, signature %s\n", number_of(row, "calls"),
-			json_is_true(json_object_get(row, "complete")) ? "complete"
-								       : "NOT COMPLETE",
-			json_is_true(json_object_get(row, "altered")) ? "ALTERED" : "intact",
-			text_of(row, "signature"));
-		fprintf(p->out, "              window %s to %s",
-			is_null(row, "start") ? "?" : text_of(row, "start"),
-			is_null(row, "stop") ? "?" : text_of(row, "stop"));
-		fprintf(p->out, "\n              sha256 %s\n", text_of(row, "sha256"));
-	}
+	json_array_foreach(p->bundles, i, row)
+		print_bundle(p, row);
 	fprintf(p->out, "  guideline   ");
 	put_text(p->out, text_of(guideline, "id"));
 	fprintf(p->out, ", schema %s, sha256 %s\n", text_of(guideline, "schema"),
@@ -140,34 +203,42 @@ static void print_inputs(const struct printer *p)
 		put_text(p->out, text_of(row, "version"));
 		fprintf(p->out, " for ");
 		put_text(p->out, text_of(row, "component"));
-		fprintf(p->out, ", %lld files, kind %s, sha256 %s\n", number_of(row, "files"),
-			text_of(row, "kind"), text_of(row, "sha256"));
+		fprintf(p->out, ", %lld file%s, kind %s, sha256 %s\n", number_of(row, "files"),
+			plural(number_of(row, "files")), text_of(row, "kind"),
+			text_of(row, "sha256"));
 	}
 }
 
-/* Records of one bundle go on one line: "inspect FILE record KIND ID, KIND ID". */
+/*
+ * Records of one bundle that show the same thing go on one line: "a call seen: inspect FILE record
+ * KIND ID, KIND ID".
+ */
 static void print_records(const struct printer *p, const json_t *records)
 {
-	const char *last = NULL;
+	const char *last = NULL, *last_shows = NULL;
 	const json_t *row;
 	int column = 0;
 	size_t i;
 
 	json_array_foreach(records, i, row) {
 		const char *bundle = text_of(row, "bundle");
+		const char *shows = is_null(row, "shows") ? "shown by" : text_of(row, "shows");
 		char word[64];
 
 		snprintf(word, sizeof(word), "%s %lld", text_of(row, "kind"), number_of(row, "id"));
-		if (!last || strcmp(last, bundle)) {
-			fprintf(p->out, "%s    shown by: inspect ", last ? "\n" : "");
+		if (!last || strcmp(last, bundle) || strcmp(last_shows, shows)) {
+			fprintf(p->out, "%s    ", last ? "\n" : "");
+			put_text(p->out, shows);
+			fprintf(p->out, ": inspect ");
 			put_text(p->out, bundle_file(p, bundle));
-			column = fprintf(p->out, " record %s", word);
+			column = fprintf(p->out, " record %s", word) + (int)strlen(shows) - 8;
 		} else if (column + strlen(word) > 64) {
 			column = fprintf(p->out, ",\n              %s", word);
 		} else {
 			column += fprintf(p->out, ", %s", word);
 		}
 		last = bundle;
+		last_shows = shows;
 	}
 	if (last)
 		putc('\n', p->out);
@@ -177,10 +248,17 @@ static void print_records(const struct printer *p, const json_t *records)
 static void print_weakened(const struct printer *p, const json_t *claim)
 {
 	const json_t *all = json_object_get(p->report, "weakened_by"), *row, *general;
+	bool sampled = false;
 	size_t i, j;
 
 	json_array_foreach(json_object_get(claim, "weakened_by"), i, row) {
 		bool known = false;
+
+		if (!strcmp(text_of(row, "what"), "sampled")) {
+			fprintf(p->out, "%s", sampled ? "" : "    weakened:\n      stacks are samples, not a full list of what ran: figures under Inputs\n");
+			sampled = true;
+			continue;
+		}
 
 		json_array_foreach(all, j, general)
 			known |= json_equal(row, general);
@@ -209,7 +287,7 @@ static void print_claims(const struct printer *p, const json_t *ids)
 
 static bool is_mapped(const json_t *row)
 {
-	return !is_null(json_object_get(row, "files"), "mapped");
+	return !is_null(row, "calls");
 }
 
 static void print_sections(const struct printer *p)
@@ -240,9 +318,9 @@ static void print_sections(const struct printer *p)
 	}
 	if (unmapped)
 		fprintf(p->out,
-			"  %zu more sections of the guideline are unknown: no service "
-			"definition maps them to code (see report.json)\n",
-			unmapped);
+			"  %zu more section%s of the guideline: unknown, no service definition "
+			"maps code to it (see report.json)\n",
+			unmapped, plural((long long)unmapped));
 }
 
 static void print_routes(const struct printer *p)
@@ -250,7 +328,7 @@ static void print_routes(const struct printer *p)
 	const json_t *row;
 	size_t i;
 
-	fprintf(p->out, "\nRoutes%51s\n", "calls    deep reached    not unknown");
+	fprintf(p->out, "\nRoutes%59s\n", "calls    deep reached not reached unknown");
 	json_array_foreach(json_object_get(p->report, "routes"), i, row) {
 		fprintf(p->out, "  ");
 		put_text(p->out,
@@ -263,6 +341,7 @@ static void print_routes(const struct printer *p)
 		put_number(p->out, row, "calls");
 		put_number(p->out, row, "deep");
 		put_number(p->out, row, "reached");
+		fprintf(p->out, "    ");
 		put_number(p->out, row, "not_reached");
 		put_number(p->out, row, "no_sighting");
 		putc('\n', p->out);
@@ -291,9 +370,10 @@ static void print_others(const struct printer *p)
 			putc(' ', p->out);
 			put_text(p->out, text_of(row, "version"));
 		}
-		fprintf(p->out, ": %lld files, %lld functions, in %lld calls\n",
-			number_of(row, "files"), number_of(row, "functions"),
-			number_of(row, "calls"));
+		fprintf(p->out, ": %lld file%s, %lld function%s, in %lld call%s\n",
+			number_of(row, "files"), plural(number_of(row, "files")),
+			number_of(row, "functions"), plural(number_of(row, "functions")),
+			number_of(row, "calls"), plural(number_of(row, "calls")));
 		print_records(p, json_object_get(row, "records"));
 	}
 }
@@ -324,14 +404,17 @@ static void print_unknown(const struct printer *p)
 		fprintf(p->out, "  ");
 		put_text(p->out, bundle_file(p, text_of(row, "bundle")));
 		fprintf(p->out,
-			": %lld of %lld accepted connections decoded, %zu listeners not "
+			": %lld of %lld accepted connection%s decoded, %zu listener%s not "
 			"covered\n",
 			number_of(connections, "decoded"), number_of(connections, "accepted"),
-			json_array_size(listeners));
+			plural(number_of(connections, "accepted")), json_array_size(listeners),
+			plural((long long)json_array_size(listeners)));
 		json_array_foreach(listeners, j, listener) {
-			fprintf(p->out, "    %s port %lld, record listener %lld\n",
-				text_of(listener, "family"), number_of(listener, "port"),
-				number_of(listener, "record"));
+			fprintf(p->out, "    %s ", text_of(listener, "family"));
+			put_text(p->out, text_of(listener, "address"));
+			fprintf(p->out, "%sport %lld, record listener %lld\n",
+				is_null(listener, "address") ? "" : " ",
+				number_of(listener, "port"), number_of(listener, "record"));
 		}
 	}
 	json_array_foreach(bare, i, row) {
