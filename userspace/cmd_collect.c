@@ -259,7 +259,7 @@ static const struct command_option options[] = {
 	  false, set_phase },
 	{ "syscall-duty", 0, "PERCENT",
 	  "Hold it afterwards for PERCENT of each second (default 10).", false, set_duty },
-	{ "boundary", 0, "SOURCE",
+	{ "boundary", 0, "auto|tracepoints|syscalls",
 	  "Where connections are seen: tracepoints (Linux 6.3 and later), syscalls, or auto "
 	  "(default).",
 	  false, set_boundary },
@@ -297,7 +297,7 @@ static int run(void *opts, int argc, char **argv, struct err *err)
 const struct command cmd_collect = {
 	.name = "collect",
 	.args = "-o FILE [-- COMMAND...]",
-	.summary = "Trace services and write an evidence bundle.",
+	.summary = "trace services and write an evidence bundle",
 	.description =
 		"Attaches to running service processes without restarting them, follows their "
 		"children, "
@@ -313,11 +313,11 @@ const struct command cmd_collect = {
 	.opts_size = sizeof(struct options),
 	.takes_command = true,
 	.run = run,
-	.examples = "  daylight collect --port 5000 -o keystone.daylight\n"
-		    "  daylight collect --service keystone --duration 15m -o keystone.daylight\n"
-		    "  daylight collect -o api.daylight -- python3 service.py",
-	.exit_codes = "  0  the window ended as asked and nothing was lost\n"
-		      "  2  usage, or no such pid, port, unit or file\n"
-		      "  3  this machine cannot: privilege or kernel\n"
-		      "  4  the bundle was written, but something was lost or the disk failed",
+	.examples = "daylight collect --port 5000 -o keystone.daylight  # until Ctrl-C\n"
+		    "daylight collect --service keystone --duration 15m -o host.daylight  # for a time\n"
+		    "daylight collect -o api.daylight -- python3 service.py  # until it ends",
+	.exit_codes = "0 the window ended as asked and nothing was lost\n"
+		      "2 wrong usage, or no such pid, port, unit or file\n"
+		      "3 this machine cannot: privilege or kernel\n"
+		      "4 the bundle was written, but something was lost or the disk failed",
 };

@@ -81,13 +81,13 @@ static int run(void *opts, int argc, char **argv, struct err *err)
 const struct command cmd_doctor = {
 	.name = "doctor",
 	.args = "",
-	.summary = "Check whether this machine can collect, and say what to do if not.",
+	.summary = "check whether this machine can collect, and say what to do if not",
 	.description =
 		"Checks kernel, privileges, BPF programs, probe files, clock and package database. "
 		"The programs are really loaded and attached for a moment; nothing is recorded.",
 	.options = options,
 	.opts_size = sizeof(struct options),
 	.run = run,
-	.examples = "  sudo daylight doctor",
-	.exit_codes = "  0  it can\n  2  usage\n  3  it cannot",
+	.examples = "sudo daylight doctor  # what is missing, and how to get it",
+	.exit_codes = "0 it can\n2 wrong usage\n3 it cannot",
 };

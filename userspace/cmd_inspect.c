@@ -1,6 +1,7 @@
 /* The verb `inspect`: what a bundle holds, for people and for programs. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/command.h"
 #include "base/log.h"
@@ -27,6 +28,25 @@ static int set_jsonl(void *opts, const char *text, struct err *err)
 	return 0;
 }
 
+static bool is_view(const char *word)
+{
+	struct err none = ERR_INIT;
+
+	return !strcmp(word, "record") || !inspect_check_view(word, &none);
+}
+
+/* A view where the file should stand, as in `inspect calls FILE`. */
+static bool file_is_view(const struct inspect_opts *o)
+{
+	return is_view(o->file) && access(o->file, F_OK);
+}
+
+static int file_first(const struct inspect_opts *o, struct err *err)
+{
+	return err_set(err, ERR_USAGE, "inspect: give the file first: daylight inspect FILE %s%s",
+		       o->file, strcmp(o->file, "record") ? "" : " KIND ID");
+}
+
 /* FILE, then a view; `record` takes two more words. */
 static int inspect_argument(void *opts, const char *text, struct err *err)
 {
@@ -41,8 +61,24 @@ static int inspect_argument(void *opts, const char *text, struct err *err)
 		o->kind = text;
 	else if (record && !o->id)
 		o->id = text;
+	else if (file_is_view(o))
+		return file_first(o, err);
 	else
 		return err_set(err, ERR_USAGE, "inspect: '%s' is one argument too many", text);
+	return 0;
+}
+
+static int inspect_offer(unsigned int n, char *name, size_t size, const char **after)
+{
+	if (n == 1)
+		snprintf(name, size, "FILE");
+	else if (n == 2)
+		inspect_list_views("|", name, size);
+	else if (n == 3)
+		inspect_list_kinds("|", name, size);
+	else
+		return -1;
+	*after = n == 3 ? "record" : NULL;
 	return 0;
 }
 
@@ -60,6 +96,8 @@ static int inspect_run(void *opts, int argc, char **argv, struct err *err)
 	(void)argv;
 	if (!o->file)
 		return err_set(err, ERR_USAGE, "inspect: a bundle FILE is missing");
+	if (file_is_view(o))
+		return file_first(o, err);
 	if (o->json && o->jsonl)
 		return err_set(err, ERR_USAGE, "inspect: give --json or --jsonl, not both");
 	if (record && !o->id)
@@ -107,6 +145,7 @@ const struct command cmd_inspect = {
 	.options = inspect_options,
 	.opts_size = sizeof(struct inspect_opts),
 	.argument = inspect_argument,
+	.offer = inspect_offer,
 	.run = inspect_run,
 	.examples = "daylight inspect host.daylight  # a summary\n"
 		    "daylight inspect host.daylight calls --jsonl  # for a program\n"

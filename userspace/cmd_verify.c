@@ -222,5 +222,6 @@ const struct command cmd_verify = {
 	.run = verify_run,
 	.examples = "daylight verify host.daylight  # is it intact?\n"
 		    "daylight verify --json host.daylight  # the same for programs",
-	.exit_codes = "0 intact\n1 altered\n2 usage, or not a bundle\n4 cut, but intact so far",
+	.exit_codes =
+		"0 intact\n1 altered\n2 wrong usage, or not a bundle\n4 cut, but intact so far",
 };

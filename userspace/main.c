@@ -1,11 +1,10 @@
 /* The verb table. Only main prints errors and exits. */
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/command.h"
 #include "base/err.h"
+#include "base/output.h"
 
 extern const struct command cmd_collect, cmd_inspect, cmd_verify, cmd_analyze, cmd_doctor;
 
@@ -21,11 +20,16 @@ static const struct command *const commands[] = {
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-static const struct command *find_command(const char *name)
+static const struct command *find_command(const char *name, struct err *err)
 {
 	for (size_t i = 0; i < COMMANDS; i++)
 		if (!strcmp(commands[i]->name, name))
 			return commands[i];
+	if (!strcmp(name, "collect") || !strcmp(name, "doctor"))
+		err_set(err, ERR_USAGE, "%s: this build has no collector: build without COLLECT=0",
+			name);
+	else
+		err_set(err, ERR_USAGE, "unknown verb '%s': see 'daylight --help'", name);
 	return NULL;
 }
 
@@ -42,34 +46,18 @@ static void print_usage(FILE *f)
 static void print_manual(void)
 {
 	printf("========\ndaylight\n========\n\n"
-	       "----------------------------------------------------\n"
-	       "shows which code really handled a cloud's API calls\n"
-	       "----------------------------------------------------\n\n:Manual section: 1\n\n"
+	       "---------------------------------------------------\n"
+	       "show which code really handled a cloud's API calls\n"
+	       "---------------------------------------------------\n\n:Manual section: 1\n\n"
 	       "SYNOPSIS\n========\n\n**daylight** *VERB* [*OPTION*...] ...\n\n"
+	       "OPTIONS\n=======\n\n"
+	       "``-h, --help``\n  The verbs.\n\n``--version``\n  The version.\n\n"
 	       "VERBS\n=====\n\n");
-	for (size_t i = 0; i < COMMANDS; i++)
-		printf("``%s``\n  %s See **daylight-%s**\\(1).\n\n", commands[i]->name,
-		       commands[i]->summary, commands[i]->name);
-}
-
-/* Bash completion: verbs, then the verb's options, then files. */
-static void print_completion(void)
-{
-	printf("_daylight() {\n\tlocal cur=${COMP_WORDS[COMP_CWORD]} words\n"
-	       "\tif [ \"$COMP_CWORD\" = 1 ]; then\n\t\twords=\"");
-	for (size_t i = 0; i < COMMANDS; i++)
-		printf("%s%s", i ? " " : "", commands[i]->name);
-	printf("\"\n\telse\n\t\tcase ${COMP_WORDS[1]} in\n");
 	for (size_t i = 0; i < COMMANDS; i++) {
-		printf("\t\t%s) words=\"", commands[i]->name);
-		command_words(commands[i]);
-		printf("\" ;;\n");
+		printf("``%s``\n  ", commands[i]->name);
+		command_sentence(commands[i]);
+		printf(" See **daylight-%s**\\(1).\n\n", commands[i]->name);
 	}
-	printf("\t\tesac\n\tfi\n\tif [ \"$COMP_CWORD\" = 1 ] || [ \"${cur#-}\" != \"$cur\" ]; "
-	       "then\n"
-	       "\t\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n\telse\n"
-	       "\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n\tfi\n}\n"
-	       "complete -o filenames -F _daylight daylight\n");
 }
 
 static int run(int argc, char **argv, struct err *err)
@@ -91,7 +79,7 @@ static int run(int argc, char **argv, struct err *err)
 		return 0;
 	}
 	if (!strcmp(verb, "completion")) {
-		print_completion();
+		command_completion(commands, COMMANDS);
 		return 0;
 	}
 	if (!strcmp(verb, "manual") && argc == 2) {
@@ -99,19 +87,18 @@ static int run(int argc, char **argv, struct err *err)
 		return 0;
 	}
 	if (!strcmp(verb, "help") || !strcmp(verb, "manual")) {
-		command = find_command(argv[2]);
+		command = find_command(argv[2], err);
 		if (!command)
-			return err_set(err, ERR_USAGE, "unknown verb '%s': see 'daylight --help'",
-				       argv[2]);
+			return -1;
 		if (verb[0] == 'h')
 			command_help(command);
 		else
 			command_manual(command);
 		return 0;
 	}
-	command = find_command(verb);
+	command = find_command(verb, err);
 	if (!command)
-		return err_set(err, ERR_USAGE, "unknown verb '%s': see 'daylight --help'", verb);
+		return -1;
 	return command_run(command, argc - 1, argv + 1, err);
 }
 
@@ -120,14 +107,13 @@ int main(int argc, char **argv)
 	struct err err = ERR_INIT;
 	int code;
 
-	signal(SIGPIPE, SIG_IGN);
+	output_open();
 	code = run(argc, argv, &err);
 	if (code < 0)
 		code = (int)err.kind;
 	/* What was printed must have arrived, else the run failed. */
 	if (fflush(stdout) || ferror(stdout)) {
-		if (errno != EPIPE)
-			err_errno(&err, ERR_INCOMPLETE, "standard output");
+		err_errno(&err, ERR_INCOMPLETE, "standard output");
 		if (!code)
 			code = ERR_INCOMPLETE;
 	}

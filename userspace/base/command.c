@@ -139,6 +139,23 @@ static void option_spelling(const struct command_option *o, char *out, size_t si
 		 o->value ? o->value : "");
 }
 
+/* Lines of a table behind an indent; codes: the first word stands apart. */
+static void print_lines(const char *lines, bool codes)
+{
+	while (*lines) {
+		size_t len = strcspn(lines, "\n"), word = codes ? strcspn(lines, " \n") : 0;
+
+		printf("  %.*s%s%.*s\n", (int)word, lines, codes ? " " : "", (int)(len - word),
+		       lines + word);
+		lines += len + (lines[len] == '\n');
+	}
+}
+
+void command_sentence(const struct command *c)
+{
+	printf("%c%s.", toupper((unsigned char)c->summary[0]), c->summary + 1);
+}
+
 void command_help(const struct command *c)
 {
 	char spelling[96];
@@ -146,7 +163,8 @@ void command_help(const struct command *c)
 	printf("usage: daylight %s%s%s%s\n\n", c->name,
 	       c->options && c->options->name ? " [OPTION...]" : "", c->args[0] ? " " : "",
 	       c->args);
-	print_folded(c->summary, 0);
+	command_sentence(c);
+	printf("\n");
 	if (c->description) {
 		printf("\n");
 		print_folded(c->description, 0);
@@ -159,9 +177,11 @@ void command_help(const struct command *c)
 	}
 	printf("  -h, --help\n      This text.\n");
 	if (c->examples)
-		printf("\nexamples:\n%s\n", c->examples);
+		printf("\nexamples:\n");
+	print_lines(c->examples ? c->examples : "", false);
 	if (c->exit_codes)
-		printf("\nexit codes:\n%s\n", c->exit_codes);
+		printf("\nexit codes:\n");
+	print_lines(c->exit_codes ? c->exit_codes : "", true);
 }
 
 /* Text for reStructuredText: what would be markup is escaped. */
@@ -174,15 +194,10 @@ static void print_rst(const char *text)
 	}
 }
 
-static void print_rst_lines(const char *title, const char *lines)
+static void print_rst_lines(const char *title, const char *lines, bool codes)
 {
 	printf("%s\n%.*s\n\n::\n\n", title, (int)strlen(title), "==================");
-	while (*lines) {
-		size_t len = strcspn(lines, "\n");
-
-		printf("  %.*s\n", (int)len, lines);
-		lines += len + (lines[len] == '\n');
-	}
+	print_lines(lines, codes);
 	printf("\n");
 }
 
@@ -219,16 +234,9 @@ void command_manual(const struct command *c)
 	}
 	printf("``-h, --help``\n  The help text.\n\n");
 	if (c->examples)
-		print_rst_lines("EXAMPLES", c->examples);
+		print_rst_lines("EXAMPLES", c->examples, false);
 	if (c->exit_codes)
-		print_rst_lines("EXIT CODES", c->exit_codes);
-}
-
-void command_words(const struct command *c)
-{
-	for (const struct command_option *o = c->options; o && o->name; o++)
-		printf(" --%s", o->name);
-	printf(" --help");
+		print_rst_lines("EXIT CODES", c->exit_codes, true);
 }
 
 int command_number(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *out,

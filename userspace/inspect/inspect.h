@@ -21,6 +21,10 @@ enum inspect_format { INSPECT_TEXT, INSPECT_JSON, INSPECT_JSONL };
 
 #define INSPECT_SCHEMA "daylight-inspect-0"
 
+/* The names of all views / of all record kinds, with a separator between them. */
+void inspect_list_views(const char *separator, char *out, size_t size);
+void inspect_list_kinds(const char *separator, char *out, size_t size);
+
 /* 0, or -1 with ERR_USAGE when there is no such view / no such record kind. */
 int inspect_check_view(const char *view, struct err *err);
 int inspect_check_kind(const char *kind, struct err *err);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/output.h"
 #include "inspect/rows.h"
 
 #define JSON_ROW (JSON_COMPACT | JSON_ENSURE_ASCII)
@@ -26,26 +27,42 @@ static const struct inspect_view *find_view(const char *name)
 	return NULL;
 }
 
+void inspect_list_views(const char *separator, char *out, size_t size)
+{
+	size_t len = (size_t)snprintf(out, size, "summary");
+
+	for (size_t i = 0; i < VIEWS && len < size; i++)
+		len += (size_t)snprintf(out + len, size - len, "%s%s", separator, views[i]->name);
+	if (len < size)
+		snprintf(out + len, size - len, "%srecord", separator);
+}
+
+void inspect_list_kinds(const char *separator, char *out, size_t size)
+{
+	size_t len = 0;
+
+	for (int i = 0; i < REC_KIND_COUNT && len < size; i++)
+		len += (size_t)snprintf(out + len, size - len, "%s%s", i ? separator : "",
+					rec_schemas[i].name);
+}
+
 int inspect_check_view(const char *view, struct err *err)
 {
+	char names[256];
+
 	if (find_view(view) || !strcmp(view, "summary"))
 		return 0;
-	return err_set(err, ERR_USAGE,
-		       "no view '%s': there are summary, calls, processes, modules, functions, "
-		       "stacks, connections, loss, record",
-		       view);
+	inspect_list_views(", ", names, sizeof(names));
+	return err_set(err, ERR_USAGE, "no view '%s': there are %s", view, names);
 }
 
 int inspect_check_kind(const char *kind, struct err *err)
 {
-	char names[512] = "";
-	size_t len = 0;
+	char names[512];
 
 	if (rec_kind_find(kind) != REC_KIND_COUNT)
 		return 0;
-	for (int i = 0; i < REC_KIND_COUNT && len < sizeof(names); i++)
-		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", i ? ", " : "",
-					rec_schemas[i].name);
+	inspect_list_kinds(", ", names, sizeof(names));
 	return err_set(err, ERR_USAGE, "no record kind '%s': there are %s", kind, names);
 }
 
@@ -101,7 +118,7 @@ static int print_view_json(struct inspect_source *s, const struct inspect_view *
 
 	if (!lines)
 		fprintf(out, "{\"schema\":\"%s\",\"%s\":[", INSPECT_SCHEMA, view->name);
-	for (size_t i = 0; i < count && !rc && !ferror(out); i++) {
+	for (size_t i = 0; i < count && !rc && !ferror(out) && !output_unread(); i++) {
 		json_t *row = print_row(s, view, i, err);
 
 		if (!row)
