@@ -139,8 +139,7 @@ static void release(struct processes *p, struct process *process)
 	struct process *other, *next;
 	bool last = true;
 
-	process_put_record(p->s, process);
-	HASH_DEL(p->table, process);
+	HASH_DEL(p->table, process); /* NOLINT(clang-analyzer-core.NullDereference): uthash's own */
 	HASH_ITER(hh, p->table, other, next) {
 		if (other->memory == process->memory) {
 			last = false;
@@ -334,10 +333,12 @@ void processes_tick(struct processes *p, uint64_t now)
 
 	HASH_ITER(hh, p->table, process, next) {
 		/* Events of the last moments may still come. */
-		if (process->ended && now > process->ended_at + KEEP_ENDED_NS)
+		if (process->ended && now > process->ended_at + KEEP_ENDED_NS) {
+			process_put_record(p->s, process);
 			release(p, process);
-		else
+		} else {
 			look_again(p, process, now);
+		}
 	}
 }
 
