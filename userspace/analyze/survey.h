@@ -87,6 +87,15 @@ int survey_load_inputs(struct survey *s, struct err *err);
 /* The component of a definition: that of its sections when they agree, else its name. */
 const char *survey_component(const struct service_definition *definition);
 
+/* survey_routes.c: the definition of the service that a call is of, or NULL. */
+const struct service_definition *survey_definition(const struct survey *s, const struct evidence *e,
+						   const struct rec_call *call);
+/* The row of a call; made when it is the first of its kind. NULL: no memory. */
+struct survey_route *survey_get_route(struct survey *s, const struct evidence *e,
+				      const struct rec_call *call);
+/* Rows for the calls of all bundles. -1: no memory. */
+int survey_make_routes(struct survey *s);
+
 /* survey_other.c: code that is in none of the component's sections worked for the call. */
 int survey_see_other(struct survey *s, struct evidence *e, const char *component,
 		     const struct rec_call *call, const struct evidence_seen *seen);
