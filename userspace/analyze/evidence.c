@@ -12,6 +12,13 @@ static int compare_ids(const void *a, const void *b)
 	return x->row < y->row ? -1 : x->row > y->row;
 }
 
+static int compare_key(const void *key, const void *item)
+{
+	uint64_t id = *(const uint64_t *)key, other = ((const struct evidence_id *)item)->id;
+
+	return id < other ? -1 : id > other;
+}
+
 static int compare_times(const void *a, const void *b)
 {
 	const struct evidence_time *x = a, *y = b;
@@ -33,17 +40,10 @@ static int compare_numbers(const void *a, const void *b)
 /* The first row with that id, as trace_find would have it. */
 static uint32_t ids_find(const struct evidence_ids *ids, uint64_t id)
 {
-	size_t lo = 0, hi = ids->count;
+	const struct evidence_id *at =
+		bsearch(&id, ids->items, ids->count, sizeof(*at), compare_key);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (ids->items[mid].id < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < ids->count && ids->items[lo].id == id ? ids->items[lo].row : EVIDENCE_NONE;
+	return at ? at->row : EVIDENCE_NONE;
 }
 
 static void *alloc_rows(size_t count, size_t size)
@@ -51,17 +51,22 @@ static void *alloc_rows(size_t count, size_t size)
 	return calloc(count ? count : 1, size);
 }
 
+/* Of rows with one id only the first is kept. */
 static int ids_build(struct evidence_ids *ids, const struct trace *t, enum rec_kind kind)
 {
-	ids->count = trace_count(t, kind);
-	ids->items = alloc_rows(ids->count, sizeof(*ids->items));
+	size_t rows = trace_count(t, kind);
+
+	ids->items = alloc_rows(rows, sizeof(*ids->items));
 	if (!ids->items)
 		return -1;
-	for (size_t i = 0; i < ids->count; i++) {
+	for (size_t i = 0; i < rows; i++) {
 		ids->items[i].id = ((const union rec_any *)trace_at(t, kind, i))->id;
 		ids->items[i].row = (uint32_t)i;
 	}
-	qsort(ids->items, ids->count, sizeof(*ids->items), compare_ids);
+	qsort(ids->items, rows, sizeof(*ids->items), compare_ids);
+	for (size_t i = 0; i < rows; i++)
+		if (!ids->count || ids->items[ids->count - 1].id != ids->items[i].id)
+			ids->items[ids->count++] = ids->items[i];
 	return 0;
 }
 
@@ -97,17 +102,18 @@ bool evidence_serves(const struct evidence *e, uint64_t process)
 static int index_code(struct evidence *e)
 {
 	struct trace *t = e->trace;
+	size_t stacks = trace_count(t, REC_STACK_KIND);
 
 	if (ids_build(&e->module_ids, t, REC_MODULE_KIND) ||
 	    ids_build(&e->function_ids, t, REC_FUNCTION_KIND) ||
 	    ids_build(&e->stack_ids, t, REC_STACK_KIND))
 		return -1;
-	e->modules_count = e->module_ids.count;
-	e->functions_count = e->function_ids.count;
+	e->modules_count = trace_count(t, REC_MODULE_KIND);
+	e->functions_count = trace_count(t, REC_FUNCTION_KIND);
 	e->modules = alloc_rows(e->modules_count, sizeof(*e->modules));
 	e->functions = alloc_rows(e->functions_count, sizeof(*e->functions));
-	e->stack_stamp[0] = alloc_rows(e->stack_ids.count, sizeof(uint64_t));
-	e->stack_stamp[1] = alloc_rows(e->stack_ids.count, sizeof(uint64_t));
+	e->stack_stamp[0] = alloc_rows(stacks, sizeof(uint64_t));
+	e->stack_stamp[1] = alloc_rows(stacks, sizeof(uint64_t));
 	if (!e->modules || !e->functions || !e->stack_stamp[0] || !e->stack_stamp[1])
 		return -1;
 	for (size_t i = 0; i < e->modules_count; i++) {
@@ -149,7 +155,7 @@ static int index_sightings(struct evidence *e)
 	}
 	qsort(e->by_first, e->sightings_count, sizeof(*e->by_first), compare_times);
 	qsort(e->by_last, e->sightings_count, sizeof(*e->by_last), compare_times);
-	for (size_t i = 0; i < e->stack_ids.count; i++) {
+	for (size_t i = 0; i < trace_count(e->trace, REC_STACK_KIND); i++) {
 		const struct rec_stack *s = trace_at(e->trace, REC_STACK_KIND, i);
 		bool sighted = e->stack_stamp[0][i];
 
