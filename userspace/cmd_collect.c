@@ -313,9 +313,10 @@ const struct command cmd_collect = {
 	.opts_size = sizeof(struct options),
 	.takes_command = true,
 	.run = run,
-	.examples = "daylight collect --port 5000 -o keystone.daylight  # until Ctrl-C\n"
-		    "daylight collect --service keystone --duration 15m -o host.daylight  # 15 min\n"
-		    "daylight collect -o api.daylight -- python3 service.py  # until it ends",
+	.examples =
+		"daylight collect --port 5000 -o keystone.daylight  # until Ctrl-C\n"
+		"daylight collect --service keystone --duration 15m -o host.daylight  # 15 min\n"
+		"daylight collect -o api.daylight -- python3 service.py  # until it ends",
 	.exit_codes = "0 the window ended as asked and nothing was lost\n"
 		      "2 wrong usage, or no such pid, port, unit or file\n"
 		      "3 this machine cannot: privilege or kernel\n"
