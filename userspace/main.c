@@ -1,6 +1,8 @@
 /* The verb table. Only main prints errors and exits. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/command.h"
 #include "base/err.h"
@@ -102,11 +104,27 @@ static int run(int argc, char **argv, struct err *err)
 	return command_run(command, argc - 1, argv + 1, err);
 }
 
+/*
+ * A file that is opened must never become one of the three standard streams. Read-only: who closed
+ * stdout is still told that printing failed.
+ */
+static void standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct err err = ERR_INIT;
 	int code;
 
+	standard_streams();
 	output_open();
 	code = run(argc, argv, &err);
 	if (code < 0)
