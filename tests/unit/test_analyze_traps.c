@@ -73,8 +73,9 @@ static void test_bindings(void **state)
 	expect("one end", "observed-as-packaged", "", .first = 50, .last = 105);
 	expect("before", "unknown", "not tied", .first = 50, .last = 99);
 	expect("after", "unknown", "not tied", .first = 110, .last = 120);
-	expect("backwards", "unknown", "no handler was sighted in 1 completed call of its routes (1 in all)",
-	       .first = 105, .last = 101);
+	expect("backwards", "unknown",
+	       "no handler was sighted in 1 completed call of its routes (1 in all)", .first = 105,
+	       .last = 101);
 }
 
 static void test_dangling(void **state)

@@ -255,7 +255,10 @@ static void print_weakened(const struct printer *p, const json_t *claim)
 		bool known = false;
 
 		if (!strcmp(text_of(row, "what"), "sampled")) {
-			fprintf(p->out, "%s", sampled ? "" : "    weakened:\n      stacks are samples, not a full list of what ran: figures under Inputs\n");
+			fprintf(p->out, "%s",
+				sampled ? ""
+					: "    weakened:\n      stacks are samples, not a full "
+					  "list of what ran: figures under Inputs\n");
 			sampled = true;
 			continue;
 		}
