@@ -410,6 +410,13 @@ static void hold_sockets(void *ctx, struct process *process)
 	procfs_sockets(process->pid, each_held, v);
 }
 
+/* Every host has these addresses: they tell nothing of this one. */
+static bool is_everyones(const char *address)
+{
+	return !strcmp(address, "0.0.0.0") || !strcmp(address, "::") || !strcmp(address, "::1") ||
+	       !strncmp(address, "127.", 4);
+}
+
 static int each_listener(void *ctx, const struct procfs_listener *l)
 {
 	struct survey *v = ctx;
@@ -421,7 +428,9 @@ static int each_listener(void *ctx, const struct procfs_listener *l)
 	rec = (struct rec_listener){
 		.id = bundle_writer_id(v->s->writer, REC_LISTENER_KIND),
 		.family = l->v6 ? FAMILY_TCP6 : FAMILY_TCP4,
-		.address = session_private(v->s, l->address),
+		.address = bundle_writer_text(v->s->writer, l->address,
+					      is_everyones(l->address) ? STRING_PUBLIC
+								       : STRING_PRIVATE),
 		.port = l->port,
 		.process = REC_NULL,
 		.seen = clock_monotonic(),
