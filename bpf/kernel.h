@@ -95,6 +95,10 @@ struct mm_struct {
 	unsigned long start_stack;
 };
 
+struct sched_entity {
+	__u64 sum_exec_runtime;
+};
+
 struct thread_struct {
 	unsigned long fsbase;
 };
@@ -109,6 +113,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct mm_struct *mm;
 	struct thread_struct thread;
+	struct sched_entity se;
 };
 
 #pragma clang attribute pop

@@ -46,8 +46,9 @@ struct thread_state {
 	wire_32 loop; /* it runs coroutines: its own flow is an event loop's */
 	wire_32 bound; /* flows of it that work for a connection */
 	wire_64 epoch; /* raised by each new context */
-	wire_64 next_walk; /* not before this time, when it can be left away */
-	wire_64 fresh; /* walks that need not wait for it */
+	wire_64 next_walk; /* CPU time: not before it, when the walk can be left away */
+	wire_32 fresh; /* walks that need not wait for it */
+	wire_32 walked; /* its process has a runtime */
 	wire_64 tstate; /* where its interpreter state was last */
 	wire_64 outside; /* context of what it does for no connection; 0: none yet */
 	wire_64 seen[32]; /* signatures of recent walks, direct-mapped */

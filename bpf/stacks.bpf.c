@@ -259,35 +259,38 @@ static __always_inline bool budget_left(struct scratch *s, wire_64 now, wire_64 
 	return s->budget_spent < limit;
 }
 
-/*
- * May a walk that can be left away begin now? Walks of a thread keep a distance of `pace` times
- * their own cost, so that they spread over a call and their share stays bounded; the first few of
- * a context need not wait, so that a short call shows more than its beginning. A quarter of the
- * budget is left to the walks that cannot be left away.
- */
-static __always_inline bool walk_paced(struct scratch *s, struct thread_state *thread, wire_64 now)
+/* CPU time of the current thread, ns; as fresh as the scheduler's last look at it. */
+static __always_inline wire_64 cpu_time(void)
 {
-	if (now < thread->next_walk) {
-		/* After the first, by chance: else every short call would show the same beginning.
-		 */
-		if (!thread->fresh || (thread->fresh < WALKS_AT_ONCE && bpf_get_prandom_u32() & 15))
-			return false;
-	}
-	if (!budget_left(s, now, config.budget_ns / 4 * 3))
-		return false;
-	if (thread->fresh)
-		thread->fresh--;
-	return true;
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	return task->se.sum_exec_runtime;
+}
+
+/*
+ * May a walk that can be left away begin now? Walks of a thread keep a distance, in its own CPU
+ * time, of `pace` times their cost, so that they spread over a call and their share stays bounded.
+ * The first few of a context need not wait: one at once, the others by chance, else every short
+ * call would show the same beginning.
+ */
+static __always_inline bool walk_due(struct thread_state *thread)
+{
+	if (thread->fresh == WALKS_AT_ONCE || cpu_time() >= thread->next_walk)
+		return true;
+	return thread->fresh && !(bpf_get_prandom_u32() & 15);
 }
 
 static __always_inline void walk_spent(struct scratch *s, struct thread_state *thread,
 				       wire_64 since)
 {
-	wire_64 now = bpf_ktime_get_ns(), spent = now - since, wait = spent * config.pace;
+	wire_64 spent = bpf_ktime_get_ns() - since, wait = spent * config.pace;
 
 	s->budget_spent += spent;
-	if (thread)
-		thread->next_walk = now + (wait < config.pace_max_ns ? wait : config.pace_max_ns);
+	if (!thread)
+		return;
+	if (thread->fresh)
+		thread->fresh--;
+	thread->next_walk = cpu_time() + (wait < config.pace_max_ns ? wait : config.pace_max_ns);
 }
 
 /* Books how a walk ended. */

@@ -47,6 +47,12 @@ static __always_inline int syscall_walk(struct wire_target *t, struct scratch *s
 			      WIRE_SOURCE_SYSCALL, nr);
 }
 
+/* Its stack adds no knowledge. nr < WIRE_SYSCALLS. */
+static __always_inline bool syscall_skipped(long nr)
+{
+	return config.skip_syscalls[(nr & (WIRE_SYSCALLS - 1)) / 64] & 1ULL << (nr & 63);
+}
+
 SEC("tp_btf/sys_enter")
 int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 {
@@ -57,18 +63,25 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 	struct wire_runtime *runtime;
 	struct wire_target *t;
 	struct scratch *s;
+	bool due;
 
-	if (!thread || !thread->bound)
+	if (!thread || !thread->bound || regs->cs != KERNEL_USER_CS)
 		return 0;
+	due = walk_due(thread);
+	/* Most end here, after one look-up: threads that were walked lately. */
+	if (!due && thread->walked && (wire_64)nr < WIRE_SYSCALLS && !syscall_skipped(nr)) {
+		COUNT(WALK, ATTEMPTED);
+		COUNT(WALK, SKIP_PACED);
+		return 0;
+	}
 	t = bpf_map_lookup_elem(&targets, &pid);
-	if (!t || BPF_CORE_READ(regs, cs) != KERNEL_USER_CS)
+	if (!t)
 		return 0;
 	runtime = bpf_map_lookup_elem(&runtimes, &t->image);
 	if (!runtime)
 		return 0;
 	COUNT(WALK, ATTEMPTED);
-	if ((wire_64)nr >= WIRE_SYSCALLS ||
-	    config.skip_syscalls[(nr & (WIRE_SYSCALLS - 1)) / 64] & 1ULL << (nr & 63)) {
+	if ((wire_64)nr >= WIRE_SYSCALLS || syscall_skipped(nr)) {
 		COUNT(WALK, SKIP_POLICY);
 		return 0;
 	}
@@ -78,8 +91,9 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 		COUNT(WALK, LOST_MAP);
 		return 0;
 	}
+	/* A quarter of the budget is left to the walks that cannot be left away. */
 	now = bpf_ktime_get_ns();
-	if (!walk_paced(s, thread, now)) {
+	if (!due || !budget_left(s, now, config.budget_ns / 4 * 3)) {
 		COUNT(WALK, SKIP_PACED);
 		return 0;
 	}
@@ -94,6 +108,7 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 		COUNT(WALK, SKIP_REPEAT);
 	else if (syscall_walk(t, s, thread, pid, tid, sp, nr))
 		thread->seen[signature & 31] = signature;
+	thread->walked = 1;
 	walk_spent(s, thread, now);
 	s->busy = 0;
 	return 0;
