@@ -269,13 +269,15 @@ static __always_inline wire_64 cpu_time(void)
 
 /*
  * May a walk that can be left away begin now? Walks of a thread keep a distance, in its own CPU
- * time, of `pace` times their cost, so that they spread over a call and their share stays bounded.
+ * time, of `pace` times their cost, so that they spread over a call and their share stays bounded;
+ * one that sleeps most of the time is walked again after a while.
  * The first few of a context need not wait: one at once, the others by chance, else every short
  * call would show the same beginning.
  */
 static __always_inline bool walk_due(struct thread_state *thread)
 {
-	if (thread->fresh == WALKS_AT_ONCE || cpu_time() >= thread->next_walk)
+	if (thread->fresh == WALKS_AT_ONCE || cpu_time() >= thread->next_walk ||
+	    bpf_ktime_get_ns() - thread->last_walk >= config.pace_wall_ns)
 		return true;
 	return thread->fresh && !(bpf_get_prandom_u32() & 15);
 }
@@ -283,13 +285,14 @@ static __always_inline bool walk_due(struct thread_state *thread)
 static __always_inline void walk_spent(struct scratch *s, struct thread_state *thread,
 				       wire_64 since)
 {
-	wire_64 spent = bpf_ktime_get_ns() - since, wait = spent * config.pace;
+	wire_64 now = bpf_ktime_get_ns(), spent = now - since, wait = spent * config.pace;
 
 	s->budget_spent += spent;
 	if (!thread)
 		return;
 	if (thread->fresh)
 		thread->fresh--;
+	thread->last_walk = now;
 	thread->next_walk = cpu_time() + (wait < config.pace_max_ns ? wait : config.pace_max_ns);
 }
 

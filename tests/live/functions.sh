@@ -6,12 +6,13 @@ set -u
 . "$(dirname "$0")/live-lib.sh"
 live_begin
 
-# one NAME MODE CLIENT-ARG...
+# one NAME MODE PAUSE CLIENT-ARG...: PAUSE in ms
 one() {
-	local name=$1 mode=$2 file=$WORK/$1.daylight truth=$WORK/$1.client
-	shift 2
-	# Walks of a thread keep up to 5 ms distance: with longer pauses every function can show.
-	live_threads "$name" --pause 7
+	local name=$1 mode=$2 pause=$3 file=$WORK/$1.daylight truth=$WORK/$1.client
+	shift 3
+	# Walks of a thread that sleeps keep up to 20 ms distance: with longer pauses every function can
+	# show.
+	live_threads "$name" --pause "$pause"
 	collect_start "$file" --port "$PORT"
 	live_client "$truth" "$@"
 	sleep 0.2
@@ -26,5 +27,5 @@ one() {
 	live_check "$file" sources "$LIVE_DIR/" /usr/lib/python3
 }
 
-one overlapping together --mix keepalive,pipeline,plain,joined --conversations 120 --parallel 8 --pace 50
-one alone each --mix plain,head --conversations 20
+one overlapping together 7 --mix keepalive,pipeline,plain,joined --conversations 120 --parallel 8 --pace 50
+one alone each 25 --mix plain,head --conversations 20

@@ -82,6 +82,7 @@ static void configure(struct attach *a)
 	c->budget_ns = c->budget_slice_ns / 50; /* 2 % */
 	c->pace = 96; /* 1 % of the thread's time */
 	c->pace_max_ns = 5000000;
+	c->pace_wall_ns = 20000000;
 	c->wakeup_bytes = 256 * 1024;
 	c->socket_tracepoints = a->tracepoints;
 	for (size_t i = 0; i < sizeof(skipped_syscalls) / sizeof(skipped_syscalls[0]); i++)

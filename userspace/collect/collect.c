@@ -26,6 +26,7 @@
 #define SECOND 1000000000ULL
 #define POLL_MS 20
 #define SETTLE_NS (60 * SECOND)
+#define LINGER_NS (SECOND / 4)
 
 static volatile sig_atomic_t stop_signals;
 
@@ -262,7 +263,8 @@ static const char *run(struct session *s, struct spawn *spawn)
 	uint64_t began = clock_monotonic(), second = began + SECOND, search = began + SECOND,
 		 lost = 0;
 	struct phase phase = { .on = o->syscall_phase > 0, .until = began + o->syscall_phase };
-	bool only_pids = true;
+	bool only_pids = true, command_over = false;
+	uint64_t gone = began; /* when a target was last alive */
 
 	for (size_t i = 0; i < o->targets_count; i++)
 		only_pids &=
@@ -294,11 +296,13 @@ static const char *run(struct session *s, struct spawn *spawn)
 			return "disk-error";
 		if (spawn->pid && waitpid(spawn->pid, NULL, WNOHANG) == spawn->pid) {
 			spawn->pid = 0;
-			attach_drain(s->attach);
-			if (!processes_alive(s->processes))
-				return "targets-ended";
+			command_over = true;
 		}
-		if (only_pids && !processes_alive(s->processes) && !o->until && !o->duration)
+		/* A process closes its connections after it is said to have ended. */
+		if (processes_alive(s->processes))
+			gone = now.monotonic;
+		else if ((command_over || (only_pids && !o->until && !o->duration)) &&
+			 now.monotonic - gone > LINGER_NS)
 			return "targets-ended";
 		/* A service may come back as other processes. */
 		if (!only_pids && (s->search || now.monotonic >= search)) {
