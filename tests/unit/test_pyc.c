@@ -167,12 +167,12 @@ static void test_look(void **state)
 	assert_string_equal(pyc_seen.path, expected);
 	assert_true(pyc_seen.has_sha256 && pyc_seen.size > 16);
 	assert_int_equal(pyc_seen.header_matches, 1);
-	assert_true(pyc_seen.changed_after); /* after 1970 */
+	assert_int_equal(pyc_seen.changed_after, 1); /* after 1970 */
 
 	clock_read(&now);
 	assert_int_equal(
 		pyc_look(0, at("m.py"), &source_id, tag, magic, now.realtime + SECOND, &pyc), 0);
-	assert_false(pyc.changed_after);
+	assert_int_equal(pyc.changed_after, 0);
 
 	/* Another version's file is not this interpreter's. */
 	pyc_look(0, at("m.py"), &source_id, tag, magic + 1, 0, &pyc);
@@ -203,9 +203,9 @@ static void test_look(void **state)
 	assert_int_equal(unlink(expected), 0);
 	pyc_look(0, at("m.py"), &source_id, tag, magic, 0, &pyc);
 	assert_string_equal(pyc.how, "absent");
-	assert_true(pyc.changed_after && !pyc.has_sha256);
+	assert_true(pyc.changed_after == 1 && !pyc.has_sha256);
 	pyc_look(0, at("m.py"), &source_id, tag, magic, now.realtime + 3600 * SECOND, &pyc);
-	assert_false(pyc.changed_after);
+	assert_int_equal(pyc.changed_after, 0);
 	assert_int_equal(mkfifo(expected, 0644), 0);
 	pyc_look(0, at("m.py"), &source_id, tag, magic, 0, &pyc);
 	assert_string_equal(pyc.how, "not-regular");

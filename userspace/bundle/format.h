@@ -149,7 +149,7 @@ enum bundle_index {
  * What a module's file was, when looked at (`when`, by `how`: "open" or why it could not be:
  * "not-regular", "too-large", "missing", "changed", "denied"). mtime and ctime in realtime ns.
  * changed_after_load: the file, or a link or folder that its path leads through, changed after the
- * process started, or that cannot be ruled out (docs/evidence.md says what is looked at).
+ * process started, or may have (docs/evidence.md says what is looked at); null: could not be told.
  * digest_matches: the package database records this digest (0: another one, null: none).
  */
 #define REC_IDENTITY(F)                                                                            \

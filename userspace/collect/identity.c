@@ -317,7 +317,7 @@ static int judge_entry(void *ctx, const struct stat *entry, const struct stat *f
 	return later(folder, since);
 }
 
-bool identity_changed_since(pid_t pid, const char *path, const struct identity *id, uint64_t since)
+int identity_changed_since(pid_t pid, const char *path, const struct identity *id, uint64_t since)
 {
 	const char *how;
 	struct stat st;
@@ -325,14 +325,14 @@ bool identity_changed_since(pid_t pid, const char *path, const struct identity *
 	int result;
 
 	if (root < 0)
-		return true;
+		return -1;
 	result = rootfile_walk(root, path, judge_entry, &since, &st, &how);
 	if (result > 0)
-		return true;
+		return 1;
 	/* Missing: the nearest folder that is left tells. */
 	if (result < 0)
-		return strcmp(how, ROOTFILE_MISSING) ? true : later(&st, since);
+		return strcmp(how, ROOTFILE_MISSING) ? -1 : later(&st, since);
 	if (id && id->inode && (id->inode != st.st_ino || id->device != st.st_dev))
-		return true;
+		return 1;
 	return later(&st, since);
 }

@@ -61,17 +61,17 @@ struct stat;
 int identity_open(pid_t pid, const char *path, struct stat *st, const char **how);
 
 /*
- * True when the file or anything that its path leads through may have changed after `since`
+ * 1 when the file or anything that its path leads through may have changed after `since`
  * (realtime ns): the file's ctime or mtime; the ctime of a symbolic link anywhere on the way; a
  * folder that was moved (its ctime is later and is not its mtime), or that was written to when the
  * folder above was written to as well; the nearest folder that is left when the file is missing.
- * Also when it is another file than `id` (may be NULL) describes, or cannot be looked at: false
- * means shown to be unchanged. A chmod or chown of a folder on the way, and the first write below
+ * Also when it is another file than `id` (may be NULL) describes. 0: shown to be unchanged. -1: it
+ * cannot be looked at (the process, and its root with it, may be gone). A chmod or chown of a folder on the way, and the first write below
  * a folder of an overlayfs' lower layer, look like a move and count as one. A name made in one
  * folder of the way alone does not count. Not seen: a file system mounted over a folder. File
  * times are coarse, so what happened up to 10 ms before `since` counts as later.
  */
-bool identity_changed_since(pid_t pid, const char *path, const struct identity *id, uint64_t since);
+int identity_changed_since(pid_t pid, const char *path, const struct identity *id, uint64_t since);
 
 /* ---- compiled Python files (collect/pyc.c) ---- */
 
@@ -83,7 +83,7 @@ struct pyc {
 	uint8_t sha256[32];
 	uint64_t size, mtime, ctime;
 	int header_matches; /* 1, 0, -1: cannot tell */
-	bool changed_after; /* it, or the folder that would hold it, changed after `since` */
+	int changed_after; /* it, or the folder that would hold it, changed after `since`; 1, 0, -1 */
 };
 
 /* tag and magic are the interpreter's (struct python_layout). since: process start, realtime ns. */

@@ -61,10 +61,8 @@ static void look(struct module_files *f, struct file *file)
 {
 	identity_file(f->store, file->root, file->path, file->device, file->inode, &file->identity);
 	file->when = clock_monotonic();
-	file->changed = !strcmp(file->identity.how, "gone")
-				? -1
-				: identity_changed_since(file->root, file->path, &file->identity,
-							 file->since);
+	file->changed =
+		identity_changed_since(file->root, file->path, &file->identity, file->since);
 	if (file->layout && !file->pyc)
 		file->pyc = calloc(1, sizeof(*file->pyc));
 	if (file->layout && file->pyc)
@@ -297,7 +295,8 @@ static void put_pyc(struct module_files *f, const struct file *file, int proven,
 		.how = session_public(
 			f->s, proven < 0 && why && strcmp(pyc->how, "absent") ? why : pyc->how),
 		.when = file->when,
-		.changed_after_load = pyc->changed_after,
+		.changed_after_load = pyc->changed_after < 0 ? REC_NULL
+							     : (uint64_t)pyc->changed_after,
 	};
 
 	bundle_writer_put(f->s->writer, REC_PYC_KIND, &rec);
@@ -350,26 +349,17 @@ bool module_files_settle(struct module_files *f, uint64_t timeout_ns)
 
 /* ---- the end of the window ---- */
 
-static bool root_there(pid_t root)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/root/.", root);
-	return !root || !access(path, F_OK);
-}
-
 /* The worker is idle: its data may be used here. */
 static void look_again(struct module_files *f)
 {
 	for (size_t i = 0; i < f->written; i++) {
 		struct file *file = f->files[i];
-		bool pyc_before = file->pyc && file->pyc->changed_after;
+		bool pyc_before = file->pyc && file->pyc->changed_after > 0;
 
-		/* With its process its root is gone; what was seen before stands. */
-		if (!root_there(file->root))
-			continue;
+		/* With its process its root may be gone (-1); what was seen before stands. */
 		if (!file->changed &&
-		    identity_changed_since(file->root, file->path, &file->identity, file->since)) {
+		    identity_changed_since(file->root, file->path, &file->identity, file->since) >
+			    0) {
 			identity_file(f->store, file->root, file->path, 0, 0, &file->identity);
 			file->when = clock_monotonic();
 			file->changed = 1;
@@ -380,7 +370,7 @@ static void look_again(struct module_files *f)
 
 			pyc_look(file->root, file->path, &file->identity, file->layout->pyc_tag,
 				 file->layout->pyc_magic, file->since, &now);
-			if (now.changed_after) {
+			if (now.changed_after > 0) {
 				*file->pyc = now;
 				put_pyc(f, file, -1, "changed");
 			}

@@ -74,7 +74,7 @@ int pyc_look(pid_t pid, const char *source_path, const struct identity *source, 
 	}
 	root = rootfile_root(pid, &out->how);
 	if (root < 0) {
-		out->changed_after = true;
+		out->changed_after = -1;
 		return 0;
 	}
 	out->changed_after = identity_changed_since(pid, out->path, NULL, since);
