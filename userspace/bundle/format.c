@@ -114,6 +114,18 @@ static const struct rec_field loss_fields[] = { REC_LOSS(FIELD) };
 #define STRUCT struct rec_unsupported
 static const struct rec_field unsupported_fields[] = { REC_UNSUPPORTED(FIELD) };
 #undef STRUCT
+#define STRUCT struct rec_deep
+static const struct rec_field deep_fields[] = { REC_DEEP(FIELD) };
+#undef STRUCT
+#define STRUCT struct rec_function_source
+static const struct rec_field function_source_fields[] = { REC_FUNCTION_SOURCE(FIELD) };
+#undef STRUCT
+#define STRUCT struct rec_function_memory
+static const struct rec_field function_memory_fields[] = { REC_FUNCTION_MEMORY(FIELD) };
+#undef STRUCT
+#define STRUCT struct rec_interposition
+static const struct rec_field interposition_fields[] = { REC_INTERPOSITION(FIELD) };
+#undef STRUCT
 
 #define SCHEMA(UP, low)                                                                            \
 	[REC_##UP##_KIND] = { #low, low##_fields, sizeof(low##_fields) / sizeof(low##_fields[0]),  \

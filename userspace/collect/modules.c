@@ -215,6 +215,7 @@ static uint64_t function_id(struct modules *m, uint64_t module, const char *name
 		.name = bundle_writer_text(m->s->writer, name, class),
 		.qualname = bundle_writer_text(m->s->writer, qualname, class),
 		.line = line,
+		.offset = REC_NULL,
 	};
 	bundle_writer_put(m->s->writer, REC_FUNCTION_KIND, &rec);
 	return function->id;
