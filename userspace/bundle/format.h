@@ -48,7 +48,7 @@ struct rec_list {
 #define BUNDLE_INDEX_MAGIC 0x184D2A57u
 #define BUNDLE_SIGNATURE_MAGIC 0x184D2A58u /* reserved */
 #define BUNDLE_TIMESTAMP_MAGIC 0x184D2A5Bu /* reserved */
-#define BUNDLE_IS_SKIPPABLE(magic) (((magic)&0xFFFFFFF0u) == 0x184D2A50u)
+#define BUNDLE_IS_SKIPPABLE(magic) (((magic) & 0xFFFFFFF0u) == 0x184D2A50u)
 
 #define BUNDLE_NAME "DAYLIGHT" /* the first bytes of the header's payload */
 #define BUNDLE_HASH 32 /* SHA-256 */
@@ -87,40 +87,38 @@ enum bundle_index {
 
 /* ---- enumerations: V(symbol, printed name) ---- */
 
-#define REC_ENUM_LOSS_CLASS(V) \
+#define REC_ENUM_LOSS_CLASS(V)                                                                     \
 	V(ATTEMPTED, "attempted") V(DELIVERED, "delivered") V(SKIPPED, "skipped") V(LOST, "lost")
 #define REC_ENUM_ORIGIN(V) V(EXISTING, "existing") V(FORK, "fork") V(EXEC, "exec")
-#define REC_ENUM_MODULE_KIND(V) \
-	V(FILE, "file")         \
-	V(FROZEN, "frozen") V(GENERATED, "generated") V(MEMORY, "memory") V(DELETED, "deleted")
+#define REC_ENUM_MODULE_KIND(V)                                                                    \
+	V(FILE, "file") V(FROZEN, "frozen") V(GENERATED, "generated") V(MEMORY, "memory")          \
+	V(DELETED, "deleted")
 #define REC_ENUM_LANGUAGE(V) V(NATIVE, "native") V(PYTHON, "python")
 #define REC_ENUM_FAMILY(V) V(TCP4, "tcp4") V(TCP6, "tcp6") V(UNIX, "unix")
 #define REC_ENUM_DIRECTION(V) V(IN, "in") V(OUT, "out")
-#define REC_ENUM_SOURCE(V) \
+#define REC_ENUM_SOURCE(V)                                                                         \
 	V(DEEP, "deep") V(SYSCALL, "syscall") V(SOCKET, "socket") V(SAMPLE, "sample")
-#define REC_ENUM_LINK(V)    \
-	V(THREAD, "thread") \
-	V(FLOW, "flow") V(TLS_ADJACENT, "tls-adjacent") V(AMBIGUOUS, "ambiguous")
-#define REC_ENUM_CALL_END(V)                                                              \
-	V(COMPLETE, "complete")                                                           \
-	V(CLIENT_GONE, "client_gone") V(SERVER_GONE, "server_gone") V(TIMEOUT, "timeout") \
-		V(WINDOW_START, "window_start") V(WINDOW_STOP, "window_stop")
+#define REC_ENUM_LINK(V)                                                                           \
+	V(THREAD, "thread") V(FLOW, "flow") V(TLS_ADJACENT, "tls-adjacent")                        \
+	V(AMBIGUOUS, "ambiguous")
+#define REC_ENUM_CALL_END(V)                                                                       \
+	V(COMPLETE, "complete") V(CLIENT_GONE, "client_gone") V(SERVER_GONE, "server_gone")        \
+	V(TIMEOUT, "timeout") V(WINDOW_START, "window_start") V(WINDOW_STOP, "window_stop")
 
-#define REC_ENUMS(D)                                                                          \
-	D(LOSS_CLASS, loss_class)                                                             \
-	D(ORIGIN, origin) D(MODULE_KIND, module_kind) D(LANGUAGE, language) D(FAMILY, family) \
-		D(DIRECTION, direction) D(SOURCE, source) D(LINK, link) D(CALL_END, call_end)
+#define REC_ENUMS(D)                                                                               \
+	D(LOSS_CLASS, loss_class) D(ORIGIN, origin) D(MODULE_KIND, module_kind)                    \
+	D(LANGUAGE, language) D(FAMILY, family) D(DIRECTION, direction) D(SOURCE, source)          \
+	D(LINK, link) D(CALL_END, call_end)
 
 /* ---- record kinds: K(SYMBOL, name, FIELDS) ---- */
 
 /* The first record that is put: the window and what collected it. */
-#define REC_WINDOW(F)                                                                             \
-	F(U, id)                                                                                  \
-	F(X, window) F(X, challenge) F(T, monotonic) F(U, boottime) F(W, realtime) F(B, synced)   \
-		F(S, start_reason) F(S, host) F(S, kernel) F(S, boot_id) F(S, arch) F(S, version) \
-			F(X, exe_sha256) F(M, options) F(S, boundary_source)
+#define REC_WINDOW(F)                                                                              \
+	F(U, id) F(X, window) F(X, challenge) F(T, monotonic) F(U, boottime) F(W, realtime)        \
+	F(B, synced) F(S, start_reason) F(S, host) F(S, kernel) F(S, boot_id) F(S, arch)           \
+	F(S, version) F(X, exe_sha256) F(M, options) F(S, boundary_source)
 /* The last record that is put: how it ended. */
-#define REC_WINDOW_END(F) \
+#define REC_WINDOW_END(F)                                                                          \
 	F(U, id) F(T, monotonic) F(U, boottime) F(W, realtime) F(B, synced) F(S, reason)
 #define REC_LABEL(F) F(U, id) F(S, key) F(S, value)
 /* A probe file that was used: catalog data. `shipped`: the embedded, unchanged one. */
@@ -128,19 +126,20 @@ enum bundle_index {
 /* A BPF program that was attached, with the kernel's tag of its instructions. */
 #define REC_PROGRAM(F) F(U, id) F(S, name) F(X, tag)
 /* First in each data frame, by the writer itself: the three clocks, so that drift can be seen. */
-#define REC_CLOCK(F) F(U, id) F(T, monotonic) F(U, boottime) F(W, realtime) F(B, synced)
+#define REC_CLOCK(F)                                                                               \
+	F(U, id) F(T, monotonic) F(U, boottime) F(W, realtime) F(B, synced)
 /* A span of the window in which something was not watched. process may be REC_NULL (all). */
 #define REC_GAP(F) F(U, id) F(U, process) F(T, from) F(T, until) F(S, what)
 /* What the operator asked for: how = pid, port, exe, unit, cgroup, service, command. */
 #define REC_TARGET(F) F(U, id) F(S, how) F(S, value)
 /* A listening socket of the host, seen at `seen`; covered: a target process listens on it. */
-#define REC_LISTENER(F) \
+#define REC_LISTENER(F)                                                                            \
 	F(U, id) F(E_FAMILY, family) F(S, address) F(U, port) F(B, covered) F(U, process) F(T, seen)
 /* start: the kernel's start time (boot-time ns); with host and pid it names the process. */
-#define REC_PROCESS(F)                                                                    \
-	F(U, id)                                                                          \
-	F(U, pid) F(U, start) F(U, parent) F(U, exe) F(S, comm) F(S, argv0) F(M, options) \
-		F(E_ORIGIN, origin) F(T, seen) F(U, uid) F(S, cgroup) F(S, runtime) F(S, service)
+#define REC_PROCESS(F)                                                                             \
+	F(U, id) F(U, pid) F(U, start) F(U, parent) F(U, exe) F(S, comm) F(S, argv0)               \
+	F(M, options) F(E_ORIGIN, origin) F(T, seen) F(U, uid) F(S, cgroup) F(S, runtime)          \
+	F(S, service)
 #define REC_PROCESS_END(F) F(U, id) F(U, process) F(T, time) F(U, exit_code)
 /* Module `module` was seen mapped executable in the process at `time`. */
 #define REC_MAPPING(F) F(U, id) F(U, process) F(U, module) F(T, time)
@@ -153,22 +152,19 @@ enum bundle_index {
  * process started, or may have (docs/evidence.md says what is looked at); null: could not be told.
  * digest_matches: the package database records this digest (0: another one, null: none).
  */
-#define REC_IDENTITY(F)                                                                        \
-	F(U, id)                                                                               \
-	F(U, module) F(U, process) F(U, device) F(U, inode) F(U, size) F(W, mtime) F(W, ctime) \
-		F(X, sha256) F(X, build_id) F(S, package_manager) F(S, package)                \
-			F(S, package_version) F(B, digest_matches) F(S, how) F(T, when)        \
-				F(B, changed_after_load)
+#define REC_IDENTITY(F)                                                                            \
+	F(U, id) F(U, module) F(U, process) F(U, device) F(U, inode) F(U, size) F(W, mtime)        \
+	F(W, ctime) F(X, sha256) F(X, build_id) F(S, package_manager) F(S, package)                \
+	F(S, package_version) F(B, digest_matches) F(S, how) F(T, when) F(B, changed_after_load)
 /*
  * The compiled file that stands for a Python module. header_matches: its header names the source's
  * mtime and size (or hash). proven: the source, compiled by the process's interpreter, gives the
- * same code (0: other code, null: not compared, `how` says why). Absent: how = "absent". The
- * process was told to keep its compiled files in another place: how = "elsewhere".
+ * same code (0: other code, null: not compared, `how` says why). Absent: how = "absent". The process
+ * was told to keep its compiled files in another place: how = "elsewhere".
  */
-#define REC_PYC(F)                                                                            \
-	F(U, id)                                                                              \
-	F(U, module) F(U, process) F(S, path) F(X, sha256) F(U, size) F(W, mtime) F(W, ctime) \
-		F(B, header_matches) F(B, proven) F(S, how) F(T, when) F(B, changed_after_load)
+#define REC_PYC(F)                                                                                 \
+	F(U, id) F(U, module) F(U, process) F(S, path) F(X, sha256) F(U, size) F(W, mtime)         \
+	F(W, ctime) F(B, header_matches) F(B, proven) F(S, how) F(T, when) F(B, changed_after_load)
 /*
  * A function is (module, qualname, line); line is its first. Native ones are (module, offset): the
  * address of their first byte as linked; their names are symbols, or empty.
@@ -180,30 +176,29 @@ enum bundle_index {
  */
 #define REC_STACK(F) F(U, id) F(U, process) F(L, frames) F(B, partial)
 /* flow: the flow key (address of the outermost Python frame, 0: the thread). */
-#define REC_CONTEXT(F) F(U, id) F(U, process) F(U, thread) F(U, flow) F(U, generation) F(T, start)
-#define REC_SIGHTING(F) \
+#define REC_CONTEXT(F)                                                                             \
+	F(U, id) F(U, process) F(U, thread) F(U, flow) F(U, generation) F(T, start)
+#define REC_SIGHTING(F)                                                                            \
 	F(U, id) F(U, context) F(U, stack) F(E_SOURCE, source) F(T, first) F(T, last) F(U, count)
-#define REC_BINDING(F) F(U, id) F(U, context) F(U, call) F(T, from) F(T, until) F(E_LINK, link)
+#define REC_BINDING(F)                                                                             \
+	F(U, id) F(U, context) F(U, call) F(T, from) F(T, until) F(E_LINK, link)
 /* joined: open before it was first seen, so its first bytes may be the middle of something. */
-#define REC_CONNECTION(F)                                                           \
-	F(U, id)                                                                    \
-	F(U, process) F(E_FAMILY, family) F(S, local) F(U, local_port) F(S, remote) \
-		F(U, remote_port) F(E_DIRECTION, direction) F(U, cookie) F(T, opened) F(B, joined)
+#define REC_CONNECTION(F)                                                                          \
+	F(U, id) F(U, process) F(E_FAMILY, family) F(S, local) F(U, local_port) F(S, remote)       \
+	F(U, remote_port) F(E_DIRECTION, direction) F(U, cookie) F(T, opened) F(B, joined)
 /* undecoded: why no call could be read from it ("" when decoded). suspect: undecided candidates. */
-#define REC_CONNECTION_END(F)                                                          \
-	F(U, id)                                                                       \
-	F(U, connection) F(T, time) F(S, reason) F(U, received) F(U, sent) F(U, calls) \
-		F(S, undecoded) F(U, suspect)
+#define REC_CONNECTION_END(F)                                                                      \
+	F(U, id) F(U, connection) F(T, time) F(S, reason) F(U, received) F(U, sent) F(U, calls)    \
+	F(S, undecoded) F(U, suspect)
 /*
  * path: as kept, with non-literal segments replaced. request_ids: header name, value, name, ...
  * Written when the call has ended. lost: events lost on its connection while it ran.
  */
-#define REC_CALL(F)                                                                           \
-	F(U, id)                                                                              \
-	F(U, process) F(U, connection) F(U, seq) F(S, protocol) F(S, method) F(S, path)       \
-		F(S, service) F(S, route) F(U, status) F(T, start) F(T, first_byte) F(T, end) \
-			F(E_CALL_END, end_reason) F(U, request_bytes) F(U, response_bytes)    \
-				F(S, request_id) F(M, request_ids) F(S, host) F(U, lost)
+#define REC_CALL(F)                                                                                \
+	F(U, id) F(U, process) F(U, connection) F(U, seq) F(S, protocol) F(S, method) F(S, path)   \
+	F(S, service) F(S, route) F(U, status) F(T, start) F(T, first_byte) F(T, end)              \
+	F(E_CALL_END, end_reason) F(U, request_bytes) F(U, response_bytes) F(S, request_id)        \
+	F(M, request_ids) F(S, host) F(U, lost)
 #define REC_HOP(F) F(U, id) F(U, call) F(U, connection) F(T, time)
 /*
  * The ledger: running totals. The last record of a (stage, class, cause) holds. cause is "" for
@@ -211,12 +206,11 @@ enum bundle_index {
  */
 #define REC_LOSS(F) F(U, id) F(T, time) F(S, stage) F(E_LOSS_CLASS, class) F(S, cause) F(U, count)
 #define REC_UNSUPPORTED(F) F(U, id) F(U, process) F(S, what) F(S, version)
-/* From then until then each function that the process's interpreter started was seen (or counted).
- */
+/* From then until then each function that the process's interpreter started was seen. */
 #define REC_DEEP(F) F(U, id) F(U, process) F(T, from) F(T, until) F(S, reason)
 /*
  * What a Python function's source is: digests of the tokens of its `def` without its docstring
- * (tokens) and of the docstring's text. docs/evidence.md defines both. how: "source", or why not.
+ * (tokens) and of the docstring's token. docs/evidence.md defines both. how: "source", or why not.
  */
 #define REC_FUNCTION_SOURCE(F) F(U, id) F(U, function) F(X, tokens) F(X, docstring) F(S, how)
 /*
@@ -224,31 +218,27 @@ enum bundle_index {
  * names, and of the same in the compiled file. Both are of the pyc magic `magic`. how: "memory", or
  * why it was not compared.
  */
-#define REC_FUNCTION_MEMORY(F)                                                             \
-	F(U, id)                                                                           \
-	F(U, function) F(U, process) F(U, magic) F(X, memory) F(X, compiled) F(B, matches) \
-		F(S, how) F(T, when)
+#define REC_FUNCTION_MEMORY(F)                                                                     \
+	F(U, id) F(U, function) F(U, process) F(U, magic) F(X, memory) F(X, compiled)              \
+	F(B, matches) F(S, how) F(T, when)
 /*
  * Code that stands in another's place or was put in the process's way: kind "rebound",
  * "code-replaced", "wrapper", "preload", "sitecustomize", "pth", "import-hook". place: what it
  * stands in (a Python name, a path); module: whose place that is; by: the module whose code it is.
  */
-#define REC_INTERPOSITION(F) \
+#define REC_INTERPOSITION(F)                                                                       \
 	F(U, id) F(U, process) F(S, kind) F(S, place) F(U, module) F(U, by) F(S, detail) F(T, when)
 
-#define REC_KINDS(K)                                                                              \
-	K(WINDOW, window)                                                                         \
-	K(WINDOW_END, window_end) K(LABEL, label) K(PROBE, probe) K(PROGRAM, program) K(          \
-		CLOCK, clock) K(GAP, gap) K(TARGET, target) K(LISTENER, listener)                 \
-		K(PROCESS, process) K(PROCESS_END, process_end) K(MAPPING, mapping) K(            \
-			MODULE, module) K(IDENTITY, identity) K(PYC, pyc) K(FUNCTION, function)   \
-			K(STACK, stack) K(CONTEXT, context) K(SIGHTING, sighting)                 \
-				K(BINDING, binding) K(CONNECTION, connection) K(                  \
-					CONNECTION_END, connection_end) K(CALL, call) K(HOP, hop) \
-					K(LOSS, loss) K(UNSUPPORTED, unsupported) K(DEEP, deep)   \
-						K(FUNCTION_SOURCE, function_source)               \
-							K(FUNCTION_MEMORY, function_memory)       \
-								K(INTERPOSITION, interposition)
+#define REC_KINDS(K)                                                                               \
+	K(WINDOW, window) K(WINDOW_END, window_end) K(LABEL, label) K(PROBE, probe)                \
+	K(PROGRAM, program) K(CLOCK, clock) K(GAP, gap) K(TARGET, target)                          \
+	K(LISTENER, listener) K(PROCESS, process) K(PROCESS_END, process_end)                      \
+	K(MAPPING, mapping) K(MODULE, module) K(IDENTITY, identity) K(PYC, pyc)                    \
+	K(FUNCTION, function) K(STACK, stack) K(CONTEXT, context) K(SIGHTING, sighting)            \
+	K(BINDING, binding) K(CONNECTION, connection) K(CONNECTION_END, connection_end)            \
+	K(CALL, call) K(HOP, hop) K(LOSS, loss) K(UNSUPPORTED, unsupported) K(DEEP, deep)          \
+	K(FUNCTION_SOURCE, function_source) K(FUNCTION_MEMORY, function_memory)                    \
+	K(INTERPOSITION, interposition)
 
 /* ---- from the lists: enums, structs, schema ---- */
 
@@ -287,10 +277,7 @@ enum rec_kind { REC_KINDS(REC_KIND_VALUE) REC_KIND_COUNT };
 #define REC_C_E_CALL_END uint64_t
 #define REC_MEMBER(type, name) REC_C_##type name;
 /* struct rec_call, struct rec_process, ... */
-#define REC_DECLARE_STRUCT(UP, low)  \
-	struct rec_##low {           \
-		REC_##UP(REC_MEMBER) \
-	};
+#define REC_DECLARE_STRUCT(UP, low) struct rec_##low { REC_##UP(REC_MEMBER) };
 REC_KINDS(REC_DECLARE_STRUCT)
 
 /* Any record: large enough and aligned for each kind. */
