@@ -146,6 +146,7 @@ struct wire_code {
 	wire_32 line;
 	struct wire_text filename_is, qualname_is, name_is;
 	wire_32 pad;
+	wire_64 address; /* of the code object, in the process's memory */
 	wire_8 filename[WIRE_FILENAME];
 	wire_8 qualname[WIRE_QUALNAME];
 	wire_8 name[WIRE_NAME];
@@ -250,7 +251,7 @@ WIRE_ASSERT(wire_connection, 80);
 WIRE_ASSERT(wire_state, 32);
 WIRE_ASSERT(wire_data, 56);
 WIRE_ASSERT(wire_context, 64);
-WIRE_ASSERT(wire_code, 40 + WIRE_FILENAME + WIRE_QUALNAME + WIRE_NAME);
+WIRE_ASSERT(wire_code, 48 + WIRE_FILENAME + WIRE_QUALNAME + WIRE_NAME);
 WIRE_ASSERT(wire_stack, 32 + 4 * WIRE_FRAMES);
 WIRE_ASSERT(wire_sighting, 32);
 WIRE_ASSERT(wire_target, 16);
