@@ -22,6 +22,8 @@ struct catalog_file {
 	bool shipped; /* equal to the embedded file of that name */
 };
 
+struct python_code;
+
 /* ---- python layouts: probes/python/<name>.json ---- */
 
 enum python_strategy {
@@ -52,6 +54,7 @@ struct python_layout {
 	const char *pyc_tag; /* "cpython-311" */
 #define PYTHON_OFFSET_MEMBER(name) int32_t name;
 	PYTHON_OFFSETS(PYTHON_OFFSET_MEMBER)
+	const struct python_code *code; /* python_opcodes.h; NULL: code objects are not read */
 };
 
 /* ---- service definitions: probes/services/<name>.json ---- */
