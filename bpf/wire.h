@@ -206,6 +206,27 @@ struct wire_port {
 	wire_16 pad;
 };
 
+/* A register by its place among the 8-byte words of struct pt_regs (arch/x86/include/asm/ptrace.h).
+ */
+enum wire_register {
+	WIRE_R15,
+	WIRE_R14,
+	WIRE_R13,
+	WIRE_R12,
+	WIRE_RBP,
+	WIRE_RBX,
+	WIRE_R11,
+	WIRE_R10,
+	WIRE_R9,
+	WIRE_R8,
+	WIRE_RAX,
+	WIRE_RCX,
+	WIRE_RDX,
+	WIRE_RSI,
+	WIRE_RDI,
+	WIRE_REGISTERS /* also: none */
+};
+
 /* Set before loading (read-only for the programs). */
 struct wire_config {
 	wire_64 budget_ns; /* time per CPU and slice of budget_slice_ns for all walks */

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "catalog/python_taps.h"
 
 /* ---- probe files ---- */
 
@@ -52,6 +53,7 @@ struct python_layout {
 	enum python_strategy strategy;
 	unsigned int pyc_magic; /* first two bytes of a .pyc, little endian */
 	const char *pyc_tag; /* "cpython-311" */
+	struct python_taps taps;
 #define PYTHON_OFFSET_MEMBER(name) int32_t name;
 	PYTHON_OFFSETS(PYTHON_OFFSET_MEMBER)
 	const struct python_code *code; /* python_opcodes.h; NULL: code objects are not read */
