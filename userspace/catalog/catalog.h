@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "catalog/python_taps.h"
 
 /* ---- probe files ---- */
 
@@ -72,6 +73,7 @@ struct python_layout {
 	const char *pyc_tag; /* "cpython-311"; NULL: the .pyc lies beside its source, as "x.pyc" */
 	unsigned int pyc_header; /* bytes before the code */
 	int owner_generator, owner_c_stack; /* values of frame_owner; -1: this version has none */
+	struct python_taps taps;
 	PYTHON_OFFSETS(PYTHON_OFFSET_MEMBER)
 	struct python_table table;
 };

@@ -346,8 +346,8 @@ int python_layout_read(const struct probe_reader *r, const char *stem, const voi
 	    probe_string(r, NULL, root, "arch", check_arch) && !read_version(r, root, out) &&
 	    (out->anchor = probe_string(r, NULL, root, "anchor", check_symbol)) &&
 	    !read_strategy(r, root, out) && !read_pyc(r, root, out) && !read_owners(r, root, out) &&
-	    !read_offsets(r, root, out))
-		ret = read_table(r, root, out);
+	    !read_offsets(r, root, out) && !read_table(r, root, out))
+		ret = python_taps_read(r, root, &out->taps);
 	json_decref(root);
 	return ret;
 }
