@@ -23,6 +23,8 @@ struct catalog_file {
 	bool shipped; /* equal to the embedded file of that name */
 };
 
+struct python_code;
+
 /* ---- python layouts: probes/python/<name>.json ---- */
 
 enum python_strategy {
@@ -76,6 +78,7 @@ struct python_layout {
 	struct python_taps taps;
 	PYTHON_OFFSETS(PYTHON_OFFSET_MEMBER)
 	struct python_table table;
+	const struct python_code *code; /* python_opcodes.h; NULL: code objects are not read */
 };
 
 /* ---- service definitions: probes/services/<name>.json ---- */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "catalog/probes.h"
+#include "catalog/python_opcodes.h"
 
 #define OFFSET_MAX 65535
 #define PYTHON_TABLE_MAX 4096 /* bytes of an interpreter's own table */
@@ -331,9 +332,9 @@ int python_layout_read(const struct probe_reader *r, const char *stem, const voi
 		       size_t size, struct python_layout *out)
 {
 	static const char *const keys[] = {
-		"schema",	  "name",     "source",	  "arch",     "version",
-		"anchor",	  "strategy", "pyc",	  "owners",   "offsets",
-		"?debug_offsets", "?taps",    "?opcodes", "?objects", NULL
+		"schema",	  "name",     "source", "arch",	    "version",
+		"anchor",	  "strategy", "pyc",	"owners",   "offsets",
+		"?debug_offsets", "?taps",    "?code",	"?objects", NULL
 	};
 	json_t *root = probe_parse(r, data, size);
 	int ret = -1;
@@ -346,8 +347,9 @@ int python_layout_read(const struct probe_reader *r, const char *stem, const voi
 	    probe_string(r, NULL, root, "arch", check_arch) && !read_version(r, root, out) &&
 	    (out->anchor = probe_string(r, NULL, root, "anchor", check_symbol)) &&
 	    !read_strategy(r, root, out) && !read_pyc(r, root, out) && !read_owners(r, root, out) &&
-	    !read_offsets(r, root, out) && !read_table(r, root, out))
-		ret = python_taps_read(r, root, &out->taps);
+	    !read_offsets(r, root, out) && !read_table(r, root, out) &&
+	    !python_taps_read(r, root, &out->taps))
+		ret = python_opcodes_read(r, root, &out->code);
 	json_decref(root);
 	return ret;
 }
