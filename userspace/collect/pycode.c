@@ -123,8 +123,7 @@ static const char *put_instructions(const struct python_code *how, const struct 
 
 	if (bytes_put_le64(b, c->code_len))
 		return "failed";
-	/* Up to 3.10 nothing is written into bytecode. */
-	if (how->code_code >= 0)
+	if (!how->specialises)
 		return bytes_put(b, c->code, c->code_len) ? "failed" : NULL;
 	if (c->code_len % 2)
 		return "damaged";

@@ -402,8 +402,8 @@ static int take_code(struct memory *m, uint64_t code, uint8_t **out, size_t *len
 	uint64_t object, units;
 
 	*out = NULL;
-	if (m->how->code_code >= 0)
-		return take_word(m, code, m->how->code_code, &object) ||
+	if (m->layout->code_code >= 0)
+		return take_word(m, code, m->layout->code_code, &object) ||
 				       take_bytes(m, object, out, len)
 			       ? -1
 			       : 0;
