@@ -230,7 +230,7 @@ static int compare_ids(uint64_t a, uint64_t b)
 	return (a > b) - (a < b);
 }
 
-/* By module, function and image; what has a digest first, then by it; the earliest first. */
+/* By module, function and process; what has a digest first, then by it; the earliest first. */
 static int order(const void *a, const void *b)
 {
 	const struct function_reading *x = a, *y = b;
@@ -239,7 +239,7 @@ static int order(const void *a, const void *b)
 	if (!by)
 		by = compare_ids(x->function, y->function);
 	if (!by)
-		by = compare_ids(x->image, y->image);
+		by = compare_ids(x->process, y->process);
 	if (!by)
 		by = !!x->why - !!y->why;
 	if (!by)
@@ -273,7 +273,7 @@ void function_compare(struct session *s, struct module_files *files,
 
 		if (!i || r->module != c.module)
 			begin_module(&c, r->module);
-		if (!first || r->function != first->function || r->image != first->image)
+		if (!first || r->function != first->function || r->process != first->process)
 			first = r;
 		else if (is_said(first, &readings[i - 1], r))
 			continue;

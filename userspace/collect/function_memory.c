@@ -81,7 +81,6 @@ static void begin_reading(const struct entry *e, uint32_t process, struct functi
 		.module = e->item.module,
 		.function = e->item.function,
 		.process = process,
-		.image = e->item.image,
 		.item = &e->item,
 		.when = clock_monotonic(),
 	};
@@ -363,6 +362,18 @@ struct again {
 	uint64_t deadline;
 };
 
+/*
+ * Does a second reading say more than the first one? What has gone since was there before. A fork
+ * may have other code than its parent, so each process that did work has its own record.
+ */
+static bool is_new(const struct function_reading *first, const struct function_reading *r,
+		   const struct process *p)
+{
+	if (r->why)
+		return strcmp(r->why, "gone") != 0;
+	return p->worked || first->why || memcmp(first->digest, r->digest, DIGEST_SIZE) != 0;
+}
+
 static void again_one(void *ctx, struct process *p)
 {
 	struct again *a = ctx;
@@ -380,9 +391,7 @@ static void again_one(void *ctx, struct process *p)
 			return;
 		}
 		read_entry(e, p->pid, p->serial, &r);
-		/* What has gone since was there before; what is the same is known. */
-		if (r.why ? r.why != e->reading.why && strcmp(r.why, "gone") != 0
-			  : e->reading.why || memcmp(r.digest, e->reading.digest, DIGEST_SIZE) != 0)
+		if (is_new(&e->reading, &r, p))
 			keep(f, &r);
 	}
 }

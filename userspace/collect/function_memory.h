@@ -32,7 +32,6 @@ void function_memory_finish(struct function_memory *f, struct module_files *file
 
 struct function_reading {
 	uint64_t module, function, process;
-	uint32_t image; /* memory image: shared by forks */
 	const struct function_item *item;
 	const char *why; /* NULL: there is a digest */
 	uint8_t digest[DIGEST_SIZE];
@@ -41,7 +40,8 @@ struct function_reading {
 
 struct function_item {
 	uint64_t module, function;
-	uint32_t process, image;
+	uint32_t process;
+	uint32_t image; /* memory image: shared by forks */
 	uint64_t address;
 	uint64_t since; /* realtime ns: the oldest process that may have loaded it */
 	unsigned int magic; /* of its interpreter */
@@ -52,7 +52,8 @@ struct function_item {
 	struct pymemory_expected expected;
 };
 
-/* Sorts by module; compares and puts what there is to say of each (image, function), once. */
+/* Sorts by module; compares and puts what there is to say of each function in each process, once.
+ */
 void function_compare(struct session *s, struct module_files *files,
 		      struct function_reading *readings, size_t count, bool thorough);
 
