@@ -49,7 +49,7 @@ void memory_judge(const struct group_instance *instance, struct verdict *v)
 			break;
 	}
 	if (worst == MEMORY_EQUAL && instance->functions_count)
-		v->with_memory = v->rank <= VERDICT_UNREFERENCED && v->compared;
+		v->with_memory = v->compared;
 	if (worst != MEMORY_DIFFERS || v->rank == VERDICT_MODIFIED || !stands_for_source(v->pyc))
 		return;
 	v->rank = VERDICT_MODIFIED;
