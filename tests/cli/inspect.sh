@@ -122,7 +122,8 @@ keys = "stack process partial kind sightings count outermost frames"
 for row in rows:
     assert not set(keys.split()) - set(row), row
     assert (row["outermost"] is not None) == (row["kind"] == "whole"), row
-assert [row["kind"] for row in rows] == ["whole", "partial", "whole", "entered", "whole"], rows
+assert [row["kind"] for row in rows] == \
+    ["whole", "partial", "whole", "entered", "whole", "partial"], rows
 PY
 run 0 "$file" interpositions --jsonl
 /usr/bin/python3 - "$work/out" <<'PY' || fail "interpositions --jsonl"

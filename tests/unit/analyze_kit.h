@@ -46,7 +46,8 @@ struct scene {
 	 */
 	const char *between;
 	uint64_t between_module, between_process;
-	bool gate_owned, gate_unknown; /* of `elsewhere`: a package owns it, nobody looked */
+	/* Of `elsewhere`: a package owns it, nobody looked, or asked for its package. */
+	bool gate_owned, gate_unknown, gate_not_asked;
 	/* A second process, forked from the first one, that runs the same code. */
 	bool second;
 };
@@ -115,7 +116,9 @@ static inline void scene_put_code(struct fixture *f, const struct scene *s)
 		if (!s->gate_unknown)
 			put(f, IDENTITY, identity, .module = 1, .process = 1,
 			    .sha256 = digest(f, 0x77), .build_id = REC_NULL,
-			    .package_manager = s->gate_owned ? pub(f, "dpkg") : REC_EMPTY,
+			    .package_manager = s->gate_owned	   ? pub(f, "dpkg")
+					       : s->gate_not_asked ? REC_NULL
+								   : REC_EMPTY,
 			    .package = s->gate_owned ? pub(f, "gates") : REC_EMPTY,
 			    .package_version = REC_EMPTY, .digest_matches = REC_NULL,
 			    .how = pub(f, "open"), .when = at_ms(60), .changed_after_load = 0);

@@ -386,6 +386,8 @@ static void test_outside(void **state)
 	expect_outside("middleware", &(struct scene){ .elsewhere = true }, 1, true);
 	expect_outside("not looked at", &(struct scene){ .elsewhere = true, .gate_unknown = true },
 		       1, false);
+	expect_outside("not asked", &(struct scene){ .elsewhere = true, .gate_not_asked = true }, 1,
+		       false);
 	expect_outside("of a package", &(struct scene){ .elsewhere = true, .gate_owned = true }, 0,
 		       false);
 	expect_outside("not in a call", &(struct scene){ .elsewhere = true, .no_binding = true }, 0,

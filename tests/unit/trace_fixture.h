@@ -291,8 +291,11 @@ static inline void fixture_code(struct fixture *f)
 	put(f, FUNCTION, function, .module = 1, .name = REC_EMPTY, .qualname = REC_EMPTY,
 	    .line = REC_NULL, .offset = 0x1f30);
 	put(f, STACK, stack, .process = 1, .frames = list(5, 3, 5), .partial = 0);
-	put(f, SIGHTING, sighting, .context = 1, .stack = 4, .source = SOURCE_DEEP,
-	    .first = at_ms(104), .last = at_ms(104), .count = 1);
+	/* More than one frame: not what a tap leaves. */
+	put(f, STACK, stack, .process = 1, .frames = list(3, 4), .partial = 1);
+	for (uint64_t stack = 4; stack <= 6; stack += 2)
+		put(f, SIGHTING, sighting, .context = 1, .stack = stack, .source = SOURCE_DEEP,
+		    .first = at_ms(104), .last = at_ms(104), .count = 1);
 	put(f, FUNCTION_SOURCE, function_source, .function = 1, .tokens = digest(f, 0x51),
 	    .docstring = digest(f, 0x52), .how = pub(f, "source"));
 	put(f, FUNCTION_SOURCE, function_source, .function = 4, .tokens = REC_NULL,
