@@ -275,7 +275,7 @@ static int take_block(struct parse *p, const struct pytoken *t)
 		return 1;
 	if (t->kind == PYTOKEN_INDENT) {
 		p->indent++;
-		if (p->header == BLOCK)
+		if (p->header == BLOCK && s)
 			s->indent = p->indent;
 		p->header = NONE;
 		return 0;

@@ -31,7 +31,7 @@ static enum encoding named(const uint8_t *text, size_t len)
 	static const char *const utf8[] = { "utf8", "u8" };
 	static const char *const latin1[] = { "latin1", "iso8859-1", "l1" };
 	static const char *const ascii[] = { "ascii", "us-ascii" };
-	char name[NAME_MAX_LEN + 1];
+	char name[NAME_MAX_LEN + 1] = "";
 
 	if (len > NAME_MAX_LEN)
 		return OTHER;
@@ -40,7 +40,6 @@ static enum encoding named(const uint8_t *text, size_t len)
 
 		name[i] = (char)(c == '_' ? '-' : c >= 'A' && c <= 'Z' ? c + 32 : c);
 	}
-	name[len] = 0;
 	if (is_or_extends(name, "utf-8"))
 		return UTF8;
 	if (is_or_extends(name, "latin-1") || is_or_extends(name, "iso-8859-1") ||
