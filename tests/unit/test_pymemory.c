@@ -12,6 +12,7 @@
 #include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -380,6 +381,24 @@ static void test_every_function_is_the_same(void **state)
 	}
 }
 
+/* The numbers of each probe file, read by interpreters that need not have been built with them. */
+static void test_probe_files_are_right(void **state)
+{
+	(void)state;
+	if (access("tools/python-opcodes", X_OK))
+		skip();
+	for (size_t i = 0; i < sizeof(interpreters) / sizeof(interpreters[0]); i++) {
+		char command[256];
+
+		if (access(interpreters[i][0], X_OK))
+			continue;
+		snprintf(command, sizeof(command),
+			 "tools/python-opcodes prove probes/python/cpython-%s.json %s >/dev/null",
+			 interpreters[i][1], interpreters[i][0]);
+		assert_int_equal(system(command), 0);
+	}
+}
+
 /* Tampered with in one place: that function differs, and no other. */
 static void test_tampering_shows(void **state)
 {
@@ -456,6 +475,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_function_is_the_same),
+		cmocka_unit_test(test_probe_files_are_right),
 		cmocka_unit_test(test_tampering_shows),
 		cmocka_unit_test(test_no_digest_where_not_exact),
 		cmocka_unit_test(test_garbage_is_gone),
