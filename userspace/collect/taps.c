@@ -15,7 +15,7 @@
 #include "collect/taps_code.h"
 
 #define MAPPINGS_MAX 64
-#define MAPPING_BYTES_MAX ((uint64_t)64 << 20)
+#define MAPPING_BYTES_MAX ((uint64_t)128 << 20) /* all of them */
 #define CODE_BYTES_MAX ((uint64_t)128 << 20)
 #define FUNCTION_BYTES_MAX ((uint64_t)4 << 20)
 
@@ -272,6 +272,7 @@ static int find_entry(pid_t pid, const struct image *image, struct taps *out)
 static int find_table(pid_t pid, const struct image *image, uint64_t table[TAPS_CODE_OPCODES],
 		      struct taps *out)
 {
+	uint64_t total = 0;
 	size_t found = 0;
 
 	for (size_t i = 0; i < image->mappings; i++) {
@@ -279,8 +280,9 @@ static int find_table(pid_t pid, const struct image *image, uint64_t table[TAPS_
 		cleanup_free uint64_t *words = NULL;
 		size_t first, here;
 
-		if (size > MAPPING_BYTES_MAX)
-			continue;
+		if (size > MAPPING_BYTES_MAX - total)
+			return refuse(out, "the interpreter's file is mapped too large");
+		total += size;
 		words = malloc(size);
 		if (!words)
 			return refuse(out, "out of memory");
