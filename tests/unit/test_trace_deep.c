@@ -189,12 +189,9 @@ static void test_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_span),
-		cmocka_unit_test(test_call),
-		cmocka_unit_test(test_bindings),
-		cmocka_unit_test(test_gap),
-		cmocka_unit_test(test_loss),
-		cmocka_unit_test_setup_teardown(test_odd_ledger, fixture_setup, fixture_teardown),
+		cmocka_unit_test(test_span),	 cmocka_unit_test(test_call),
+		cmocka_unit_test(test_bindings), cmocka_unit_test(test_gap),
+		cmocka_unit_test(test_loss),	 fixture_test(test_odd_ledger),
 		cmocka_unit_test(test_cut),
 	};
 
