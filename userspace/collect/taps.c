@@ -23,7 +23,7 @@
 struct image {
 	const struct python_taps *know;
 	const char *path;
-	uint64_t inode;
+	uint64_t inode, evaluator;
 	struct {
 		uint64_t offset, address, size;
 		uint8_t *bytes;
@@ -369,6 +369,8 @@ static int find(pid_t pid, struct image *image, struct taps *out)
 		return refuse(out, "the interpreter's file has no build id");
 	if (read_file(image, out) || find_mapped(pid, image, out))
 		return -1;
+	if (image->evaluator && image->evaluator != image->function + image->bias)
+		return refuse(out, "the evaluation function does not lie where the runtime has it");
 	return image->know->kind == PYTHON_TAPS_ENTRY ? find_entry(pid, image, out)
 						      : find_handlers(pid, image, out);
 }
@@ -378,6 +380,7 @@ int taps_find(pid_t pid, const struct python_runtime *runtime, struct taps *out)
 	struct image image = { 0 };
 	int ret;
 
+	image.evaluator = runtime->evaluator;
 	*out = (struct taps){ .fd = -1, .throw_reg = WIRE_REGISTERS };
 	if (runtime->state != PYTHON_READY)
 		return refuse(out, "the runtime is not proven");
