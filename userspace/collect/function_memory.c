@@ -223,7 +223,7 @@ static struct image *image_of(struct function_memory *f, const struct process *p
 	if (!image)
 		return NULL;
 	image->memory = p->memory;
-	image->layout = *p->layout;
+	image->layout = p->runtime.live;
 	image->since = oldest_start(f->s, p);
 	snprintf(image->library, sizeof(image->library), "%s", p->runtime.library);
 	image->next = f->images;
@@ -299,7 +299,7 @@ static int append(struct function_memory *f, struct entry *e)
 void function_memory_add(struct function_memory *f, const struct process *p, uint64_t module,
 			 uint64_t function, const struct wire_code *code)
 {
-	struct image *image = p->layout ? image_of(f, p) : NULL;
+	struct image *image = p->layout && p->runtime.live.name ? image_of(f, p) : NULL;
 	struct entry *e = image && f->count < ITEMS_MAX ? entry_new(code) : NULL;
 	int ret = -1;
 
