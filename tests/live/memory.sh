@@ -134,7 +134,7 @@ one() {
 	collect_ended 0 "$file"
 	echo "$name:"
 	# The interpreter that compiles must be within reach of a user without privileges.
-	if ! setpriv --reuid 65534 --regid 65534 --clear-groups "$python" -I -c '' 2>/dev/null; then
+	if ! setpriv --reuid 65534 --regid 65534 --clear-groups test -x "$python"; then
 		how=(--how bare=interpreter-failed)
 	elif [ -z "$option" ]; then
 		how=(--other-code foreign.py)
