@@ -38,6 +38,7 @@ struct py_search {
 struct py_frame {
 	wire_64 code;
 	wire_64 fingerprint;
+	wire_64 entry; /* C code began it: an activation of the evaluation function */
 };
 
 struct py_walk {
@@ -238,6 +239,7 @@ static inline int py_walk_step(const struct wire_layout *l, struct py_walk *w, s
 	}
 	out->code = w->words[0];
 	out->fingerprint = fingerprint;
+	out->entry = l->frame_is_entry < 0 || py_frame_byte(w, l->frame_is_entry - l->frame_code);
 	w->hash1 = py_mix(py_mix(w->hash1, out->code), fingerprint);
 	w->hash2 = py_mix(w->hash2 + 0x632be59bd9b4e019ULL, w->hash1 ^ fingerprint << 1);
 	w->outermost = w->frame;
