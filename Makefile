@@ -41,8 +41,8 @@ CFLAGS_ALL += --coverage -O0
 LDFLAGS_ALL += --coverage
 endif
 LIBS_OFFLINE := -ljansson -lzstd -lcrypto -lpthread
-# The collector carries its own libbpf, libelf and libdw; it runs on hosts that have none of them.
-LIBS_COLLECT := -Wl,-Bstatic -lbpf -ldw -lelf -lz -llzma -lbz2 -lcap -Wl,-Bdynamic
+# The collector carries its own libbpf, libelf, libdw and libcapstone; it runs on hosts without them.
+LIBS_COLLECT := -Wl,-Bstatic -lbpf -ldw -lelf -lz -llzma -lbz2 -lcap -lcapstone -Wl,-Bdynamic
 
 # ---- sources, by place ----
 

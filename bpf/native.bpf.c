@@ -268,8 +268,8 @@ __noinline int native_python(void)
 	struct wire_runtime *runtime;
 	struct python_site key = {};
 	struct snapshot *snap;
+	wire_64 began = bpf_ktime_get_ns(), top;
 	wire_32 one = 1, id = 0;
-	wire_64 top;
 
 	if (!regs || !t || !s)
 		return 0;
@@ -307,5 +307,6 @@ __noinline int native_python(void)
 			bpf_map_update_elem(&python_sites, &key, &one, 0);
 	}
 	snap->busy = 0;
+	s->copying = bpf_ktime_get_ns() - began;
 	return id;
 }
