@@ -1,8 +1,8 @@
 /*
  * Native frames. Without frame pointers the kernel side cannot follow them: it sends a copy of the
  * user's stack and registers where a call site is new, and user space unwinds it. For native code
- * alone, user space then tells which words of the stack the result hangs on (struct wire_site): where
- * they are the same again, the stack is known without another copy.
+ * alone, user space then tells which words of the stack the result hangs on (struct wire_site):
+ * where they are the same again, the stack is known without another copy.
  */
 
 struct snapshot {

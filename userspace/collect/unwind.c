@@ -221,12 +221,16 @@ static void unwind_job(struct unwind *u, struct job *job)
 		.valid = 1u << UNWIND_RBX | 1u << UNWIND_RBP | 1u << UNWIND_RSP | 1u << UNWIND_R12 |
 			 1u << UNWIND_R13 | 1u << UNWIND_R14 | 1u << UNWIND_R15 | 1u << UNWIND_RIP,
 	};
-	struct unwind_space *space = unwind_space_get(u->spaces, &job->who, e->head.time);
+	bool borrowed;
+	struct unwind_space *space =
+		unwind_space_get(u->spaces, &job->who, e->head.time, &borrowed);
 	struct unwind_finder finder = { .find = find_row, .ctx = space };
 
 	if (space) {
 		unwind_walk(&stack, &finder, &u->result);
-		keep_result(job, space, &u->result);
+		/* In another process's space only a whole stack shows that it fits. */
+		if (!borrowed || u->result.complete)
+			keep_result(job, space, &u->result);
 	}
 	explicit_bzero(&stack, sizeof(stack));
 	wipe(job);
@@ -422,10 +426,12 @@ static bool enqueue(struct unwind *u, struct job *job)
 	return room;
 }
 
-void unwind_snapshot(struct unwind *u, const struct process *process,
-		     const struct wire_snapshot *e, size_t size)
+void unwind_snapshot(struct unwind *u, const struct process *process, const struct wire_snapshot *e,
+		     size_t size)
 {
 	struct waiting *w = waiting_find(u, e->stack);
+	const struct process *first =
+		process ? processes_find(u->s->processes, process->memory) : NULL;
 	struct job *job;
 
 	if (!w && HASH_COUNT(u->waiting) < WAITING_MAX && (w = calloc(1, sizeof(*w)))) {
@@ -443,8 +449,13 @@ void unwind_snapshot(struct unwind *u, const struct process *process,
 	job->e = *e;
 	job->length = e->captured;
 	memcpy(job->bytes, (const uint8_t *)e + sizeof(*e), e->captured);
-	job->who = (struct unwind_who){ process->serial, process->memory, process->pid,
-					process->root };
+	job->who = (struct unwind_who){
+		.process = process->serial,
+		.image = process->memory,
+		.pid = process->pid,
+		.root = process->root,
+		.first = first && !first->ended ? first->pid : 0,
+	};
 	if (!enqueue(u, job)) {
 		job_free(job);
 		u->stats.lost++;
@@ -491,8 +502,8 @@ static bool native_functions(struct unwind *u, struct process *process, const st
 static bool python_functions(struct unwind *u, const struct job *job, struct unwind_part *out)
 {
 	for (uint32_t i = 0; i < job->e.count; i++) {
-		out[i].function = modules_function(u->s->modules,
-						   job->e.codes[i] & ~WIRE_CODE_ENTRY);
+		out[i].function =
+			modules_function(u->s->modules, job->e.codes[i] & ~WIRE_CODE_ENTRY);
 		out[i].mark = job->e.codes[i] & WIRE_CODE_ENTRY;
 		if (out[i].function == REC_NULL)
 			return false;

@@ -18,8 +18,8 @@ struct unwind *unwind_new(struct session *s);
 void unwind_free(struct unwind *u);
 
 /* A copy; process NULL: unknown. */
-void unwind_snapshot(struct unwind *u, const struct process *process,
-		     const struct wire_snapshot *e, size_t size);
+void unwind_snapshot(struct unwind *u, const struct process *process, const struct wire_snapshot *e,
+		     size_t size);
 /* True when the sighting is of a stack that came as a copy: it is counted once that is unwound. */
 bool unwind_sighting(struct unwind *u, const struct wire_sighting *e);
 /* Makes records of what was unwound since the last time. */

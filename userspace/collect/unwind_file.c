@@ -94,8 +94,7 @@ static void read_starts(struct unwind_file *f, const GElf_Phdr *p)
 		return;
 	r.data = part;
 	r.len = p->p_filesz;
-	if (bytes_get_u8(&r) != 1 ||
-	    bytes_get_u8(&r) != (DW_EH_PE_pcrel | DW_EH_PE_sdata4) ||
+	if (bytes_get_u8(&r) != 1 || bytes_get_u8(&r) != (DW_EH_PE_pcrel | DW_EH_PE_sdata4) ||
 	    bytes_get_u8(&r) != DW_EH_PE_udata4 ||
 	    bytes_get_u8(&r) != (DW_EH_PE_datarel | DW_EH_PE_sdata4))
 		return;
@@ -155,8 +154,9 @@ static uint8_t name_rank(const char *name, unsigned char bind)
 {
 	size_t underscores = strspn(name, "_");
 
-	return (uint8_t)((underscores < 15 ? underscores : 15) * 4 +
-			 (bind == STB_GLOBAL ? 0 : bind == STB_WEAK ? 1 : 2));
+	return (uint8_t)((underscores < 15 ? underscores : 15) * 4 + (bind == STB_GLOBAL ? 0
+								      : bind == STB_WEAK ? 1
+											 : 2));
 }
 
 static int by_value(const void *a, const void *b)
@@ -408,8 +408,7 @@ static uint64_t start_of(const struct unwind_file *f, uint64_t address)
 }
 
 /* The symbol that contains the address; among several the one that begins last. */
-static const struct symbol *symbol_of(const struct unwind_file *f, uint64_t address,
-				      uint64_t start)
+static const struct symbol *symbol_of(const struct unwind_file *f, uint64_t address, uint64_t start)
 {
 	const struct symbol *found = NULL;
 	size_t low = 0, high = f->symbols_count;

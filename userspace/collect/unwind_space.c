@@ -103,14 +103,15 @@ void unwind_spaces_free(struct unwind_spaces *s)
 
 static struct file *file_of(struct unwind_spaces *s, int fd, const struct stat *st)
 {
-	struct file *file, *next, key = { .key = {
-						  .device = st->st_dev,
-						  .inode = st->st_ino,
-						  .mtime = (uint64_t)st->st_mtim.tv_sec * 1000000000 +
-							   (uint64_t)st->st_mtim.tv_nsec,
-						  .ctime = (uint64_t)st->st_ctim.tv_sec * 1000000000 +
-							   (uint64_t)st->st_ctim.tv_nsec,
-					  } };
+	struct file *file, *next,
+		key = { .key = {
+				.device = st->st_dev,
+				.inode = st->st_ino,
+				.mtime = (uint64_t)st->st_mtim.tv_sec * 1000000000 +
+					 (uint64_t)st->st_mtim.tv_nsec,
+				.ctime = (uint64_t)st->st_ctim.tv_sec * 1000000000 +
+					 (uint64_t)st->st_ctim.tv_nsec,
+			} };
 
 	HASH_FIND(hh, s->files, &key.key, sizeof(key.key), file);
 	if (file)
@@ -143,9 +144,8 @@ static bool same_build(const struct unwind_space *space, const struct mapping *m
 	first = unwind_file_address(file, m->offset);
 	if (first == UINT64_MAX)
 		return false;
-	if (!len || len > sizeof(memory) || !space->owner->is_current(space->owner->ctx,
-								      space->who.pid,
-								      space->who.process))
+	if (!len || len > sizeof(memory) ||
+	    !space->owner->is_current(space->owner->ctx, space->who.pid, space->who.process))
 		return true; /* the inode is all there is */
 	at = m->start + (linked - first);
 	return procfs_memory(space->who.pid, at, memory, len) || !memcmp(memory, bytes, len);
@@ -262,10 +262,10 @@ static void make_room(struct unwind_spaces *s)
 		release_space(oldest);
 }
 
-struct unwind_space *unwind_space_get(struct unwind_spaces *s, const struct unwind_who *who,
-				      uint64_t since)
+static struct unwind_space *get(struct unwind_spaces *s, const struct unwind_who *who,
+				uint64_t since)
 {
-	struct unwind_space *space, *other, *next;
+	struct unwind_space *space;
 
 	HASH_FIND(hh, s->table, &who->process, sizeof(who->process), space);
 	if (!space) {
@@ -281,11 +281,25 @@ struct unwind_space *unwind_space_get(struct unwind_spaces *s, const struct unwi
 	space->used_at = clock_monotonic();
 	if ((space->count && space->read_at > since) || read_space(space) || space->count)
 		return space;
-	/* It ended before it was ever looked at: its parent or a sibling has the same image. */
-	HASH_ITER(hh, s->table, other, next)
-		if (other->who.image == who->image && other->count)
-			return other;
+	release_space(space);
 	return NULL;
+}
+
+struct unwind_space *unwind_space_get(struct unwind_spaces *s, const struct unwind_who *who,
+				      uint64_t since, bool *borrowed)
+{
+	struct unwind_space *space = get(s, who, since);
+	struct unwind_who first = {
+		.process = who->image,
+		.image = who->image,
+		.pid = who->first,
+		.root = who->root ? who->first : 0,
+	};
+
+	*borrowed = !space;
+	if (space || !who->first || who->image == who->process)
+		return space;
+	return get(s, &first, since);
 }
 
 static struct mapping *find_mapping(struct unwind_space *space, uint64_t address)

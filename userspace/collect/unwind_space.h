@@ -26,6 +26,7 @@ struct unwind_who {
 	uint32_t image; /* serial: forks have their parent's */
 	pid_t pid;
 	pid_t root; /* files are opened below its root; 0: our own */
+	pid_t first; /* the process that began the image; 0: it is gone */
 };
 
 /* is_current: is the process still what its pid shows? */
@@ -34,11 +35,12 @@ struct unwind_spaces *unwind_spaces_new(bool (*is_current)(void *ctx, pid_t pid,
 void unwind_spaces_free(struct unwind_spaces *s);
 
 /*
- * The process's space as it was read after `since` (monotonic ns), or the last one that is known of
- * its image when it is gone. NULL: there is none. Lives until the next call.
+ * The process's space as it was read after `since` (monotonic ns), or as it was read last when the
+ * process is gone. *borrowed: it ended before it was ever looked at, this is the space of the
+ * process that began its image. NULL: there is none. Lives until the next call.
  */
 struct unwind_space *unwind_space_get(struct unwind_spaces *s, const struct unwind_who *who,
-				      uint64_t since);
+				      uint64_t since, bool *borrowed);
 
 /* The row of an address; *mapped is an index for unwind_space_mapped. */
 const struct unwind_row *unwind_space_row(struct unwind_space *space, uint64_t address,

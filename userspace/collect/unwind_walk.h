@@ -41,8 +41,8 @@ struct unwind_result {
 	size_t count;
 	bool complete; /* came to a frame that says that nobody called it */
 	/*
-	 * All that the walk hung on besides ip, as the kernel side checks it (bpf/wire.h). Words that
-	 * did not fit: site_ok is false.
+	 * All that the walk hung on besides ip, as the kernel side checks it (bpf/wire.h). Words
+	 * that did not fit: site_ok is false.
 	 */
 	struct wire_site site;
 	bool site_ok;
