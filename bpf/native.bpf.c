@@ -247,9 +247,15 @@ __noinline int native_walk(void)
 
 static long native_code_callback(wire_32 i, struct walk_job *job)
 {
+	wire_32 from = i, entry;
+
 	if (code_callback(i, job))
 		return 1;
-	if (job->s->frames[i & (WIRE_FRAMES - 1)].entry)
+	/* struct py_frame says where the mark stands. */
+	if (job->layout->owner_c_stack >= 0)
+		from++;
+	entry = from >= job->s->walk.count || job->s->frames[from & (WIRE_FRAMES - 1)].entry;
+	if (entry)
 		job->s->stack.codes[i & (WIRE_FRAMES - 1)] |= WIRE_CODE_ENTRY;
 	return 0;
 }

@@ -128,12 +128,50 @@ uint64_t modules_native(struct modules *m, struct process *p, const char *path, 
 			 inode);
 }
 
-/* A unicode object's bytes as UTF-8 in out. False when they could not be read. */
+/* Length of the UTF-8 character at data, or 0. */
+static size_t utf8_length(const uint8_t *data, size_t left)
+{
+	size_t n = data[0] < 0x80 ? 1 : data[0] >= 0xf0 ? 4 : data[0] >= 0xe0 ? 3 : 2;
+
+	if ((data[0] >= 0x80 && data[0] < 0xc2) || data[0] > 0xf4 || n > left ||
+	    (data[0] == 0xe0 && data[1] < 0xa0) || (data[0] == 0xf0 && data[1] < 0x90) ||
+	    (data[0] == 0xf4 && data[1] > 0x8f))
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((data[i] & 0xc0) != 0x80)
+			return 0;
+	return n;
+}
+
+/* A string of bytes: what is no UTF-8 shows as U+FFFD. */
+static bool text_of_bytes(const uint8_t *data, size_t len, char *out, size_t size)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < len && at + 5 < size;) {
+		size_t n = utf8_length(data + i, len - i);
+
+		if (n)
+			memcpy(out + at, data + i, n);
+		else
+			memcpy(out + at, "\xef\xbf\xbd", 3);
+		if (n == 1 && !data[i])
+			out[at] = '?';
+		at += n ? n : 3;
+		i += n ? n : 1;
+	}
+	out[at] = '\0';
+	return true;
+}
+
+/* The bytes of a name as UTF-8 in out. False when they could not be read. */
 static bool text_of(const struct wire_text *is, const uint8_t *data, size_t max, char *out,
 		    size_t size)
 {
 	size_t at = 0, units;
 
+	if (is->kind == WIRE_TEXT_BYTES && is->bytes <= max)
+		return text_of_bytes(data, is->bytes, out, size);
 	if ((is->kind != 1 && is->kind != 2 && is->kind != 4) || is->bytes > max)
 		return false;
 	units = is->bytes / is->kind;
@@ -209,6 +247,8 @@ static uint64_t function_of_key(struct modules *m, const char *key, struct rec_f
 	rec.name = bundle_writer_text(m->s->writer, name, class);
 	rec.qualname = bundle_writer_text(m->s->writer, qualname, class);
 	bundle_writer_put(m->s->writer, REC_FUNCTION_KIND, &rec);
+	if (rec.offset == REC_NULL)
+		module_files_function(m->files, rec.module, function->id, name, qualname, rec.line);
 	return function->id;
 }
 
