@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collect/function_memory.h"
 #include "collect/module_files.h"
 #include "collect/processes.h"
 
@@ -24,6 +25,7 @@ struct function {
 struct modules {
 	struct session *s;
 	struct module_files *files;
+	struct function_memory *memory;
 	struct module *table;
 	struct function *functions;
 	uint64_t *codes; /* function id by code id; 0: none */
@@ -41,8 +43,9 @@ struct modules *modules_new(struct session *s, struct err *err)
 	}
 	m->s = s;
 	m->files = module_files_new(s, err);
-	if (!m->files) {
-		free(m);
+	m->memory = m->files ? function_memory_new(s, err) : NULL;
+	if (!m->memory) {
+		modules_free(m);
 		return NULL;
 	}
 	return m;
@@ -55,6 +58,7 @@ void modules_free(struct modules *m)
 
 	if (!m)
 		return;
+	function_memory_free(m->memory);
 	module_files_free(m->files);
 	HASH_ITER(hh, m->table, module, next_module) {
 		HASH_DEL(m->table, module);
@@ -325,6 +329,8 @@ void modules_code(struct modules *m, struct process *p, const struct wire_code *
 	if (function != REC_NULL) {
 		m->codes[code->code] = function;
 		module_files_ran(m->files, module);
+		if (filename[0] && filename[0] != '<' && !code->filename_is.cut)
+			function_memory_add(m->memory, p, module, function, code);
 	}
 }
 
@@ -350,7 +356,9 @@ bool modules_settle(struct modules *m, uint64_t timeout_ns)
 
 void modules_finish(struct modules *m, bool thorough)
 {
+	function_memory_look_again(m->memory);
 	module_files_finish(m->files, thorough);
+	function_memory_finish(m->memory, m->files, thorough);
 }
 
 void modules_stats(const struct modules *m, struct modules_stats *out)
