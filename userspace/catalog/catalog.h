@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "catalog/python_objects.h"
 #include "catalog/python_taps.h"
 
 /* ---- probe files ---- */
@@ -52,6 +53,7 @@ struct python_layout {
 	unsigned int pyc_magic; /* first two bytes of a .pyc, little endian */
 	const char *pyc_tag; /* "cpython-311" */
 	struct python_taps taps;
+	struct python_objects objects;
 #define PYTHON_OFFSET_MEMBER(name) int32_t name;
 	PYTHON_OFFSETS(PYTHON_OFFSET_MEMBER)
 };

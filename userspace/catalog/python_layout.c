@@ -173,7 +173,7 @@ int python_layout_read(const struct probe_reader *r, const char *stem, const voi
 		       size_t size, struct python_layout *out)
 {
 	static const char *const keys[] = { "schema",	"name", "source",  "arch", "version",
-					    "strategy", "pyc",	"offsets", "?taps", NULL };
+					    "strategy", "pyc",	"offsets", "?taps", "?objects", NULL };
 	json_t *root = probe_parse(r, data, size);
 	int ret = -1;
 
@@ -184,7 +184,7 @@ int python_layout_read(const struct probe_reader *r, const char *stem, const voi
 	    probe_string(r, NULL, root, "source", NULL) &&
 	    probe_string(r, NULL, root, "arch", check_arch) && !read_version(r, root, out) &&
 	    !read_strategy(r, root, out) && !read_pyc(r, root, out) &&
-	    !python_taps_read(r, root, &out->taps))
+	    !python_taps_read(r, root, &out->taps) && !python_objects_read(r, root, &out->objects))
 		ret = read_offsets(r, root, out);
 	json_decref(root);
 	return ret;
