@@ -434,6 +434,9 @@ static void settle(struct reader *r)
 	for (size_t i = 0; i < bindings; i++)
 		if (!strcmp(b[i].name, "__module__") || !strcmp(b[i].name, "__qualname__"))
 			scopes[b[i].scope].names_module = true;
+	for (size_t i = 0; i < names_count; i++)
+		if (!strcmp(names[i].name, "__module__") || !strcmp(names[i].name, "__qualname__"))
+			scopes[names[i].scope].names_module = true;
 	if (bindings)
 		qsort(r->bindings.data, bindings, sizeof(struct binding), compare_bindings);
 	if (attributes)

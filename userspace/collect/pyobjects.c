@@ -22,20 +22,68 @@
 
 #define BASES_MAX 8 /* classes above a type that are looked at */
 #define USER_END (1ULL << 47)
+#define DIRECT_MIN 65536 /* more than this at once is not remembered */
 
-void pyobjects_begin(struct pyobjects *o, pid_t pid, const struct python_layout *layout)
+int pyobjects_begin(struct pyobjects *o, pid_t pid, const struct python_layout *layout)
 {
 	memset(o, 0, sizeof(*o));
 	o->pid = pid;
 	o->layout = layout;
+	o->pages = calloc(PYOBJECTS_PAGES, sizeof(*o->pages));
+	return o->pages ? 0 : -1;
+}
+
+void pyobjects_end(struct pyobjects *o)
+{
+	free(o->pages);
+	o->pages = NULL;
+}
+
+void pyobjects_refresh(struct pyobjects *o)
+{
+	for (size_t i = 0; i < PYOBJECTS_PAGES; i++)
+		o->pages[i].address = 0;
+}
+
+/* Objects lie side by side: a page that is read once answers for many of them. */
+static const uint8_t *page_of(struct pyobjects *o, uint64_t address)
+{
+	const uint64_t start = address & ~(uint64_t)(PYOBJECTS_PAGE - 1);
+	struct pyobjects_page *page = &o->pages[start / PYOBJECTS_PAGE % PYOBJECTS_PAGES];
+
+	if (page->address != start) {
+		page->address = 0;
+		o->reads++;
+		if (procfs_memory(o->pid, start, page->bytes, sizeof(page->bytes)))
+			return NULL;
+		page->address = start;
+	}
+	return page->bytes + (address - start);
 }
 
 static bool get(struct pyobjects *o, uint64_t address, void *out, size_t size)
 {
-	if (address < 4096 || address >= USER_END || size > USER_END - address)
+	uint8_t *to = out;
+
+	if (address < PYOBJECTS_PAGE || address >= USER_END || size > USER_END - address)
 		return false;
-	o->reads++;
-	return !procfs_memory(o->pid, address, out, size);
+	if (size > DIRECT_MIN) {
+		o->reads++;
+		return !procfs_memory(o->pid, address, out, size);
+	}
+	while (size) {
+		size_t n = PYOBJECTS_PAGE - address % PYOBJECTS_PAGE;
+		const uint8_t *from = page_of(o, address);
+
+		if (!from)
+			return false;
+		n = n < size ? n : size;
+		memcpy(to, from, n);
+		to += n;
+		address += n;
+		size -= n;
+	}
+	return true;
 }
 
 bool pyobjects_word(struct pyobjects *o, uint64_t address, int32_t at, uint64_t *out)
@@ -92,7 +140,8 @@ static bool is_module_type(struct pyobjects *o, uint64_t type)
 	return false;
 }
 
-static enum pyobject_kind kind_of_type(struct pyobjects *o, uint64_t type)
+/* lasts: the type is a static one, so its address stays its own. */
+static enum pyobject_kind kind_of_type(struct pyobjects *o, uint64_t type, bool *lasts)
 {
 	static const struct {
 		const char *name;
@@ -110,8 +159,10 @@ static enum pyobject_kind kind_of_type(struct pyobjects *o, uint64_t type)
 	uint64_t flags;
 	char name[64];
 
+	*lasts = false;
 	if (!pyobjects_word(o, type, o->layout->objects.type_flags, &flags))
 		return PYOBJECT_NONE;
+	*lasts = !(flags & HEAP_TYPE);
 	if (flags & TYPE_TYPE)
 		return PYOBJECT_TYPE;
 	if (flags & DICT_TYPE)
@@ -139,9 +190,10 @@ enum pyobject_kind pyobjects_kind(struct pyobjects *o, uint64_t object)
 	if (!type)
 		return PYOBJECT_NONE;
 	if (o->types[slot].type != type) {
-		enum pyobject_kind kind = kind_of_type(o, type);
+		bool lasts;
+		enum pyobject_kind kind = kind_of_type(o, type, &lasts);
 
-		if (kind == PYOBJECT_NONE)
+		if (!lasts)
 			return kind;
 		o->types[slot].type = type;
 		o->types[slot].kind = kind;

@@ -34,19 +34,30 @@ enum pyobject_kind {
 
 #define PYOBJECTS_TEXT 1024 /* bytes of a text that is read, its NUL with them */
 #define PYOBJECTS_TYPES 256
+#define PYOBJECTS_PAGE 4096
+#define PYOBJECTS_PAGES 4096 /* remembered at a time */
+
+struct pyobjects_page {
+	uint64_t address; /* 0: none */
+	uint8_t bytes[PYOBJECTS_PAGE];
+};
 
 struct pyobjects {
 	pid_t pid;
 	const struct python_layout *layout; /* its objects are known */
-	uint64_t reads; /* since pyobjects_begin */
+	struct pyobjects_page *pages; /* as they were when they were first read */
+	uint64_t reads; /* of the process's memory, since pyobjects_begin */
 	struct {
 		uint64_t type;
 		enum pyobject_kind kind;
-	} types[PYOBJECTS_TYPES]; /* what types are; some of them */
+	} types[PYOBJECTS_TYPES]; /* what static types are; some of them */
 };
 
-/* Begins a look; what an earlier one learned is forgotten. */
-void pyobjects_begin(struct pyobjects *o, pid_t pid, const struct python_layout *layout);
+/* Begins a look. 0, or -1: memory is short. */
+int pyobjects_begin(struct pyobjects *o, pid_t pid, const struct python_layout *layout);
+void pyobjects_end(struct pyobjects *o);
+/* What is asked for next is read anew. */
+void pyobjects_refresh(struct pyobjects *o);
 
 /* The word at address + at. False: it cannot be read. */
 bool pyobjects_word(struct pyobjects *o, uint64_t address, int32_t at, uint64_t *out);

@@ -20,6 +20,8 @@ struct modules; /* modules.h */
 struct processes; /* processes.h */
 struct sightings; /* sightings.h */
 struct calls; /* calls.h */
+struct interpositions; /* interpositions.h */
+struct patches; /* patches.h */
 struct ledger_entry; /* window.c */
 
 struct session {
@@ -31,6 +33,8 @@ struct session {
 	struct processes *processes;
 	struct sightings *sightings;
 	struct calls *calls;
+	struct interpositions *interpositions;
+	struct patches *patches;
 	struct clock_triple start;
 	bool running; /* the window is open: who is found now was missed before */
 	bool search; /* somebody listens on a watched port: look for targets again */
