@@ -502,10 +502,12 @@ static enum patch_verdict judge_function(struct patch_look *look, const struct p
 	search(&inside, inner, 0);
 	if (inside.impostor && !inside.original)
 		return judge_impostor(look, inside.impostor, out);
-	if (name->decorator == PYDEFS_DECORATED)
-		return PATCH_DECORATED;
 	if (!describe(look, inner, &outer))
 		return PATCH_UNREADABLE;
+	if (name->decorator == PYDEFS_DECORATED &&
+	    (!outer.python || !outer.line || outer.file[0] == '<' ||
+	     made_by_decorators(look, name->decorators, &outer)))
+		return PATCH_DECORATED;
 	if (outer.globals == look->dict &&
 	    (look->defs->dynamic || look->defs->generates || decorators[0]))
 		return PATCH_OWN_CODE;

@@ -42,7 +42,7 @@ static const char *const name_causes[PATCH_VERDICTS] = {
 /* What a file defines. A file is read once, if it did not change since. */
 struct patch_source {
 	char *key; /* mount namespace and path */
-	uint64_t image; /* it did not change since then; 0: not known to */
+	uint64_t since, until; /* realtime ns: it did not change between these; 0: not known */
 	uint64_t inode, size, mtime, ctime;
 	struct pydefs *defs;
 	UT_hash_handle hh;
@@ -142,13 +142,16 @@ static enum module_state find_source(struct patches *p, const struct process *pr
 	char key[4200];
 	struct patch_source *source;
 	enum module_state state;
+	struct clock_triple now;
 	int changed;
 
 	snprintf(key, sizeof(key), "%llu %s", (unsigned long long)process->mount_ns, path);
 	HASH_FIND_STR(p->sources, key, source);
 	*out = source;
-	if (source && source->image == process->image)
+	if (source && source->since && source->since <= process->image &&
+	    process->image <= source->until)
 		return source->defs ? MODULE_LOOKED_AT : MODULE_NOT_PYTHON;
+	clock_read(&now);
 	changed = identity_changed_since(process->root, path, NULL, process->image);
 	root = rootfile_root(process->root, &how);
 	if (changed || root < 0)
@@ -162,11 +165,14 @@ static enum module_state find_source(struct patches *p, const struct process *pr
 		HASH_ADD_KEYPTR(hh, p->sources, source->key, strlen(source->key), source);
 		*out = source;
 	} else if (source->defs && is_same_file(source, root, path)) {
-		source->image = process->image;
+		if (process->image < source->since)
+			source->since = process->image;
+		source->until = now.realtime;
 		return MODULE_LOOKED_AT;
 	}
 	state = read_source(source, root, path);
-	source->image = state == MODULE_NO_SOURCE ? 0 : process->image;
+	source->since = state == MODULE_NO_SOURCE ? 0 : process->image;
+	source->until = now.realtime;
 	return state;
 }
 

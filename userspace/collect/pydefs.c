@@ -174,12 +174,10 @@ static uint32_t define(struct reader *r, uint32_t scope, size_t i, bool class)
 		return 0;
 	}
 	n.name = keep(r, token(r, i));
-	if (class) {
+	if (r->decorators.len)
+		n.decorators = keep_bytes(r, r->decorators.data, r->decorators.len);
+	if (class)
 		n.own_scope = add_scope(r, scope, n.name);
-		r->failed |= bytes_put(&r->decorators, "", 1) != 0;
-		if (!r->failed)
-			n.decorators = keep_bytes(r, r->decorators.data, r->decorators.len - 1);
-	}
 	forget_decorators(r);
 	put(r, &r->names, &n, sizeof(n));
 	return n.own_scope;

@@ -26,7 +26,7 @@ struct pydefs_name {
 	uint32_t own_scope; /* of a class; 0: it is a function */
 	enum pydefs_decorator decorator;
 	bool again; /* bound a second time, or deleted */
-	const char *decorators; /* a class's: dotted names, each ended by NUL, then an empty one */
+	const char *decorators; /* dotted names, each ended by NUL, then an empty one */
 };
 
 struct pydefs_scope {
