@@ -511,6 +511,8 @@ static enum patch_verdict judge_function(struct patch_look *look, const struct p
 	if (outer.globals == look->dict &&
 	    (look->defs->dynamic || look->defs->generates || decorators[0]))
 		return PATCH_OWN_CODE;
+	if (look->defs->scopes[name->scope].by_text || (look->class && look->defs->sets_attributes))
+		return PATCH_OWN_CODE;
 	if (look->class) {
 		bool made = decorators[0] || has_metaclass(look);
 
@@ -522,17 +524,65 @@ static enum patch_verdict judge_function(struct patch_look *look, const struct p
 	return found(out, inside.original ? "wrapper" : "rebound", &outer);
 }
 
-static bool is_class(struct patch_look *look, const struct pydefs_name *name, uint64_t object)
+static bool is_named(struct patch_look *look, const struct pydefs_name *name, uint64_t type)
 {
 	char qualname[PYOBJECTS_TEXT], seen[PYOBJECTS_TEXT];
 	uint64_t text, dict;
 
-	return pyobjects_kind(&look->o, object) == PYOBJECT_TYPE &&
-	       qualify(look, name, qualname, sizeof(qualname)) &&
-	       pyobjects_word(&look->o, object, look->o.layout->objects.type_qualname, &text) &&
+	return qualify(look, name, qualname, sizeof(qualname)) &&
+	       pyobjects_word(&look->o, type, look->o.layout->objects.type_qualname, &text) &&
 	       pyobjects_text(&look->o, text, seen, sizeof(seen)) && !strcmp(seen, qualname) &&
-	       pyobjects_word(&look->o, object, look->o.layout->objects.type_dict, &dict) &&
+	       pyobjects_word(&look->o, type, look->o.layout->objects.type_dict, &dict) &&
 	       text_of(look, dict, "__module__", seen, sizeof(seen)) && !strcmp(seen, look->module);
+}
+
+/* Whose functions a class holds. */
+struct holds {
+	struct patch_look *look;
+	bool own, other;
+};
+
+static int each_of_class(void *ctx, uint64_t key, uint64_t value)
+{
+	struct holds *h = ctx;
+	uint64_t inner = unwrap(h->look, value);
+	struct pyobjects_function f;
+
+	(void)key;
+	if (pyobjects_function(&h->look->o, inner ? inner : value, &f)) {
+		h->own |= f.globals == h->look->dict;
+		h->other |= f.globals != h->look->dict;
+	}
+	return 0;
+}
+
+static struct holds look_into_class(struct patch_look *look, uint64_t type)
+{
+	struct holds h = { .look = look };
+	uint64_t dict;
+
+	if (pyobjects_word(&look->o, type, look->o.layout->objects.type_dict, &dict))
+		pyobjects_dict(&look->o, dict, each_of_class, &h);
+	return h;
+}
+
+/* A class may be given another name and module; its functions stay the module's own. */
+static bool is_class(struct patch_look *look, const struct pydefs_name *name, uint64_t object)
+{
+	return pyobjects_kind(&look->o, object) == PYOBJECT_TYPE &&
+	       (is_named(look, name, object) || look_into_class(look, object).own);
+}
+
+static bool is_subclass(struct patch_look *look, const struct pydefs_name *name, uint64_t type)
+{
+	for (int i = 0; i < BASES_MAX; i++) {
+		if (!pyobjects_word(&look->o, type, look->o.layout->objects.type_base, &type) ||
+		    !type)
+			return false;
+		if (is_named(look, name, type))
+			return true;
+	}
+	return false;
 }
 
 static enum patch_verdict judge_class(struct patch_look *look, const struct pydefs_name *name,
@@ -546,6 +596,8 @@ static enum patch_verdict judge_class(struct patch_look *look, const struct pyde
 		return PATCH_RIGHT;
 	if (name->decorator != PYDEFS_PLAIN)
 		return PATCH_DECORATED;
+	if (look->defs->scopes[name->scope].by_text)
+		return PATCH_OWN_CODE;
 	/* A class statement may give anything, as its metaclass wants. */
 	if (pyobjects_kind(&look->o, object) != PYOBJECT_TYPE)
 		return PATCH_CLASS_MADE;
@@ -553,6 +605,10 @@ static enum patch_verdict judge_class(struct patch_look *look, const struct pyde
 		return PATCH_UNREADABLE;
 	if (outer.globals == look->dict)
 		return PATCH_OWN_CODE;
+	/* Without a function of its own it may be the same class, renamed. */
+	if (!outer.python ||
+	    (!look_into_class(look, object).other && !is_subclass(look, name, object)))
+		return PATCH_CLASS_MADE;
 	return found(out, "rebound", &outer);
 }
 

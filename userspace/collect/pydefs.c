@@ -375,11 +375,36 @@ static void statement(struct reader *r, uint32_t scope, bool function, size_t i,
 	}
 }
 
+/* Names that bind others by their text, and names that make code. */
+static void look_for_text(struct reader *r, const struct block *block, size_t i)
+{
+	static const struct {
+		const char *name;
+		bool here; /* where it stands, not later */
+		bool makes; /* code, not only a binding */
+	} words[] = {
+		{ "globals", true, false },  { "locals", true, false },
+		{ "vars", true, false },     { "setattr", true, false },
+		{ "__dict__", true, false }, { "exec", true, true },
+		{ "exec_", true, true },     { "delattr", false, false },
+		{ "modules", false, false }, { "__code__", false, true },
+		{ "eval", false, true },     { "compile", false, true },
+	};
+
+	for (size_t k = 0; k < sizeof(words) / sizeof(words[0]); k++) {
+		if (!is_name(r, i, words[k].name))
+			continue;
+		r->out.dynamic |= !words[k].makes;
+		r->out.generates |= words[k].makes;
+		if (words[k].here && !block->function) {
+			((struct pydefs_scope *)r->scopes.data)[block->scope].by_text = true;
+			r->out.sets_attributes |= is_name(r, i, "setattr");
+		}
+	}
+}
+
 static void take_line(struct reader *r)
 {
-	static const char *const binders[] = { "globals", "locals",   "vars",	"setattr",
-					       "delattr", "__dict__", "modules" };
-	static const char *const makers[] = { "exec", "exec_", "eval", "compile", "__code__" };
 	const struct block *block;
 
 	while (r->depth > 1 && r->line.indent <= r->blocks[r->depth - 1].indent)
@@ -388,10 +413,7 @@ static void take_line(struct reader *r)
 	for (size_t i = 0; i < r->line.count; i++) {
 		if (!any_name(r, i))
 			continue;
-		for (size_t k = 0; k < sizeof(binders) / sizeof(binders[0]); k++)
-			r->out.dynamic |= is_name(r, i, binders[k]);
-		for (size_t k = 0; k < sizeof(makers) / sizeof(makers[0]); k++)
-			r->out.generates |= is_name(r, i, makers[k]);
+		look_for_text(r, block, i);
 		if (is_op(r, i + 1, ":=") && !block->function)
 			bind(r, block->scope, i);
 	}

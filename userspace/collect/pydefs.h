@@ -34,6 +34,7 @@ struct pydefs_scope {
 	const char *qualname; /* "Outer.Inner" */
 	uint32_t parent;
 	bool names_module; /* binds __module__ or __qualname__ itself */
+	bool by_text; /* its own statements may bind names by their text: globals(), exec() */
 };
 
 struct pydefs {
@@ -41,7 +42,8 @@ struct pydefs {
 	size_t names_count;
 	const struct pydefs_scope *scopes;
 	size_t scopes_count;
-	bool dynamic; /* names may be bound by globals(), setattr() and the like */
+	bool dynamic; /* names may be bound by globals(), setattr() and the like, anywhere */
+	bool sets_attributes; /* setattr() outside functions */
 	bool generates; /* it runs code made of text */
 };
 
