@@ -6,9 +6,11 @@
 
 #include "base/bytes.h"
 #include "catalog/arena.h"
-#include "collect/pytext.h"
+#include "catalog/pytext.h"
+#include "catalog/pytokens.h"
 
 #define NAMES_MAX 65536
+#define LINE_MAX_TOKENS 1000000
 #define BLOCKS_MAX 100 /* nested blocks, as the interpreter has it */
 
 struct binding { /* a name that something other than def and class binds */
@@ -21,8 +23,14 @@ struct attribute {
 	const char *name;
 };
 
+/* A token of a logical line; depth: brackets open around it, a bracket is outside itself. */
+struct part {
+	struct pytoken token;
+	unsigned int depth;
+};
+
 struct block {
-	uint32_t indent;
+	uint32_t indent; /* of its head: how many indents are open */
 	uint32_t scope;
 	bool function;
 };
@@ -31,7 +39,9 @@ struct reader {
 	struct pydefs out; /* first: what pydefs_free is given */
 	struct bytes names, scopes, bindings, attributes;
 	struct arena pool;
-	struct pytext_line line;
+	struct pytokens tokens;
+	struct bytes line; /* struct part, of the logical line */
+	uint32_t indent;
 	struct block blocks[BLOCKS_MAX];
 	size_t depth;
 	/* Decorators that wait for their def or class. */
@@ -42,30 +52,63 @@ struct reader {
 	bool failed;
 };
 
-static const struct pytext_token *token(const struct reader *r, size_t i)
+static size_t line_end(const struct reader *r)
 {
-	static const struct pytext_token none = { .kind = PYTEXT_END };
+	return r->line.len / sizeof(struct part);
+}
 
-	return i < r->line.count ? &r->line.tokens[i] : &none;
+static const struct part *part(const struct reader *r, size_t i)
+{
+	static const struct part none = { .token = { .kind = PYTOKEN_END, .text = (uint8_t *)"" } };
+
+	return i < line_end(r) ? (const struct part *)r->line.data + i : &none;
 }
 
 static bool is_op(const struct reader *r, size_t i, const char *op)
 {
-	const struct pytext_token *t = token(r, i);
-
-	return t->kind == PYTEXT_OP && t->len == strlen(op) && !memcmp(t->text, op, t->len);
+	return pytoken_is(&part(r, i)->token, PYTOKEN_OP, op);
 }
 
 static bool is_name(const struct reader *r, size_t i, const char *name)
 {
-	const struct pytext_token *t = token(r, i);
-
-	return t->kind == PYTEXT_NAME && t->len == strlen(name) && !memcmp(t->text, name, t->len);
+	return pytoken_is(&part(r, i)->token, PYTOKEN_NAME, name);
 }
 
 static bool any_name(const struct reader *r, size_t i)
 {
-	return token(r, i)->kind == PYTEXT_NAME;
+	return part(r, i)->token.kind == PYTOKEN_NAME;
+}
+
+/* Takes the next logical line. 1, 0 at the end, -1: it cannot be read. */
+static int next_line(struct reader *r)
+{
+	struct part p;
+
+	r->line.len = 0;
+	for (;;) {
+		switch (pytokens_next(&r->tokens, &p.token)) {
+		case PYTOKEN_NEWLINE:
+			if (r->line.len)
+				return 1;
+			break;
+		case PYTOKEN_INDENT:
+		case PYTOKEN_DEDENT:
+			break;
+		case PYTOKEN_END:
+			return r->line.len > 0;
+		case PYTOKEN_BAD:
+			return -1;
+		default:
+			if (!r->line.len)
+				r->indent = r->tokens.indent;
+			p.depth = r->tokens.brackets;
+			if (p.token.kind == PYTOKEN_OP && p.token.len == 1 &&
+			    memchr("([{", p.token.text[0], 3))
+				p.depth--;
+			if (line_end(r) >= LINE_MAX_TOKENS || bytes_put(&r->line, &p, sizeof(p)))
+				return -1;
+		}
+	}
 }
 
 /* A copy with a NUL behind it. */
@@ -81,9 +124,9 @@ static const char *keep_bytes(struct reader *r, const void *data, size_t len)
 	return kept;
 }
 
-static const char *keep(struct reader *r, const struct pytext_token *t)
+static const char *keep(struct reader *r, size_t i)
 {
-	return keep_bytes(r, t->text, t->len);
+	return keep_bytes(r, part(r, i)->token.text, part(r, i)->token.len);
 }
 
 static void put(struct reader *r, struct bytes *list, const void *item, size_t size)
@@ -94,14 +137,14 @@ static void put(struct reader *r, struct bytes *list, const void *item, size_t s
 
 static void bind(struct reader *r, uint32_t scope, size_t i)
 {
-	struct binding b = { keep(r, token(r, i)), scope };
+	struct binding b = { keep(r, i), scope };
 
 	put(r, &r->bindings, &b, sizeof(b));
 }
 
 static void bind_attribute(struct reader *r, size_t i)
 {
-	struct attribute a = { keep(r, token(r, i)) };
+	struct attribute a = { keep(r, i) };
 
 	put(r, &r->attributes, &a, sizeof(a));
 }
@@ -114,10 +157,10 @@ static void decorator(struct reader *r, size_t i)
 	enum pydefs_decorator what = PYDEFS_DECORATED;
 
 	if (!r->decorated_line)
-		r->decorated_line = token(r, i)->line;
+		r->decorated_line = part(r, i)->token.line;
 	r->decorated++;
 	i++;
-	if (token(r, i + 1)->kind == PYTEXT_END) {
+	if (i + 1 >= line_end(r)) {
 		if (is_name(r, i, "classmethod"))
 			what = PYDEFS_CLASSMETHOD;
 		else if (is_name(r, i, "staticmethod"))
@@ -127,7 +170,8 @@ static void decorator(struct reader *r, size_t i)
 	}
 	r->decorator = r->decorated > 1 ? PYDEFS_DECORATED : what;
 	for (; any_name(r, i); i += 2) {
-		r->failed |= bytes_put(&r->decorators, token(r, i)->text, token(r, i)->len) != 0;
+		r->failed |= bytes_put(&r->decorators, part(r, i)->token.text,
+				       part(r, i)->token.len) != 0;
 		if (!is_op(r, i + 1, ".") || !any_name(r, i + 2))
 			break;
 		r->failed |= bytes_put(&r->decorators, ".", 1) != 0;
@@ -164,7 +208,7 @@ static uint32_t define(struct reader *r, uint32_t scope, size_t i, bool class)
 {
 	struct pydefs_name n = {
 		.scope = scope,
-		.line = r->decorated_line ? r->decorated_line : token(r, 0)->line,
+		.line = r->decorated_line ? r->decorated_line : part(r, 0)->token.line,
 		.decorator = r->decorator,
 		.decorators = "",
 	};
@@ -173,7 +217,7 @@ static uint32_t define(struct reader *r, uint32_t scope, size_t i, bool class)
 		r->failed = true;
 		return 0;
 	}
-	n.name = keep(r, token(r, i));
+	n.name = keep(r, i);
 	if (r->decorators.len)
 		n.decorators = keep_bytes(r, r->decorators.data, r->decorators.len);
 	if (class)
@@ -190,7 +234,7 @@ static void push(struct reader *r, uint32_t scope, bool function)
 		return;
 	}
 	r->blocks[r->depth++] =
-		(struct block){ .indent = r->line.indent, .scope = scope, .function = function };
+		(struct block){ .indent = r->indent, .scope = scope, .function = function };
 }
 
 /* Names of an import from i up to the statement's end. */
@@ -253,7 +297,7 @@ static void targets(struct reader *r, uint32_t scope, bool function, size_t i, s
 static size_t find_op(const struct reader *r, size_t i, size_t end, const char *op)
 {
 	for (; i < end; i++)
-		if (!token(r, i)->depth && is_op(r, i, op))
+		if (!part(r, i)->depth && is_op(r, i, op))
 			return i;
 	return end;
 }
@@ -288,12 +332,12 @@ static void compound(struct reader *r, uint32_t scope, bool function, size_t i, 
 
 	/* The colon of a lambda is none. */
 	for (size_t k = i; k < colon; k++)
-		if (is_name(r, k, "lambda") && !token(r, k)->depth)
+		if (is_name(r, k, "lambda") && !part(r, k)->depth)
 			colon = find_op(r, colon + 1, end, ":");
 	if (is_name(r, i, "for")) {
 		size_t in = i + 1;
 
-		while (in < colon && !(is_name(r, in, "in") && !token(r, in)->depth))
+		while (in < colon && !(is_name(r, in, "in") && !part(r, in)->depth))
 			in++;
 		targets(r, scope, function, i + 1, in);
 	} else if (is_name(r, i, "case")) {
@@ -407,10 +451,10 @@ static void take_line(struct reader *r)
 {
 	const struct block *block;
 
-	while (r->depth > 1 && r->line.indent <= r->blocks[r->depth - 1].indent)
+	while (r->depth > 1 && r->indent <= r->blocks[r->depth - 1].indent)
 		r->depth--;
 	block = &r->blocks[r->depth - 1];
-	for (size_t i = 0; i < r->line.count; i++) {
+	for (size_t i = 0; i < line_end(r); i++) {
 		if (!any_name(r, i))
 			continue;
 		look_for_text(r, block, i);
@@ -421,7 +465,7 @@ static void take_line(struct reader *r)
 		decorator(r, 0);
 		return;
 	}
-	statement(r, block->scope, block->function, 0, r->line.count);
+	statement(r, block->scope, block->function, 0, line_end(r));
 	forget_decorators(r);
 }
 
@@ -494,19 +538,21 @@ struct pydefs *pydefs_read(const void *text, size_t len)
 {
 	struct reader *r = calloc(1, sizeof(*r));
 	static const struct pydefs_scope module = { .name = "", .qualname = "" };
-	struct pytext source;
+	struct bytes utf8 = BYTES_INIT;
 	int more = 0;
 
 	if (!r)
 		return NULL;
-	pytext_open(&source, text, len);
+	r->failed = pytext_read(text, len, &utf8) != 0;
+	pytokens_begin(&r->tokens, utf8.data, utf8.len);
 	put(r, &r->scopes, &module, sizeof(module));
 	r->blocks[r->depth++] = (struct block){ 0 };
-	while (!r->failed && (more = pytext_next(&source, &r->line)) > 0)
+	while (!r->failed && (more = next_line(r)) > 0)
 		take_line(r);
 	if (!r->failed && !more)
 		settle(r);
-	pytext_line_release(&r->line);
+	bytes_release(&utf8);
+	bytes_release(&r->line);
 	bytes_release(&r->bindings);
 	bytes_release(&r->attributes);
 	bytes_release(&r->decorators);
