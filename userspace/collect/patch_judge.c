@@ -416,10 +416,7 @@ static const char *class_decorators(const struct patch_look *look, uint32_t scop
 	return "";
 }
 
-/*
- * Of a decorated class: could its decorators have put this there? Only when what stands there is
- * itself wrapped around something that they did put there is it known that they have not.
- */
+/* Could one of these decorators have put this there? Yes, if it is not known what it is. */
 static bool made_by_decorators(struct patch_look *look, const char *decorators,
 			       const struct outer *outer)
 {
@@ -516,9 +513,8 @@ static enum patch_verdict judge_function(struct patch_look *look, const struct p
 	if (look->class) {
 		bool made = decorators[0] || has_metaclass(look);
 
-		if (made_by_class(look, &outer) || (made && outer.file[0] == '<') ||
-		    (decorators[0] &&
-		     (!inside.original || made_by_decorators(look, decorators, &outer))))
+		if ((made && (!outer.python || outer.file[0] == '<')) ||
+		    made_by_class(look, &outer) || made_by_decorators(look, decorators, &outer))
 			return PATCH_CLASS_MADE;
 	}
 	return found(out, inside.original ? "wrapper" : "rebound", &outer);
