@@ -123,9 +123,11 @@ static void search_function(struct inside *s, uint64_t object, int depth)
 		s->original = true;
 		return;
 	}
-	if (f.globals == s->look->dict &&
+	/* A wrapper of the module's own may have taken over the name of what it wraps. */
+	if (!s->impostor && f.globals == s->look->dict &&
 	    pyobjects_text(o, f.qualname, qualname, sizeof(qualname)) &&
-	    !strcmp(qualname, s->qualname) && !s->impostor)
+	    !strcmp(qualname, s->qualname) &&
+	    (strcmp(code.file, s->look->file) || !pyobjects_get(o, f.dict, "__wrapped__")))
 		s->impostor = object;
 	count = pyobjects_kind(o, f.closure) == PYOBJECT_TUPLE
 			? pyobjects_items(o, f.closure, cells, ITEMS_MAX)
@@ -310,14 +312,18 @@ static int each_known_to_maker(void *ctx, uint64_t key, uint64_t value)
 {
 	const struct maker *m = ctx;
 	struct pyobjects *o = &m->look->o;
+	const size_t head = strcspn(m->outer->qualname, ".");
 	struct pyobjects_function f;
 	uint64_t dict;
-	char name[256];
+	char name[PYOBJECTS_TEXT], qualname[PYOBJECTS_TEXT];
 
-	(void)key;
 	switch (pyobjects_kind(o, value)) {
 	case PYOBJECT_FUNCTION:
-		return pyobjects_function(o, value, &f) && f.globals == m->outer->globals;
+		return pyobjects_function(o, value, &f) && f.globals == m->outer->globals &&
+		       pyobjects_text(o, f.qualname, qualname, sizeof(qualname)) &&
+		       strlen(qualname) == head && !memcmp(qualname, m->outer->qualname, head) &&
+		       (m->outer->qualname[head] ||
+			(pyobjects_text(o, key, name, sizeof(name)) && !strcmp(name, qualname)));
 	case PYOBJECT_MODULE:
 		return pyobjects_word(o, value, o->layout->objects.module_dict, &dict) &&
 		       (dict == m->outer->globals ||
@@ -330,8 +336,9 @@ static int each_known_to_maker(void *ctx, uint64_t key, uint64_t value)
 }
 
 /*
- * Yes if it is that module's own code, or of a module that it knows by name or by a function, or of
- * a package that it is of or knows (when that is not the patched module's, too).
+ * Yes if it is that module's own code, or made by a function that it imports, or of a module that
+ * it imports, or of a package that it is of or imports (when that is not the patched module's,
+ * too).
  */
 static bool made_by(struct patch_look *look, const struct patch_module *maker,
 		    const struct outer *outer)

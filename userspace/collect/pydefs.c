@@ -11,6 +11,7 @@
 
 #define NAMES_MAX 65536
 #define LINE_MAX_TOKENS 1000000
+#define NESTING_MAX 50
 #define BLOCKS_MAX 100 /* nested blocks, as the interpreter has it */
 
 struct binding { /* a name that something other than def and class binds */
@@ -44,6 +45,7 @@ struct reader {
 	uint32_t indent;
 	struct block blocks[BLOCKS_MAX];
 	size_t depth;
+	unsigned int nesting; /* statements on one line that is taken */
 	/* Decorators that wait for their def or class. */
 	struct bytes decorators;
 	uint32_t decorated_line; /* 0: none */
@@ -388,14 +390,18 @@ static void simple(struct reader *r, uint32_t scope, bool function, size_t i, si
 		assignment(r, scope, function, i, end);
 }
 
-static void statement(struct reader *r, uint32_t scope, bool function, size_t i, size_t end)
+static void one_statement(struct reader *r, uint32_t scope, bool function, size_t i, size_t end)
 {
 	if (is_name(r, i, "async"))
 		i++;
 	if (is_name(r, i, "def")) {
+		size_t colon = find_op(r, i, end, ":");
+
 		if (!function)
 			define(r, scope, i + 1, false);
 		push(r, scope, true);
+		if (!r->failed && colon + 1 < end)
+			statement(r, scope, true, colon + 1, end);
 		return;
 	}
 	if (is_name(r, i, "class")) {
@@ -417,6 +423,18 @@ static void statement(struct reader *r, uint32_t scope, bool function, size_t i,
 		simple(r, scope, function, i, stop);
 		i = stop + 1;
 	}
+}
+
+static void statement(struct reader *r, uint32_t scope, bool function, size_t i, size_t end)
+{
+	/* "if a: if b: ..." is no Python, but may stand in a file. */
+	if (r->nesting == NESTING_MAX) {
+		r->failed = true;
+		return;
+	}
+	r->nesting++;
+	one_statement(r, scope, function, i, end);
+	r->nesting--;
 }
 
 /* Names that bind others by their text, and names that make code. */
