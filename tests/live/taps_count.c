@@ -20,7 +20,7 @@ static int give_up(const char *what)
 	return 1;
 }
 
-static void print_counts(int counts, int others)
+static void print_counts(pid_t pid, int counts, int others)
 {
 	uint32_t key = 0, *before = NULL, next;
 	uint64_t n = 0;
@@ -42,7 +42,7 @@ static void print_counts(int counts, int others)
 	printf("}, \"unreadable\": %llu", (unsigned long long)n);
 	key = TAPS_IGNORED;
 	bpf_map_lookup_elem(others, &key, &n);
-	printf(", \"ignored\": %llu}\n", (unsigned long long)n);
+	printf(", \"ignored\": %llu, \"stepped\": %d}\n", (unsigned long long)n, taps_stepped(pid));
 }
 
 static int set_rules(int map, const struct taps *taps, const struct python_layout *layout)
@@ -91,36 +91,42 @@ static int count(const char *path, pid_t pid, const struct taps *taps,
 	print_taps(taps);
 	while (read(STDIN_FILENO, &c, 1) > 0)
 		;
-	print_counts(bpf_object__find_map_fd_by_name(object, "counts"),
+	print_counts(pid, bpf_object__find_map_fd_by_name(object, "counts"),
 		     bpf_object__find_map_fd_by_name(object, "others"));
 	return 0;
 }
 
-int main(int argc, char **argv)
+/* Exit code 3: no taps, and why. */
+static int look(const char *path, pid_t pid, const struct catalog *catalog)
 {
-	struct python_runtime runtime = { .state = PYTHON_READY };
-	struct err err = { 0 };
-	struct catalog *catalog;
+	struct python_runtime runtime;
 	struct taps taps;
 	int ret;
 
-	if (argc != 6)
-		return give_up("usage: taps_count BPF_OBJECT PID LIBRARY MAJOR MINOR");
+	python_find(pid, catalog, &runtime);
+	if (taps_find(pid, &runtime, &taps)) {
+		fprintf(stderr, "no taps: %s; runtime: %s\n", taps.why,
+			runtime.why[0] ? runtime.why : runtime.version);
+		ret = 3;
+	} else {
+		ret = count(path, pid, &taps, &runtime.live);
+	}
+	taps_release(&taps);
+	return ret;
+}
+
+int main(int argc, char **argv)
+{
+	struct err err = ERR_INIT;
+	struct catalog *catalog;
+	int ret;
+
+	if (argc != 3)
+		return give_up("usage: taps_count BPF_OBJECT PID");
 	catalog = catalog_load(NULL, &err);
 	if (!catalog)
 		return give_up(err.text);
-	runtime.layout = catalog_python(catalog, (unsigned int)strtoul(argv[4], NULL, 10),
-					(unsigned int)strtoul(argv[5], NULL, 10));
-	if (!runtime.layout)
-		return give_up("no layout of this version");
-	snprintf(runtime.library, sizeof(runtime.library), "%s", argv[3]);
-	if (taps_find((pid_t)strtol(argv[2], NULL, 10), &runtime, &taps)) {
-		fprintf(stderr, "no taps: %s\n", taps.why);
-		ret = 3;
-	} else {
-		ret = count(argv[1], (pid_t)strtol(argv[2], NULL, 10), &taps, runtime.layout);
-	}
-	taps_release(&taps);
+	ret = look(argv[1], (pid_t)strtol(argv[2], NULL, 10), catalog);
 	catalog_free(catalog);
 	return ret;
 }

@@ -69,7 +69,7 @@ static void look(struct module_files *f, struct file *file)
 		file->pyc = calloc(1, sizeof(*file->pyc));
 	if (file->layout && file->pyc)
 		pyc_look(file->root, file->path, &file->identity, file->layout->pyc_tag,
-			 file->layout->pyc_magic, file->since, file->pyc);
+			 file->layout->pyc_magic, file->layout->pyc_header, file->since, file->pyc);
 	if (file->pyc && file->elsewhere) {
 		file->pyc->how = file->elsewhere;
 		file->pyc->has_sha256 = false;
@@ -315,8 +315,8 @@ static void put_pyc(struct module_files *f, const struct file *file, int proven,
 		.how = session_public(
 			f->s, proven < 0 && why && strcmp(pyc->how, "absent") ? why : pyc->how),
 		.when = file->when,
-		.changed_after_load = pyc->changed_after < 0 ? REC_NULL
-							     : (uint64_t)pyc->changed_after,
+		.changed_after_load =
+			pyc->changed_after < 0 ? REC_NULL : (uint64_t)pyc->changed_after,
 	};
 
 	bundle_writer_put(f->s->writer, REC_PYC_KIND, &rec);
@@ -389,9 +389,8 @@ static void look_again(struct module_files *f)
 		bool pyc_before = file->pyc && file->pyc->changed_after > 0;
 
 		/* With its process its root may be gone (-1); what was seen before stands. */
-		if (!file->changed &&
-		    identity_changed_since(file->root, file->path, &file->identity, file->since) >
-			    0) {
+		if (!file->changed && identity_changed_since(file->root, file->path,
+							     &file->identity, file->since) > 0) {
 			identity_file(f->store, file->root, file->path, 0, 0, &file->identity);
 			file->when = clock_monotonic();
 			file->changed = 1;
@@ -401,7 +400,8 @@ static void look_again(struct module_files *f)
 			struct pyc now;
 
 			pyc_look(file->root, file->path, &file->identity, file->layout->pyc_tag,
-				 file->layout->pyc_magic, file->since, &now);
+				 file->layout->pyc_magic, file->layout->pyc_header, file->since,
+				 &now);
 			if (now.changed_after > 0) {
 				*file->pyc = now;
 				put_pyc(f, file, -1, "changed");
@@ -424,6 +424,7 @@ static void prove_with(struct module_files *f, const char *interpreter, struct f
 		items[i].pyc_path = files[i]->pyc->path;
 		items[i].source_sha256 = files[i]->identity.sha256;
 		items[i].pyc_sha256 = files[i]->pyc->sha256;
+		items[i].header = files[i]->layout->pyc_header;
 		items[i].proven = -1;
 		items[i].why = "failed";
 	}
@@ -489,6 +490,28 @@ void module_files_finish(struct module_files *f, bool thorough)
 	sources = read_sources(f);
 	prove(f);
 	sources_put(sources, f->s);
+}
+
+bool module_files_get(const struct module_files *f, uint64_t module, struct module_file *out)
+{
+	const struct file *file = module < f->by_module_count && f->by_module[module]
+					  ? f->files[f->by_module[module] - 1]
+					  : NULL;
+
+	if (!file || !file->written)
+		return false;
+	*out = (struct module_file){
+		.root = file->root,
+		.path = file->path,
+		.interpreter = file->interpreter,
+		.layout = file->layout,
+		.identity = &file->identity,
+		.changed = file->changed,
+		.since = file->since,
+		.pyc = file->pyc,
+		.elsewhere = file->elsewhere,
+	};
+	return true;
 }
 
 void module_files_stats(const struct module_files *f, struct modules_stats *out)

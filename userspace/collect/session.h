@@ -19,6 +19,7 @@ struct attach; /* attach.h */
 struct modules; /* modules.h */
 struct processes; /* processes.h */
 struct sightings; /* sightings.h */
+struct unwind; /* unwind.h */
 struct calls; /* calls.h */
 struct interpositions; /* interpositions.h */
 struct patches; /* patches.h */
@@ -32,6 +33,7 @@ struct session {
 	struct modules *modules;
 	struct processes *processes;
 	struct sightings *sightings;
+	struct unwind *unwind;
 	struct calls *calls;
 	struct interpositions *interpositions;
 	struct patches *patches;

@@ -8,9 +8,7 @@
 #include "base/cleanup.h"
 #include "wire.h"
 
-#define FAR                                                                                      \
-	160 /* bytes around a site in which short jumps to it can stand, and some to get in step \
-	     */
+#define FAR 160 /* bytes around a site: short jumps to it stand there, and room to get in step */
 
 const uint8_t *taps_code_at(const struct taps_code *code, uint64_t address, size_t *size)
 {
@@ -46,7 +44,7 @@ static enum branch branch_of(const uint8_t *b, size_t size, size_t *length, int3
 	}
 	if (size >= 2 && (b[0] == 0xeb || (b[0] & 0xf0) == 0x70)) {
 		*length = 2;
-		*distance = (int8_t)b[1];
+		*distance = b[1] < 128 ? b[1] : b[1] - 256;
 		return b[0] == 0xeb ? BRANCH_JUMP : BRANCH_IF;
 	}
 	if (size >= 5 && (b[0] == 0xe9 || b[0] == 0xe8)) {
@@ -453,7 +451,7 @@ size_t taps_code_tables(const struct taps_code *code, uint64_t function, uint64_
 
 			if (to[k] < address || (to[k] - address) % 8 ||
 			    index > count - TAPS_CODE_OPCODES || index == last ||
-			    (found && index == *first) ||
+
 			    !is_table(code, function, size, words + index))
 				continue;
 			last = (size_t)index;
