@@ -207,6 +207,17 @@ static inline wire_32 py_frame_byte(const struct py_walk *w, wire_s32 at)
 	return at >= 0 && at < (wire_s32)sizeof(w->words) ? bytes[at] : 0;
 }
 
+/* Reads what is looked at of a frame into w->words. */
+static inline int py_frame_read(const struct wire_layout *l, struct py_walk *w, wire_64 frame)
+{
+	return py_read(w->words, sizeof(w->words), frame + l->frame_code);
+}
+
+static inline wire_64 py_frame_previous(const struct wire_layout *l, const struct py_walk *w)
+{
+	return (l->frame_previous - l->frame_code) == 8 ? w->words[1] : w->words[2];
+}
+
 /* Is this frame of a coroutine? Generators of other kinds belong to their caller's flow. */
 static inline int py_is_coroutine(const struct wire_layout *l, const struct py_walk *w)
 {
@@ -227,11 +238,11 @@ static inline int py_walk_step(const struct wire_layout *l, struct py_walk *w, s
 
 	if (!w->frame || w->failed)
 		return 1;
-	if (py_read(w->words, sizeof(w->words), w->frame + l->frame_code)) {
+	if (py_frame_read(l, w, w->frame)) {
 		w->failed = 1;
 		return 1;
 	}
-	previous = (l->frame_previous - l->frame_code) == 8 ? w->words[1] : w->words[2];
+	previous = py_frame_previous(l, w);
 	if (!w->words[0] || py_fingerprint(l, w, w->words[0], &fingerprint)) {
 		w->failed = 1;
 		return 1;

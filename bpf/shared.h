@@ -12,6 +12,9 @@
 #ifndef BPF_NOEXIST
 #define BPF_NOEXIST 1
 #endif
+#ifndef BPF_F_NO_PREALLOC
+#define BPF_F_NO_PREALLOC 1
+#endif
 
 const volatile struct wire_config config = {};
 

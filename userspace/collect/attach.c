@@ -108,6 +108,7 @@ static int load(struct attach *a, struct err *err)
 	bpf_program__set_autoload(a->skel->progs.socket_call, !a->tracepoints);
 	/* Held in phases only; attached on demand. */
 	bpf_program__set_autoattach(a->skel->progs.syscall_entered, false);
+	bpf_program__set_autoattach(a->skel->progs.function_started, false);
 	if (daylight_bpf__load(a->skel)) {
 		if (errno == EPERM || errno == EACCES)
 			return err_set(
