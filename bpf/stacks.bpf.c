@@ -191,6 +191,7 @@ static __always_inline wire_32 code_id(const struct code_job *job, const struct 
 	e->head.time = bpf_ktime_get_ns();
 	e->code = id;
 	e->line = py_word(w, 0);
+	e->address = frame->code;
 	read_text(l, py_word(w, l->code_filename - l->code_firstlineno), e->filename, WIRE_FILENAME,
 		  &e->filename_is);
 	read_text(l, py_word(w, l->code_name - l->code_firstlineno), e->name, WIRE_NAME,

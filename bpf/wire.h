@@ -147,6 +147,7 @@ struct wire_code {
 	wire_32 line;
 	struct wire_text filename_is, qualname_is, name_is;
 	wire_32 pad;
+	wire_64 address; /* of the code object, in the process's memory */
 	wire_8 filename[WIRE_FILENAME];
 	wire_8 qualname[WIRE_QUALNAME];
 	wire_8 name[WIRE_NAME];
@@ -251,6 +252,27 @@ struct wire_port {
 	wire_16 pad;
 };
 
+/* A register by its place among the 8-byte words of struct pt_regs (arch/x86/include/asm/ptrace.h).
+ */
+enum wire_register {
+	WIRE_R15,
+	WIRE_R14,
+	WIRE_R13,
+	WIRE_R12,
+	WIRE_RBP,
+	WIRE_RBX,
+	WIRE_R11,
+	WIRE_R10,
+	WIRE_R9,
+	WIRE_R8,
+	WIRE_RAX,
+	WIRE_RCX,
+	WIRE_RDX,
+	WIRE_RSI,
+	WIRE_RDI,
+	WIRE_REGISTERS /* also: none */
+};
+
 /* Set before loading (read-only for the programs). */
 struct wire_config {
 	wire_64 budget_ns; /* time per CPU and slice of budget_slice_ns for all walks */
@@ -298,7 +320,7 @@ WIRE_ASSERT(wire_connection, 80);
 WIRE_ASSERT(wire_state, 32);
 WIRE_ASSERT(wire_data, 56);
 WIRE_ASSERT(wire_context, 64);
-WIRE_ASSERT(wire_code, 40 + WIRE_FILENAME + WIRE_QUALNAME + WIRE_NAME);
+WIRE_ASSERT(wire_code, 48 + WIRE_FILENAME + WIRE_QUALNAME + WIRE_NAME);
 WIRE_ASSERT(wire_stack, 32 + 4 * WIRE_FRAMES);
 WIRE_ASSERT(wire_sighting, 32);
 WIRE_ASSERT(wire_entry, 32);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "catalog/python_taps.h"
 
 /* ---- probe files ---- */
 
@@ -21,6 +22,8 @@ struct catalog_file {
 	char sha256[65];
 	bool shipped; /* equal to the embedded file of that name */
 };
+
+struct python_code;
 
 /* ---- python layouts: probes/python/<name>.json ---- */
 
@@ -50,8 +53,10 @@ struct python_layout {
 	enum python_strategy strategy;
 	unsigned int pyc_magic; /* first two bytes of a .pyc, little endian */
 	const char *pyc_tag; /* "cpython-311" */
+	struct python_taps taps;
 #define PYTHON_OFFSET_MEMBER(name) int32_t name;
 	PYTHON_OFFSETS(PYTHON_OFFSET_MEMBER)
+	const struct python_code *code; /* python_opcodes.h; NULL: code objects are not read */
 };
 
 /* ---- service definitions: probes/services/<name>.json ---- */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "catalog/probes.h"
+#include "catalog/python_opcodes.h"
 
 #define OFFSET_MAX 65535
 
@@ -172,8 +173,9 @@ static int read_strategy(const struct probe_reader *r, const json_t *root,
 int python_layout_read(const struct probe_reader *r, const char *stem, const void *data,
 		       size_t size, struct python_layout *out)
 {
-	static const char *const keys[] = { "schema",	"name", "source",  "arch", "version",
-					    "strategy", "pyc",	"offsets", NULL };
+	static const char *const keys[] = { "schema",  "name",	   "source", "arch",
+					    "version", "strategy", "pyc",    "offsets",
+					    "?taps",   "?code",	   NULL };
 	json_t *root = probe_parse(r, data, size);
 	int ret = -1;
 
@@ -183,7 +185,8 @@ int python_layout_read(const struct probe_reader *r, const char *stem, const voi
 	if (!probe_object(r, NULL, root, keys) && (out->name = probe_header(r, root, stem)) &&
 	    probe_string(r, NULL, root, "source", NULL) &&
 	    probe_string(r, NULL, root, "arch", check_arch) && !read_version(r, root, out) &&
-	    !read_strategy(r, root, out) && !read_pyc(r, root, out))
+	    !read_strategy(r, root, out) && !read_pyc(r, root, out) &&
+	    !python_taps_read(r, root, &out->taps) && !python_opcodes_read(r, root, &out->code))
 		ret = read_offsets(r, root, out);
 	json_decref(root);
 	return ret;
