@@ -7,5 +7,6 @@
 #include "sockets.bpf.c"
 #include "syscalls.bpf.c"
 #include "deep.bpf.c"
+#include "sampler.bpf.c"
 
 char LICENSE[] SEC("license") = "GPL";

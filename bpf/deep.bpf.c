@@ -143,24 +143,6 @@ static __always_inline wire_64 deep_flow(const struct wire_layout *l, struct dee
 	return flow;
 }
 
-/* The context that the flow works in now. */
-static __always_inline wire_64 deep_context(struct wire_target *t, wire_32 pid, wire_32 tid,
-					    wire_64 flow)
-{
-	struct flow_key key = { .pid = pid, .thread = tid, .flow = flow & ~1ULL };
-	struct thread_state *thread;
-	struct flow_state *f = flow_find(&key);
-
-	if (!f && !(flow & DEEP_FLOW_COROUTINE)) {
-		key.flow = 0;
-		f = flow_find(&key);
-	}
-	if (f)
-		return f->context;
-	thread = thread_find(tid);
-	return thread ? outside_context(t, thread, tid) : 0;
-}
-
 static __always_inline void deep_send(struct deep_thread *d, const struct wire_layout *l)
 {
 	struct code_job job = { l, &d->walk, &d->code, d->process, d->image };
@@ -184,7 +166,7 @@ static __always_inline wire_64 tap_register(const struct pt_regs *regs, wire_32 
 	wire_64 value = 0;
 
 #define TAP_REGISTER(upper, lower)                                                                 \
-	case WIRE_REG_##upper:                                                                     \
+	case WIRE_##upper:                                                                         \
 		value = regs->lower;                                                               \
 		asm volatile("" : "+r"(value));                                                    \
 		break;
@@ -193,17 +175,17 @@ static __always_inline wire_64 tap_register(const struct pt_regs *regs, wire_32 
 		TAP_REGISTER(R14, r14)
 		TAP_REGISTER(R13, r13)
 		TAP_REGISTER(R12, r12)
-		TAP_REGISTER(BP, bp)
-		TAP_REGISTER(BX, bx)
+		TAP_REGISTER(RBP, bp)
+		TAP_REGISTER(RBX, bx)
 		TAP_REGISTER(R11, r11)
 		TAP_REGISTER(R10, r10)
 		TAP_REGISTER(R9, r9)
 		TAP_REGISTER(R8, r8)
-		TAP_REGISTER(AX, ax)
-		TAP_REGISTER(CX, cx)
-		TAP_REGISTER(DX, dx)
-		TAP_REGISTER(SI, si)
-		TAP_REGISTER(DI, di)
+		TAP_REGISTER(RAX, ax)
+		TAP_REGISTER(RCX, cx)
+		TAP_REGISTER(RDX, dx)
+		TAP_REGISTER(RSI, si)
+		TAP_REGISTER(RDI, di)
 	}
 #undef TAP_REGISTER
 	return value;
@@ -263,7 +245,9 @@ int function_started(struct pt_regs *regs)
 	if (flow != d->flow || !d->context) {
 		t = bpf_map_lookup_elem(&targets, &pid);
 		d->flow = flow;
-		d->context = t ? deep_context(t, pid, tid, flow) : 0;
+		d->context = t ? context_of(t, thread_find(tid), flow & ~1ULL,
+					    flow & DEEP_FLOW_COROUTINE)
+			       : 0;
 	}
 	d->walk.filename = 0;
 	if (py_fingerprint(l, &d->walk, d->frame.code, &d->frame.fingerprint)) {

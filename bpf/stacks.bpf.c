@@ -505,3 +505,34 @@ static __noinline int walk_current(struct wire_target *t, struct scratch *s,
 	s->found = stack_new(&job);
 	return result;
 }
+
+/* The context that a flow of the current thread works in now. */
+static __always_inline wire_64 context_of(struct wire_target *t, struct thread_state *thread,
+					  wire_64 flow, bool coroutine)
+{
+	wire_64 id = bpf_get_current_pid_tgid();
+	struct flow_key key = { .pid = id >> 32, .thread = id, .flow = flow };
+	struct flow_state *f = flow_find(&key);
+
+	if (!f && flow && !coroutine) {
+		/* No flow of its own: the thread may work for a connection. */
+		key.flow = 0;
+		f = flow_find(&key);
+	}
+	if (f)
+		return f->context;
+	return thread ? outside_context(t, thread, id) : 0;
+}
+
+/* Walks the current thread and sends the sighting. Returns how the walk ended. */
+static __always_inline int walk_and_send(struct wire_target *t, struct scratch *s,
+					 struct thread_state *thread, wire_64 sp, wire_16 source,
+					 wire_16 detail, bool *sent)
+{
+	int result = walk_current(t, s, thread, sp);
+
+	if (s->found)
+		*sent = !sighting_send(t, context_of(t, thread, s->flow, s->coroutine), s->found,
+				       source, detail);
+	return result;
+}

@@ -25,28 +25,6 @@ static __always_inline wire_64 walk_signature(const struct wire_layout *l,
 	return hash;
 }
 
-/* Returns 1 when the sighting was sent. */
-static __always_inline int syscall_walk(struct wire_target *t, struct scratch *s,
-					struct thread_state *thread, wire_32 pid, wire_32 tid,
-					wire_64 sp, wire_64 nr)
-{
-	struct flow_key key = { .pid = pid, .thread = tid };
-	int result = walk_current(t, s, thread, sp);
-	struct flow_state *f;
-
-	walk_book(result);
-	if (!s->found)
-		return 0;
-	key.flow = s->flow;
-	f = flow_find(&key);
-	if (!f && !s->coroutine) {
-		key.flow = 0;
-		f = flow_find(&key);
-	}
-	return !sighting_send(t, f ? f->context : outside_context(t, thread, tid), s->found,
-			      WIRE_SOURCE_SYSCALL, nr);
-}
-
 /* Its stack adds no knowledge. nr < WIRE_SYSCALLS. */
 static __always_inline bool syscall_skipped(long nr)
 {
@@ -63,7 +41,7 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 	struct wire_runtime *runtime;
 	struct wire_target *t;
 	struct scratch *s;
-	bool due;
+	bool due, sent = false;
 
 	if (!thread || !thread->bound || regs->cs != KERNEL_USER_CS)
 		return 0;
@@ -104,10 +82,13 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 	s->busy = 1;
 	sp = BPF_CORE_READ(regs, sp);
 	signature = walk_signature(layout, thread, sp);
-	if (signature && thread->seen[signature & 31] == signature)
+	if (signature && thread->seen[signature & 31] == signature) {
 		COUNT(WALK, SKIP_REPEAT);
-	else if (syscall_walk(t, s, thread, pid, tid, sp, nr))
-		thread->seen[signature & 31] = signature;
+	} else {
+		walk_book(walk_and_send(t, s, thread, sp, WIRE_SOURCE_SYSCALL, nr, &sent));
+		if (sent)
+			thread->seen[signature & 31] = signature;
+	}
 	thread->walked = 1;
 	walk_spent(s, thread, now);
 	s->busy = 0;

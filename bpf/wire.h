@@ -163,7 +163,7 @@ struct wire_stack {
 	wire_32 codes[WIRE_FRAMES];
 };
 
-enum wire_source { WIRE_SOURCE_SYSCALL, WIRE_SOURCE_SOCKET };
+enum wire_source { WIRE_SOURCE_SYSCALL, WIRE_SOURCE_SOCKET, WIRE_SOURCE_SAMPLE };
 
 struct wire_sighting {
 	struct wire_head head;
@@ -183,25 +183,6 @@ struct wire_entry {
 
 /* ---- taps ---- */
 
-/* Registers as struct pt_regs orders them. */
-enum wire_register {
-	WIRE_REG_R15,
-	WIRE_REG_R14,
-	WIRE_REG_R13,
-	WIRE_REG_R12,
-	WIRE_REG_BP,
-	WIRE_REG_BX,
-	WIRE_REG_R11,
-	WIRE_REG_R10,
-	WIRE_REG_R9,
-	WIRE_REG_R8,
-	WIRE_REG_AX,
-	WIRE_REG_CX,
-	WIRE_REG_DX,
-	WIRE_REG_SI,
-	WIRE_REG_DI,
-};
-
 /*
  * The cookie of a tap, from the lowest bits: 4 the register that holds the frame; 4 the one whose
  * lower half is not 0 when an exception is thrown into the frame (0: there is none; r15 cannot be
@@ -216,6 +197,7 @@ enum wire_register {
 #define WIRE_TAP_THROW(cookie) ((cookie) >> 4 & 0xf)
 #define WIRE_TAP_LAYOUT(cookie) ((cookie) >> 8 & 0xff)
 #define WIRE_TAP_INSTR(cookie) ((cookie) >> 16 & 0xffff)
+#define WIRE_TAP_OPCODES 3
 #define WIRE_TAP_OPCODE(cookie, i) ((cookie) >> (32 + 8 * (i)) & 0xff)
 
 /* ---- map values ---- */
@@ -230,6 +212,7 @@ struct wire_target {
 /* Per image (key: its serial): set once user space has found and proven a runtime in it. */
 struct wire_runtime {
 	wire_64 address; /* of _PyRuntime */
+	wire_64 eval_start, eval_end; /* of the evaluation function's code; 0: not known */
 	wire_32 layout; /* index into layouts */
 	wire_32 pad;
 };
@@ -292,7 +275,7 @@ struct wire_config {
 #define WIRE_STAGES(S)                                                                             \
 	S(PROCESS, "processes") S(CONNECTION, "connections") S(DATA, "socket-data")                \
 	S(CONTEXT, "contexts") S(WALK, "stack-walks") S(CODE, "code-objects") S(STACK, "stacks")   \
-	S(SIGHTING, "sightings") S(DEEP, "function-starts")
+	S(SIGHTING, "sightings") S(DEEP, "function-starts") S(SAMPLE, "samples")
 
 /* C(SYMBOL, class, cause): class A attempted, D delivered, S skipped, L lost. */
 #define WIRE_CAUSES(C)                                                                             \
@@ -300,7 +283,7 @@ struct wire_config {
 	C(SKIP_FAMILY, S, "not-tcp") C(SKIP_OUTBOUND, S, "outbound")                               \
 	C(SKIP_POLICY, S, "no-knowledge") C(SKIP_REPEAT, S, "repeat") C(SKIP_PACED, S, "paced")    \
 	C(SKIP_NO_FRAMES, S, "no-frames") C(SKIP_THROW, S, "exception-thrown-in")                  \
-	C(SKIP_OTHER, S, "other-instruction")                                                      \
+	C(SKIP_OTHER, S, "other-instruction") C(SKIP_UNSTEADY, S, "unsteady")                      \
 	C(LOST_RING, L, "ring-full")                                                               \
 	C(LOST_MAP, L, "map-full") C(LOST_READ, L, "read-failed") C(LOST_PARTIAL, L, "partial")    \
 	C(LOST_BUDGET, L, "budget") C(LOST_BUSY, L, "recursion")
@@ -325,7 +308,7 @@ WIRE_ASSERT(wire_stack, 32 + 4 * WIRE_FRAMES);
 WIRE_ASSERT(wire_sighting, 32);
 WIRE_ASSERT(wire_entry, 32);
 WIRE_ASSERT(wire_target, 16);
-WIRE_ASSERT(wire_runtime, 16);
+WIRE_ASSERT(wire_runtime, 32);
 WIRE_ASSERT(wire_layout, 80);
 
 #endif

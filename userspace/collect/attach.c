@@ -12,6 +12,7 @@
 #include <bpf/libbpf.h>
 
 #include "base/log.h"
+#include "collect/taps.h"
 #include "daylight.skel.h"
 
 struct attach {
@@ -342,6 +343,47 @@ int attach_syscalls(struct attach *a, bool on, struct err *err)
 		a->syscalls = NULL;
 	}
 	return 0;
+}
+
+struct attach_tap *attach_tap_add(struct attach *a, pid_t pid, const struct taps *taps,
+				  size_t index, const struct python_layout *layout, struct err *err)
+{
+	const struct python_taps *know = taps->know;
+	bool resume = know->kind == PYTHON_TAPS_RESUME;
+	int l = layout_index(a, layout);
+	LIBBPF_OPTS(bpf_uprobe_opts, opts,
+		    .bpf_cookie = WIRE_TAP(taps->at[index].frame_reg,
+					   resume ? 0 : taps->throw_reg, l,
+					   resume ? know->frame_at : 0, know->opcodes[0],
+					   know->opcodes[1], know->opcodes[2]));
+	struct bpf_link *link;
+	char path[64];
+
+	if (l < 0 || know->opcodes_count > WIRE_TAP_OPCODES) {
+		err_set(err, ERR_MACHINE, "the kernel side cannot use these taps");
+		return NULL;
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", taps->fd);
+	link = bpf_program__attach_uprobe_opts(a->skel->progs.function_started, pid, path,
+					       taps->at[index].offset, &opts);
+	if (!link)
+		err_errno(err, ERR_MACHINE, "taps cannot be attached to pid %d", (int)pid);
+	return (struct attach_tap *)link;
+}
+
+void attach_tap_remove(struct attach_tap *tap)
+{
+	bpf_link__destroy((struct bpf_link *)tap);
+}
+
+void attach_forget_thread(struct attach *a, uint32_t tid)
+{
+	bpf_map__delete_elem(a->skel->maps.deep_threads, &tid, sizeof(tid), 0);
+}
+
+uint32_t attach_stack(struct attach *a)
+{
+	return __atomic_fetch_add(&a->skel->data->next_stack, 1, __ATOMIC_RELAXED);
 }
 
 void attach_stop(struct attach *a)

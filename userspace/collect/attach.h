@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "catalog/catalog.h"
@@ -51,6 +52,21 @@ void attach_sweep(struct attach *a);
 int attach_start(struct attach *a, struct err *err);
 /* Attaches or detaches the system-call trigger. */
 int attach_syscalls(struct attach *a, bool on, struct err *err);
+/*
+ * Attaches one of the taps (an index into taps->at) to a process, or returns NULL. The kernel side
+ * walks frames by the layout. Remove each before attach_close().
+ */
+struct taps;
+struct attach_tap;
+struct attach_tap *attach_tap_add(struct attach *a, pid_t pid, const struct taps *taps,
+				  size_t index, const struct python_layout *layout,
+				  struct err *err);
+void attach_tap_remove(struct attach_tap *tap);
+/* What is remembered of a thread that hit taps is void. */
+void attach_forget_thread(struct attach *a, uint32_t tid);
+/* A fresh id for a stack that user space makes up. */
+uint32_t attach_stack(struct attach *a);
+
 /* Detaches everything; events already in the ring can still be drained. */
 void attach_stop(struct attach *a);
 

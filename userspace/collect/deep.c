@@ -1,20 +1,19 @@
 /* When which process is traced function by function; see deep.h. */
 #include "collect/deep.h"
 
-#include <dirent.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
 
-#include "base/bytes.h"
 #include "base/log.h"
 #include "collect/attach.h"
 #include "collect/processes.h"
+#include "collect/procfs.h"
 #include "collect/taps.h"
 
 #define SECOND 1000000000ULL
 #define HOLD_NS (10 * SECOND) /* after a call of a route that still needs deep calls */
+#define FIRST_NS (60 * SECOND) /* the first calls may take so long */
 #define BURST_NS (30 * SECOND) /* taps may be held for new routes so long in any case */
 #define SHARE 20 /* and afterwards for one part in so many of the time */
 #define DUTY_PERIOD_NS (30 * SECOND)
@@ -34,13 +33,14 @@ struct traced {
 	pid_t pid;
 	struct image *image;
 	const struct python_layout *layout;
-	struct bpf_link *links[TAPS_MAX];
+	struct attach_tap *links[TAPS_MAX];
 	bool on;
 	uint64_t from; /* monotonic ns: taps hold since */
 	const char *reason;
 	uint64_t quota; /* deep calls that a route needs */
 	uint64_t open_routes; /* that have had fewer */
 	uint64_t calls;
+	uint64_t began; /* monotonic ns: the end of its first call */
 	uint64_t hold; /* monotonic ns: on until then for the routes' sake */
 	uint64_t duty; /* and until then for the duty cycle's */
 	uint64_t spent; /* ns with taps, by completed spans for new routes */
@@ -106,23 +106,10 @@ static struct image *image_of(struct deep *d, const struct process *process)
 	return image;
 }
 
-/* What the kernel side remembers of the process's threads is of an earlier time. */
-static void forget_threads(struct deep *d, pid_t pid)
+static int forget_thread(void *ctx, pid_t tid)
 {
-	char path[64];
-	struct dirent *entry;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir))) {
-		uint64_t tid;
-
-		if (!bytes_parse_number(entry->d_name, 4194304, &tid))
-			attach_forget_thread(d->s->attach, (uint32_t)tid);
-	}
-	if (dir)
-		closedir(dir);
+	attach_forget_thread(ctx, (uint32_t)tid);
+	return 0;
 }
 
 static void detach(struct traced *t)
@@ -165,7 +152,8 @@ static bool switch_on(struct deep *d, struct traced *t, const char *reason)
 
 	if (t->on)
 		return true;
-	forget_threads(d, t->pid);
+	/* What the kernel side remembers of the threads is of an earlier time. */
+	procfs_threads(t->pid, forget_thread, d->s->attach);
 	for (size_t i = 0; i < taps->count; i++) {
 		t->links[i] = attach_tap_add(d->s->attach, t->pid, taps, i, t->layout, &err);
 		if (!t->links[i]) {
@@ -249,7 +237,8 @@ void deep_call(struct deep *d, uint32_t process, uint64_t method, uint64_t path,
 	HASH_FIND(hh, d->traced, &process, sizeof(process), t);
 	if (!t)
 		return;
-	t->calls++;
+	if (!t->calls++)
+		t->began = end;
 	HASH_FIND(hh, d->routes, &key, sizeof(key), route);
 	if (!route) {
 		if (HASH_COUNT(d->routes) >= ROUTES_MAX || !(route = calloc(1, sizeof(*route))))
@@ -293,7 +282,7 @@ static bool affordable(const struct traced *t, uint64_t now)
 	uint64_t spent = t->spent;
 
 	if (!t->settled)
-		return true;
+		return now < t->began + FIRST_NS;
 	if (t->on)
 		spent += now - t->from;
 	return spent < BURST_NS + (now - t->settled) / SHARE;

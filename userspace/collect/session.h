@@ -20,6 +20,7 @@ struct modules; /* modules.h */
 struct processes; /* processes.h */
 struct sightings; /* sightings.h */
 struct calls; /* calls.h */
+struct deep; /* deep.h */
 struct ledger_entry; /* window.c */
 
 struct session {
@@ -31,6 +32,7 @@ struct session {
 	struct processes *processes;
 	struct sightings *sightings;
 	struct calls *calls;
+	struct deep *deep;
 	struct clock_triple start;
 	bool running; /* the window is open: who is found now was missed before */
 	bool search; /* somebody listens on a watched port: look for targets again */

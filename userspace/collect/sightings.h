@@ -12,6 +12,8 @@ struct sightings *sightings_new(struct session *s);
 void sightings_free(struct sightings *t);
 
 void sightings_stack(struct sightings *t, const struct wire_stack *stack);
+/* A function that was entered: a sighting of a stack of which only that is known. */
+void sightings_entry(struct sightings *t, const struct wire_entry *e);
 void sightings_event(struct sightings *t, const struct wire_sighting *e);
 /* Writes what has been counted since the last time. */
 void sightings_flush(struct sightings *t);
