@@ -41,8 +41,8 @@ CFLAGS_ALL += --coverage -O0
 LDFLAGS_ALL += --coverage
 endif
 LIBS_OFFLINE := -ljansson -lzstd -lcrypto -lpthread
-# The collector carries its own libbpf and libelf; it runs on hosts that have neither.
-LIBS_COLLECT := -Wl,-Bstatic -lbpf -lelf -lz -lcap -Wl,-Bdynamic
+# The collector carries its own libbpf, libelf and libcapstone; it runs on hosts without them.
+LIBS_COLLECT := -Wl,-Bstatic -lbpf -lelf -lz -lcap -lcapstone -Wl,-Bdynamic
 
 # ---- sources, by place ----
 

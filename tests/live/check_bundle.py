@@ -329,8 +329,8 @@ def unsupported(bundle, version):
         if process not in named:
             wrong("process %s is not named" % process)
         elif version.split(".")[:2] >= ["3", "11"] and (
-                named[process]["version"] != version or "no layout" not in named[process]["what"]):
-            wrong("%s is not version %s without a layout" % (named[process], version))
+                named[process]["version"] != version or "layout" not in named[process]["what"]):
+            wrong("%s is not version %s without a usable layout" % (named[process], version))
     for p in lines(bundle + ".processes"):
         if p["runtime"]:
             wrong("process %s has the runtime %s" % (p["process"], p["runtime"]))

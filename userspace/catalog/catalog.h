@@ -39,23 +39,45 @@ enum python_strategy {
  */
 /* clang-format off */
 #define PYTHON_OFFSETS(O)                                                                          \
-	O(runtime_interpreters_head) O(interp_next) O(interp_threads_head) O(tstate_next)          \
-	O(tstate_interp) O(tstate_cframe) O(tstate_native_thread_id) O(cframe_current_frame)       \
+	O(runtime_interpreters_head) O(interp_next) O(interp_threads_head) O(interp_eval_frame)    \
+	O(tstate_next) O(tstate_interp) O(tstate_frame) O(tstate_cframe) O(tstate_thread_id)       \
+	O(tstate_native_thread_id) O(cframe_current_frame)                                         \
 	O(frame_code) O(frame_previous) O(frame_owner) O(frame_is_entry) O(object_type)            \
-	O(code_code_adaptive) O(code_firstlineno) O(code_filename) O(code_name)                    \
+	O(code_code) O(code_code_adaptive) O(code_firstlineno) O(code_filename) O(code_name)       \
 	O(code_qualname) O(code_flags) O(unicode_length) O(unicode_hash) O(unicode_state)          \
 	O(unicode_ascii_data) O(unicode_compact_data)
 /* clang-format on */
 
+#define PYTHON_COOKIE_MAX 8
+
+/*
+ * The table of offsets that an interpreter carries in its own memory, at the anchor. Members say
+ * where in the table the offset of that name stands; -1: the table does not have it.
+ */
+struct python_table {
+	bool present; /* this version has a table */
+	char cookie[PYTHON_COOKIE_MAX]; /* its first bytes; not terminated */
+	int32_t version, free_threaded; /* where they stand */
+#define PYTHON_OFFSET_MEMBER(name) int32_t name;
+	PYTHON_OFFSETS(PYTHON_OFFSET_MEMBER)
+};
+
 struct python_layout {
 	const char *name; /* "cpython-3.11" */
 	unsigned int major, minor;
+	/*
+	 * The symbol that leads to the interpreters: a variable, to whose address
+	 * runtime_interpreters_head is added, or a function that returns the first one.
+	 */
+	const char *anchor;
 	enum python_strategy strategy;
 	unsigned int pyc_magic; /* first two bytes of a .pyc, little endian */
-	const char *pyc_tag; /* "cpython-311" */
+	const char *pyc_tag; /* "cpython-311"; NULL: the .pyc lies beside its source, as "x.pyc" */
+	unsigned int pyc_header; /* bytes before the code */
+	int owner_generator, owner_c_stack; /* values of frame_owner; -1: this version has none */
 	struct python_taps taps;
-#define PYTHON_OFFSET_MEMBER(name) int32_t name;
 	PYTHON_OFFSETS(PYTHON_OFFSET_MEMBER)
+	struct python_table table;
 	const struct python_code *code; /* python_opcodes.h; NULL: code objects are not read */
 };
 

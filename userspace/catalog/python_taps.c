@@ -45,8 +45,9 @@ static int read_opcodes(const struct probe_reader *r, const struct probe_place *
 static int read_resume(const struct probe_reader *r, const struct probe_place *at,
 		       const json_t *taps, struct python_taps *out)
 {
-	static const char *const keys[] = { "kind", "function", "opcodes", "frame.instruction",
-					    NULL };
+	static const char *const keys[] = { "kind",	      "function",
+					    "opcodes",	      "frame.instruction",
+					    "?unless_symbol", NULL };
 	const struct probe_place here = { at, "frame.instruction", 0 };
 	json_int_t value;
 
@@ -56,6 +57,11 @@ static int read_resume(const struct probe_reader *r, const struct probe_place *a
 	if (value % 8)
 		return probe_fail(r, &here, "is %lld, not a multiple of 8 (it is a pointer)",
 				  (long long)value);
+	if (json_object_get(taps, "unless_symbol")) {
+		out->unless_symbol = probe_string(r, at, taps, "unless_symbol", check_symbol);
+		if (!out->unless_symbol)
+			return -1;
+	}
 	out->kind = PYTHON_TAPS_RESUME;
 	out->frame_at = (int32_t)value;
 	return 0;

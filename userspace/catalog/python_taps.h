@@ -19,6 +19,8 @@ enum python_taps_kind {
 struct python_taps {
 	enum python_taps_kind kind;
 	const char *function; /* the evaluation function's symbol */
+	/* A symbol of builds that also run functions in a way that passes no tap; NULL: none. */
+	const char *unless_symbol;
 	/* RESUME: opcodes whose handlers are tapped; with oparg 0 they are a function's start. */
 	uint8_t opcodes[PYTHON_TAPS_OPCODES];
 	size_t opcodes_count;

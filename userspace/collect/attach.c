@@ -202,6 +202,7 @@ static int layout_index(struct attach *a, const struct python_layout *p)
 			return (int)i;
 	/* What the walker's reads assume (bpf/pyframes.h). */
 	if (a->layouts_count == WIRE_LAYOUTS || p->strategy != PYTHON_CFRAME_ON_STACK ||
+	    p->cframe_current_frame < 0 || p->code_code_adaptive < 0 || p->owner_c_stack >= 0 ||
 	    p->unicode_hash - p->unicode_length != 8 ||
 	    p->unicode_state - p->unicode_length != 16 ||
 	    (p->frame_previous - p->frame_code != 8 && p->frame_previous - p->frame_code != 16))

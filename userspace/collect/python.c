@@ -262,6 +262,10 @@ void python_find(pid_t pid, const struct catalog *catalog, struct python_runtime
 		refuse(out, "no layout for this CPython version");
 		return;
 	}
+	if (out->layout->cframe_current_frame < 0 || out->layout->owner_c_stack >= 0) {
+		refuse(out, "the walk cannot use this version's layout");
+		return;
+	}
 	if (!c.symbols.code_type) {
 		refuse(out, "self-check: PyCode_Type is not exported");
 		return;
