@@ -143,13 +143,25 @@ static __always_inline wire_64 deep_flow(const struct wire_layout *l, struct dee
 	return flow;
 }
 
+/* Was this sent before? The oldest of a set makes room: what is forgotten is sent again. */
+static __always_inline bool deep_seen(struct deep_thread *d, wire_64 signature)
+{
+	wire_64 *set = &d->seen[signature & (DEEP_SEEN - 1) & ~(DEEP_WAYS - 1)];
+
+	for (int i = 0; i < DEEP_WAYS; i++)
+		if (set[i] == signature)
+			return true;
+	for (int i = DEEP_WAYS - 1; i > 0; i--)
+		set[i] = set[i - 1];
+	set[0] = signature;
+	return false;
+}
+
 static __always_inline void deep_send(struct deep_thread *d, const struct wire_layout *l)
 {
 	struct code_job job = { l, &d->walk, &d->code, d->process, d->image };
 	struct wire_entry e = {
-		.head = { .type = WIRE_ENTRY,
-			  .process = d->process,
-			  .time = bpf_ktime_get_ns() },
+		.head = { .type = WIRE_ENTRY, .process = d->process, .time = bpf_ktime_get_ns() },
 		.context = d->context,
 	};
 
@@ -165,10 +177,10 @@ static __always_inline wire_64 tap_register(const struct pt_regs *regs, wire_32 
 {
 	wire_64 value = 0;
 
-#define TAP_REGISTER(upper, lower)                                                                 \
-	case WIRE_##upper:                                                                         \
-		value = regs->lower;                                                               \
-		asm volatile("" : "+r"(value));                                                    \
+#define TAP_REGISTER(upper, lower)              \
+	case WIRE_##upper:                      \
+		value = regs->lower;            \
+		asm volatile("" : "+r"(value)); \
 		break;
 	switch (number) {
 		TAP_REGISTER(R15, r15)
@@ -255,11 +267,9 @@ int function_started(struct pt_regs *regs)
 		return 0;
 	}
 	signature = py_mix(py_mix(d->context, d->frame.code), d->frame.fingerprint);
-	if (d->seen[signature & (DEEP_SEEN - 1)] == signature) {
+	if (deep_seen(d, signature))
 		COUNT(DEEP, SKIP_REPEAT);
-		return 0;
-	}
-	d->seen[signature & (DEEP_SEEN - 1)] = signature;
-	deep_send(d, l);
+	else
+		deep_send(d, l);
 	return 0;
 }

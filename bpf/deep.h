@@ -6,7 +6,8 @@
 #include "pyframes.h"
 
 #define DEEP_SLOTS 256 /* frames of a thread that are remembered; a power of two */
-#define DEEP_SEEN 2048 /* (context, function) that are remembered; a power of two */
+#define DEEP_SEEN 4096 /* (context, function) that are remembered; a power of two */
+#define DEEP_WAYS 4 /* places that one of them may take */
 
 struct deep_slot {
 	wire_64 frame; /* 0: free */

@@ -1,7 +1,7 @@
 /*
- * The CPU clock: stacks of threads that work for a connection, wherever they are just then. A sample
- * that meets the interpreter's own evaluation function is left out: a frame that is half pushed
- * there shows what is long over.
+ * The CPU clock: stacks of threads that work for a connection, wherever they are just then. A
+ * sample that meets the interpreter's own evaluation function is left out: a frame that is half
+ * pushed there shows what is long over.
  */
 
 SEC("perf_event")

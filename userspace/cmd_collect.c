@@ -218,6 +218,11 @@ static int set_duty(void *opts, const char *text, struct err *err)
 			      err);
 }
 
+static int set_samples(void *opts, const char *text, struct err *err)
+{
+	return command_number("--samples", text, 0, 10000, &options_of(opts)->samples, err);
+}
+
 static int set_deep(void *opts, const char *text, struct err *err)
 {
 	return command_number("--deep", text, 0, 1000000, &options_of(opts)->deep, err);
@@ -263,6 +268,9 @@ static const struct command_option options[] = {
 	  false, set_deep },
 	{ "deep-duty", 0, "PERCENT",
 	  "Trace so for PERCENT of the window, too (default 1).", false, set_deep_duty },
+	{ "samples", 0, "HZ",
+	  "Look so many times a second what a CPU is doing for a call (default 499; 0: never).",
+	  false, set_samples },
 	{ "syscall-phase", 0, "D",
 	  "Hold the system-call trigger during the window's first D (default 0 where function "
 	  "starts can be traced, else 30s). While it is held, every process of the host pays a "

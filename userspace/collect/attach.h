@@ -41,6 +41,8 @@ bool attach_is_target(struct attach *a, uint32_t pid, struct wire_target *out);
  */
 bool attach_runtime(struct attach *a, uint32_t image, uint64_t address,
 		    const struct python_layout *layout);
+/* Where its evaluation function's code lies: samples may be taken elsewhere. */
+void attach_runtime_eval(struct attach *a, uint32_t image, uint64_t start, uint64_t end);
 void attach_runtime_forget(struct attach *a, uint32_t image);
 /* Connections to this local address (16 bytes, zeros: any) and port are a target's inbound ones. */
 int attach_port(struct attach *a, uint32_t netns, const uint8_t *address, uint16_t port,
@@ -66,6 +68,9 @@ void attach_tap_remove(struct attach_tap *tap);
 void attach_forget_thread(struct attach *a, uint32_t tid);
 /* A fresh id for a stack that user space makes up. */
 uint32_t attach_stack(struct attach *a);
+
+/* Samples all CPUs hz times a second. Errors: ERR_MACHINE. */
+int attach_samples(struct attach *a, unsigned int hz, struct err *err);
 
 /* Detaches everything; events already in the ring can still be drained. */
 void attach_stop(struct attach *a);

@@ -42,6 +42,7 @@ void collect_options_init(struct collect_options *o)
 	memset(o, 0, sizeof(*o));
 	o->status_fd = -1;
 	o->syscall_phase = o->syscall_share = COLLECT_AUTO;
+	o->samples = 499;
 	o->deep = 20;
 	o->deep_duty = 1;
 }
@@ -229,7 +230,9 @@ static int begin(struct session *s, struct spawn *spawn, struct err *err)
 		return -1;
 	found_at = clock_monotonic();
 	if (attach_start(s->attach, err) ||
-	    attach_syscalls(s->attach, syscall_phase(s) > 0, err))
+	    attach_syscalls(s->attach, syscall_phase(s) > 0, err) ||
+	    (s->options->samples &&
+	     attach_samples(s->attach, (unsigned int)s->options->samples, err)))
 		return -1;
 	/* Who came while nothing was attached yet. */
 	if (targets_find(s, err) < 0)

@@ -98,8 +98,9 @@ static struct image *image_of(struct deep *d, const struct process *process)
 		if (!image)
 			return NULL;
 		image->memory = process->memory;
-		if (taps_find(process->pid, &process->runtime, &image->taps))
-			image->taps.count = 0;
+		if (!taps_find(process->pid, &process->runtime, &image->taps))
+			attach_runtime_eval(d->s->attach, image->memory, image->taps.eval_start,
+					    image->taps.eval_end);
 		HASH_ADD(hh, d->images, memory, sizeof(image->memory), image);
 	}
 	image->users++;

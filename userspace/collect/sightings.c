@@ -100,6 +100,13 @@ void sightings_stack(struct sightings *t, const struct wire_stack *stack)
 	}
 }
 
+static enum source source_of(uint16_t wire)
+{
+	return wire == WIRE_SOURCE_SYSCALL  ? SOURCE_SYSCALL
+	       : wire == WIRE_SOURCE_SOCKET ? SOURCE_SOCKET
+					    : SOURCE_SAMPLE;
+}
+
 static void count(struct sightings *t, uint64_t context, uint32_t stack, enum source source,
 		  uint64_t time)
 {
@@ -123,9 +130,7 @@ void sightings_event(struct sightings *t, const struct wire_sighting *e)
 {
 	t->stats.sightings++;
 	if (is_known(t, e->stack))
-		count(t, e->context, e->stack,
-		      e->source == WIRE_SOURCE_SYSCALL ? SOURCE_SYSCALL : SOURCE_SOCKET,
-		      e->head.time);
+		count(t, e->context, e->stack, source_of(e->source), e->head.time);
 	else
 		t->stats.lost_stack++;
 }
