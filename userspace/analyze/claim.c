@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "analyze/interpose.h"
 #include "analyze/sampling.h"
 
 json_t *claim_text(const char *text)
@@ -291,7 +292,7 @@ json_t *claim_weaknesses(const struct survey *s)
 
 		if (weaken_end(e, out) || weaken_loss(e, out) || weaken_gaps(e, out) ||
 		    weaken_unsupported(e, out) || weaken_bindings(e, out) ||
-		    weaken_connections(e, out)) {
+		    weaken_connections(e, out) || interpose_weaken(e, out)) {
 			json_decref(out);
 			return NULL;
 		}

@@ -9,7 +9,7 @@
 
 #include "analyze/survey.h"
 
-#define CLAIM_RECORDS_MAX 9
+#define CLAIM_RECORDS_MAX 12
 
 /* A JSON string of any bytes: what is not UTF-8 becomes \xNN. NULL text: null. */
 json_t *claim_text(const char *text);
@@ -30,8 +30,8 @@ struct claim {
 
 /* Starts a claim that carries what weakens every claim. -1: no memory. */
 int claim_init(struct claim *c, const json_t *weakened, const char *id);
-/* Names a record, unless it does not exist, is named already, or nine are. id 0, REC_NULL: none.
- */
+/* Names a record, unless it does not exist, is named already, or twelve are. id 0,
+ * REC_NULL: none. */
 int claim_record(struct claim *c, const struct evidence *e, enum rec_kind kind, uint64_t id);
 /* The chain of an example: call, binding, sighting, stack, function. */
 int claim_example(struct claim *c, const struct evidence *e, const struct group_example *example);

@@ -91,10 +91,11 @@ static int add_rows(const struct survey *s, json_t *bundles, json_t *definitions
 
 		if (json_array_append_new(
 			    references,
-			    json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:I}", "component",
+			    json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:I}", "component",
 				      r->component, "package", r->package, "version", r->version,
 				      "kind", "none", "says_signed", r->says_signed, "sha256",
-				      r->sha256, "files", (json_int_t)json_object_size(r->files))))
+				      r->sha256, "files", (json_int_t)json_object_size(r->files),
+				      "functions", (json_int_t)json_array_size(r->functions))))
 			return -1;
 	}
 	return 0;

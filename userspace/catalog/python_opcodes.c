@@ -19,7 +19,6 @@ static const struct code_offset code_offsets[] = {
 	{ "code_stacksize", 4, false },
 	{ "code_consts", 8, false },
 	{ "code_names", 8, false },
-	{ "code_code", 8, true },
 	{ "code_localsplusnames", 8, true },
 	{ "code_localspluskinds", 8, true },
 	{ "code_varnames", 8, true },
@@ -83,13 +82,13 @@ static int read_offset(const struct probe_reader *r, const struct probe_place *a
 static int check_shape(const struct probe_reader *r, const struct probe_place *at,
 		       const struct python_code *c)
 {
-	bool one = c->code_localsplusnames >= 0, code = c->code_code >= 0;
+	bool one = c->code_localsplusnames >= 0;
 
 	if (one != (c->code_localspluskinds >= 0) || one == (c->code_varnames >= 0) ||
-	    one == (c->code_freevars >= 0) || one == (c->code_cellvars >= 0) || one == code)
+	    one == (c->code_freevars >= 0) || one == (c->code_cellvars >= 0))
 		return probe_fail(r, at,
-				  "must have localsplusnames and localspluskinds, or code, "
-				  "varnames, freevars and cellvars (not some of both)");
+				  "must have localsplusnames and localspluskinds, or varnames, "
+				  "freevars and cellvars (not some of both)");
 	return 0;
 }
 
@@ -200,11 +199,9 @@ static int read_instructions(const struct probe_reader *r, const struct probe_pl
 		out->base[i] = (uint8_t)i;
 	if (read_numbers(r, up, json, "unreadable", taken, set_unreadable, out, 0))
 		return -1;
-	if (json_is_null(json_object_get(json, "instructions")))
-		return out->code_code >= 0
-			       ? 0
-			       : probe_fail(r, &at,
-					    "must be a list (this bytecode is specialised)");
+	out->specialises = !json_is_null(json_object_get(json, "instructions"));
+	if (!out->specialises)
+		return 0;
 	list = probe_list(r, up, json, "instructions", 1, OPCODES);
 	for (size_t i = 0; list && i < json_array_size(list); i++) {
 		const struct probe_place here = { &at, NULL, i };

@@ -12,13 +12,13 @@
 #include "catalog/probe_json.h"
 
 /*
- * Offsets in bytes; -1: this version has no such field. Up to 3.10 the bytecode is an object of its
- * own (code_code); later it lies in the code object itself.
+ * Offsets in bytes; -1: this version has no such field. Those of the bytecode itself and of the
+ * names are in the layout.
  */
 /* clang-format off */
 #define PYTHON_CODE_OFFSETS(O)                                                                     \
 	O(code_argcount) O(code_posonlyargcount) O(code_kwonlyargcount) O(code_stacksize)          \
-	O(code_consts) O(code_names) O(code_code) O(code_localsplusnames)                          \
+	O(code_consts) O(code_names) O(code_localsplusnames)                                       \
 	O(code_localspluskinds) O(code_varnames) O(code_freevars) O(code_cellvars)                 \
 	O(code_exceptiontable) O(var_size) O(tuple_items) O(bytes_data) O(float_value)             \
 	O(complex_value) O(long_tag) O(long_digits) O(set_used) O(set_mask) O(set_table)
@@ -29,9 +29,7 @@ struct python_code {
 	PYTHON_CODE_OFFSETS(PYTHON_CODE_MEMBER)
 	int32_t digit_size; /* bytes of a digit of an int: 4 (30 bits) or 2 (15 bits) */
 	int32_t setentry_size;
-	/* Versions that specialise their bytecode in place; else all caches are 0, base is the
-	 * identity.
-	 */
+	bool specialises; /* writes into its bytecode; if not, the three below say nothing */
 	uint8_t base[256]; /* the opcode that this one stands for */
 	uint8_t caches[256]; /* code units behind a base opcode that hold no instructions */
 	bool unreadable[256]; /* the instruction is kept in another place */

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "collect/identity.h"
 #include "collect/processes.h"
+#include "collect/sources.h"
 
 #define PROVE_NS 120000000000ULL
 
@@ -27,6 +28,7 @@ struct file {
 	const char *elsewhere; /* its compiled file is not beside it, or cannot be told; or NULL */
 	char interpreter[512];
 	bool ran;
+	struct source_list source; /* the functions of it that ran */
 	/* By the worker, then read by the session's thread once `done`. */
 	struct identity identity;
 	struct pyc *pyc;
@@ -142,6 +144,7 @@ void module_files_free(struct module_files *f)
 	for (size_t i = 0; i < f->count; i++) {
 		free(f->files[i]->path);
 		free(f->files[i]->pyc);
+		source_release(&f->files[i]->source);
 		free(f->files[i]);
 	}
 	free(f->files);
@@ -233,6 +236,17 @@ void module_files_ran(struct module_files *f, uint64_t module)
 {
 	if (module < f->by_module_count && f->by_module[module])
 		f->files[f->by_module[module] - 1]->ran = true;
+}
+
+void module_files_function(struct module_files *f, uint64_t module, uint64_t function,
+			   const char *name, const char *qualname, uint64_t line)
+{
+	struct file *file = NULL;
+
+	if (module < f->by_module_count && f->by_module[module])
+		file = f->files[f->by_module[module] - 1];
+	if (file && file->layout)
+		source_add(&file->source, function, name, qualname, line);
 }
 
 /* ---- records ---- */
@@ -427,13 +441,36 @@ static void prove(struct module_files *f)
 	free(taken);
 }
 
+/* Its thread works while compiled files are proven. */
+static struct sources *read_sources(struct module_files *f)
+{
+	struct source_file *files = calloc(f->written + 1, sizeof(*files));
+	size_t count = 0;
+
+	for (size_t i = 0; files && i < f->written; i++) {
+		struct file *file = f->files[i];
+
+		if (file->source.functions.len)
+			files[count++] = (struct source_file){ .source = &file->source,
+							       .root = file->root,
+							       .path = file->path,
+							       .identity = &file->identity,
+							       .changed = file->changed > 0 };
+	}
+	return files ? sources_start(files, count) : NULL;
+}
+
 void module_files_finish(struct module_files *f, bool thorough)
 {
+	struct sources *sources;
+
 	f->given_up = true;
 	if (!thorough)
 		return;
 	look_again(f);
+	sources = read_sources(f);
 	prove(f);
+	sources_put(sources, f->s);
 }
 
 void module_files_stats(const struct module_files *f, struct modules_stats *out)

@@ -1,6 +1,6 @@
 /*
  * What the files of modules are, found by a worker thread of low priority, and again at the end of
- * the window. Records: identity, pyc.
+ * the window. Records: identity, pyc, function_source.
  */
 #ifndef DAYLIGHT_COLLECT_MODULE_FILES_H
 #define DAYLIGHT_COLLECT_MODULE_FILES_H
@@ -17,6 +17,9 @@ void module_files_add(struct module_files *f, uint64_t module, const struct proc
 		      const char *path, enum language language, uint64_t device, uint64_t inode);
 /* A function of this module was seen running. */
 void module_files_ran(struct module_files *f, uint64_t module);
+/* The same, once for each function: its source digest is wanted after the window. */
+void module_files_function(struct module_files *f, uint64_t module, uint64_t function,
+			   const char *name, const char *qualname, uint64_t line);
 
 /* As modules_tick, modules_settle, modules_finish, modules_stats. */
 void module_files_tick(struct module_files *f);

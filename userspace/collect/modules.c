@@ -218,6 +218,7 @@ static uint64_t function_id(struct modules *m, uint64_t module, const char *name
 		.offset = REC_NULL,
 	};
 	bundle_writer_put(m->s->writer, REC_FUNCTION_KIND, &rec);
+	module_files_function(m->files, module, function->id, name, qualname, line);
 	return function->id;
 }
 

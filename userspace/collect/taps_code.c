@@ -8,9 +8,7 @@
 #include "base/cleanup.h"
 #include "wire.h"
 
-#define FAR                                                                                      \
-	160 /* bytes around a site in which short jumps to it can stand, and some to get in step \
-	     */
+#define FAR 160 /* bytes around a site: short jumps to it stand there, and room to get in step */
 
 const uint8_t *taps_code_at(const struct taps_code *code, uint64_t address, size_t *size)
 {
@@ -453,7 +451,7 @@ size_t taps_code_tables(const struct taps_code *code, uint64_t function, uint64_
 
 			if (to[k] < address || (to[k] - address) % 8 ||
 			    index > count - TAPS_CODE_OPCODES || index == last ||
-			    (found && index == *first) ||
+
 			    !is_table(code, function, size, words + index))
 				continue;
 			last = (size_t)index;

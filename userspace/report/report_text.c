@@ -1,4 +1,5 @@
-/* The report as text: inputs, sections, routes, other code, what is not known. */
+/* The report as text: inputs, sections, routes, other code, what stands between, what is not known.
+ */
 #include "report/report.h"
 
 #include <stdbool.h>
@@ -331,7 +332,7 @@ static void print_routes(const struct printer *p)
 	const json_t *row;
 	size_t i;
 
-	fprintf(p->out, "\nRoutes%59s\n", "calls    deep reached not reached unknown");
+	fprintf(p->out, "\nRoutes%55s\n", "calls    deep  unseen reached unknown");
 	json_array_foreach(json_object_get(p->report, "routes"), i, row) {
 		fprintf(p->out, "  ");
 		put_text(p->out,
@@ -343,9 +344,8 @@ static void print_routes(const struct printer *p)
 		fprintf(p->out, "\n%21s", "");
 		put_number(p->out, row, "calls");
 		put_number(p->out, row, "deep");
+		put_number(p->out, row, "unsighted");
 		put_number(p->out, row, "reached");
-		fprintf(p->out, "    ");
-		put_number(p->out, row, "not_reached");
 		put_number(p->out, row, "no_sighting");
 		putc('\n', p->out);
 		if (json_array_size(json_object_get(row, "claims")))
@@ -377,6 +377,71 @@ static void print_others(const struct printer *p)
 			number_of(row, "files"), plural(number_of(row, "files")),
 			number_of(row, "functions"), plural(number_of(row, "functions")),
 			number_of(row, "calls"), plural(number_of(row, "calls")));
+		print_records(p, json_object_get(row, "records"));
+	}
+}
+
+/* The member after a word; nothing without one. */
+static void put_part(const struct printer *p, const char *word, const json_t *row, const char *key)
+{
+	if (is_null(row, key) || !*text_of(row, key))
+		return;
+	fprintf(p->out, "%s", word);
+	put_text(p->out, text_of(row, key));
+}
+
+static void print_list(const struct printer *p, const char *word, const json_t *list)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item) {
+		fprintf(p->out, "%s", i ? ", " : word);
+		put_text(p->out, json_string_value(item) ? json_string_value(item) : "");
+	}
+}
+
+/* What was put in the place of other code, in the way of a process, or beside the packages. */
+static void print_between(const struct printer *p)
+{
+	const json_t *in = json_object_get(p->report, "interpositions"), *row;
+	const json_t *outside = json_object_get(p->report, "outside_packages");
+	size_t i;
+
+	fprintf(p->out, "\nCode that stands in between\n");
+	if (!json_array_size(in))
+		fprintf(p->out, "  interpositions: none is in the bundles\n");
+	json_array_foreach(in, i, row) {
+		fprintf(p->out, "  ");
+		put_or_unknown(p->out, row, "kind");
+		put_part(p, ": ", row, "place");
+		put_part(p, " of ", row, "module");
+		put_part(p, ", by ", row, "by");
+		put_part(p, ", ", row, "detail");
+		if (!is_null(json_object_get(row, "process"), "pid"))
+			fprintf(p->out, ", in pid %lld",
+				number_of(json_object_get(row, "process"), "pid"));
+		print_list(p, "\n    concerns ", json_object_get(row, "sections"));
+		putc('\n', p->out);
+		print_records(p, json_object_get(row, "records"));
+	}
+	if (!json_array_size(outside))
+		fprintf(p->out, "  no module ran in calls that no package is known to own\n");
+	else
+		fprintf(p->out,
+			"  modules that ran in calls and that no package is known to own\n");
+	json_array_foreach(outside, i, row) {
+		fprintf(p->out, "  ");
+		put_text(p->out,
+			 is_null(row, "component") ? "(no component)" : text_of(row, "component"));
+		fprintf(p->out, ": ");
+		put_or_unknown(p->out, row, "path");
+		fprintf(p->out, "%s: %lld function%s, in %lld call%s",
+			is_null(row, "owned") ? " (not known whether one does)" : "",
+			number_of(row, "functions"), plural(number_of(row, "functions")),
+			number_of(row, "calls"), plural(number_of(row, "calls")));
+		print_list(p, " of ", json_object_get(row, "routes"));
+		putc('\n', p->out);
 		print_records(p, json_object_get(row, "records"));
 	}
 }
@@ -438,6 +503,7 @@ int report_print_text(const json_t *report, FILE *out, struct err *err)
 	print_inputs(&p);
 	print_sections(&p);
 	print_routes(&p);
+	print_between(&p);
 	print_others(&p);
 	print_unknown(&p);
 	if (fflush(out) || ferror(out))

@@ -1,0 +1,255 @@
+/*
+ * Which calls are deep: each function that the interpreter started for them was seen.
+ *
+ * The ledger is a list of running totals, read about once a second; a total is put again only when
+ * it changed. A loss that a reading shows happened after the reading before it. So it counts for
+ * the time since the last record that is clearly of an earlier reading, and for calls that had
+ * ended a little before: their sightings may still have been on their way.
+ */
+#include "bundle/trace_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Records of one reading of the ledger, and of what a call leaves behind, come within that. */
+#define TRACE_LATE 2000000000ULL
+
+/* Stages whose loss takes no sighting of a Python function away. */
+static const char *const trace_harmless[] = { "modules" };
+
+struct hole_row {
+	uint64_t stage, cause;
+	uint32_t row;
+};
+
+static int compare_hole_rows(const void *a, const void *b)
+{
+	const struct hole_row *x = a, *y = b;
+
+	if (x->stage != y->stage)
+		return x->stage < y->stage ? -1 : 1;
+	if (x->cause != y->cause)
+		return x->cause < y->cause ? -1 : 1;
+	return x->row < y->row ? -1 : x->row > y->row;
+}
+
+static int compare_holes(const void *a, const void *b)
+{
+	const struct trace_hole *x = a, *y = b;
+
+	return x->from < y->from ? -1 : x->from > y->from;
+}
+
+static int compare_times(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static bool harmless(const struct trace *t, uint64_t stage)
+{
+	const char *name = trace_text(t, stage);
+
+	for (size_t i = 0; name && i < sizeof(trace_harmless) / sizeof(trace_harmless[0]); i++)
+		if (!strcmp(name, trace_harmless[i]))
+			return true;
+	return false;
+}
+
+/* What the ledger says was lost, by (stage, cause, row). Returns how many. */
+static size_t hole_rows(const struct trace *t, struct hole_row *out)
+{
+	size_t total = trace_count(t, REC_LOSS_KIND), count = 0;
+
+	for (size_t row = 0; row < total; row++) {
+		const struct rec_loss *l = trace_at(t, REC_LOSS_KIND, row);
+
+		if (l->class == LOSS_LOST && !harmless(t, l->stage))
+			out[count++] = (struct hole_row){ l->stage, l->cause, (uint32_t)row };
+	}
+	if (count)
+		qsort(out, count, sizeof(*out), compare_hole_rows);
+	return count;
+}
+
+/* The last of the sorted times that is at least TRACE_LATE before `time`; 0 without one. */
+static uint64_t reading_before(const uint64_t *times, size_t count, uint64_t time)
+{
+	size_t lo = 0, hi = count;
+
+	if (time < TRACE_LATE)
+		return 0;
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (times[mid] <= time - TRACE_LATE)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo ? times[lo - 1] : 0;
+}
+
+/* Each rise of a total is a hole. rows are sorted. */
+static void holes_of_loss(struct trace *t, const struct hole_row *rows, size_t count,
+			  const uint64_t *times, size_t times_count)
+{
+	uint64_t before = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct rec_loss *l = trace_at(t, REC_LOSS_KIND, rows[i].row);
+		struct trace_hole *hole = &t->holes[t->holes_count];
+
+		if (!i || rows[i].stage != rows[i - 1].stage || rows[i].cause != rows[i - 1].cause)
+			before = 0;
+		if (l->count == before)
+			continue;
+		before = l->count;
+		*hole = (struct trace_hole){ 0, UINT64_MAX };
+		if (l->time != REC_NULL) {
+			hole->from = reading_before(times, times_count, l->time);
+			hole->from -= hole->from < TRACE_LATE ? hole->from : TRACE_LATE;
+			hole->until = l->time;
+		}
+		t->holes_count++;
+	}
+}
+
+/* Gaps of all processes. */
+static void holes_of_gaps(struct trace *t)
+{
+	for (size_t i = 0; i < trace_count(t, REC_GAP_KIND); i++) {
+		const struct rec_gap *g = trace_at(t, REC_GAP_KIND, i);
+
+		if (g->process == REC_NULL)
+			t->holes[t->holes_count++] =
+				(struct trace_hole){ g->from == REC_NULL ? 0 : g->from, g->until };
+	}
+}
+
+static void holes_merge(struct trace *t)
+{
+	size_t kept = 0;
+
+	if (t->holes_count)
+		qsort(t->holes, t->holes_count, sizeof(*t->holes), compare_holes);
+	for (size_t i = 0; i < t->holes_count; i++) {
+		struct trace_hole *last = kept ? &t->holes[kept - 1] : NULL;
+
+		if (last && t->holes[i].from <= last->until) {
+			if (t->holes[i].until > last->until)
+				last->until = t->holes[i].until;
+		} else {
+			t->holes[kept++] = t->holes[i];
+		}
+	}
+	t->holes_count = kept;
+}
+
+/* A bundle without its last record may lack what a call left behind. */
+static uint64_t seen_until(const struct trace *t)
+{
+	uint64_t last = 0;
+
+	if (trace_window_end(t))
+		return REC_NULL;
+	for (size_t i = 0; i < trace_count(t, REC_CLOCK_KIND); i++) {
+		const struct rec_clock *c = trace_at(t, REC_CLOCK_KIND, i);
+
+		if (c->monotonic != REC_NULL && c->monotonic > last)
+			last = c->monotonic;
+	}
+	return last;
+}
+
+int trace_holes_build(struct trace *t, struct err *err)
+{
+	size_t losses = trace_count(t, REC_LOSS_KIND), times_count = 0;
+	struct hole_row *rows = calloc(losses + 1, sizeof(*rows));
+	uint64_t *times = calloc(losses + 1, sizeof(*times));
+	size_t count = rows ? hole_rows(t, rows) : 0;
+	int rc = -1;
+
+	if (!rows || !times) {
+		err_set(err, ERR_INCOMPLETE, "not enough memory for the bundle: free some");
+	} else if (!trace_take(t, count + trace_count(t, REC_GAP_KIND), sizeof(*t->holes),
+			       &t->holes, err)) {
+		for (size_t i = 0; count && i < losses; i++) {
+			const struct rec_loss *l = trace_at(t, REC_LOSS_KIND, i);
+
+			if (l->time != REC_NULL)
+				times[times_count++] = l->time;
+		}
+		qsort(times, times_count, sizeof(*times), compare_times);
+		holes_of_loss(t, rows, count, times, times_count);
+		holes_of_gaps(t);
+		holes_merge(t);
+		t->seen_until = seen_until(t);
+		rc = 0;
+	}
+	free(rows);
+	free(times);
+	return rc;
+}
+
+/* The first hole that ends at or after `from` begins at or before `until`. */
+static bool holes_meet(const struct trace *t, uint64_t from, uint64_t until)
+{
+	size_t lo = 0, hi = t->holes_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (t->holes[mid].until < from)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < t->holes_count && t->holes[lo].from <= until;
+}
+
+/* Is the call inside a deep span of the process, and outside its gaps? */
+static bool process_deep(const struct trace *t, uint64_t process, const struct rec_call *call)
+{
+	size_t first, n = trace_related(t, TRACE_GAP_PROCESS, process, &first);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct rec_gap *g = trace_related_at(t, TRACE_GAP_PROCESS, first + i);
+
+		if ((g->from == REC_NULL || g->from <= call->end) && g->until >= call->start)
+			return false;
+	}
+	n = trace_related(t, TRACE_DEEP_PROCESS, process, &first);
+	for (size_t i = 0; i < n; i++) {
+		const struct rec_deep *d = trace_related_at(t, TRACE_DEEP_PROCESS, first + i);
+
+		if (d->from != REC_NULL && d->until != REC_NULL && d->from <= call->start &&
+		    call->end <= d->until)
+			return true;
+	}
+	return false;
+}
+
+bool trace_call_deep(const struct trace *t, const struct rec_call *call, uint32_t sure_sources)
+{
+	size_t first, n;
+
+	if (!(sure_sources & 1U << SOURCE_DEEP) || call->end_reason != CALL_END_COMPLETE ||
+	    call->start == REC_NULL || call->end == REC_NULL || call->start > call->end ||
+	    call->lost || !process_deep(t, call->process, call) ||
+	    holes_meet(t, call->start, call->end))
+		return false;
+	if (t->seen_until < call->end || t->seen_until - call->end < TRACE_LATE)
+		return false;
+	n = trace_related(t, TRACE_BINDING_CALL, call->id, &first);
+	for (size_t i = 0; i < n; i++) {
+		const struct rec_binding *b = trace_related_at(t, TRACE_BINDING_CALL, first + i);
+		const struct rec_context *c = trace_find(t, REC_CONTEXT_KIND, b->context);
+
+		if (!trace_link_sure(b->link) || !c ||
+		    (c->process != call->process && !process_deep(t, c->process, call)))
+			return false;
+	}
+	return true;
+}
