@@ -9,26 +9,27 @@
  */
 
 #define DEEP_FLOW_COROUTINE 1 /* bit of a flow key: it is a coroutine's */
-#define PY_OWNED_BY_C 3 /* enum _frameowner of 3.12 and 3.13: no function, C code below it */
+#define DEEP_BOOK 1024 /* hits of a thread that are booked together */
+#define PY_GENERATOR_FLAGS (PY_COROUTINE_FLAGS | 0x20) /* co_flags: it can be thrown into */
 
-static __always_inline struct deep_thread *deep_thread_new(wire_32 tid)
+static __always_inline struct deep_thread *deep_thread_of(struct task_struct *task)
 {
-	struct wire_target *t = current_target();
-	struct deep_thread *blank, *d;
-	wire_32 zero = 0;
+	struct deep_thread *d =
+		bpf_task_storage_get(&deep_threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct wire_target *t;
 
-	blank = bpf_map_lookup_elem(&deep_blank, &zero);
-	if (!t || !blank)
-		return NULL;
-	bpf_map_update_elem(&deep_threads, &tid, blank, BPF_NOEXIST);
-	d = bpf_map_lookup_elem(&deep_threads, &tid);
 	if (!d) {
 		COUNT(DEEP, ATTEMPTED);
 		COUNT(DEEP, LOST_MAP);
 		return NULL;
 	}
-	d->process = t->process;
-	d->image = t->image;
+	if (!d->process) {
+		t = current_target();
+		if (!t)
+			return NULL;
+		d->process = t->process;
+		d->image = t->image;
+	}
 	return d;
 }
 
@@ -48,9 +49,18 @@ static __always_inline void deep_remember(struct deep_thread *d, wire_64 frame, 
 	slot->previous = previous;
 	slot->flow = flow;
 	slot->generator = generator;
+	slot->epoch = deep_epoch;
 }
 
 /* ---- the flow of a frame ---- */
+
+/* Can an exception be thrown into the frame that was read last? Its code was read, too. */
+static __always_inline wire_32 deep_generator(const struct wire_layout *l, const struct py_walk *w)
+{
+	if (l->frame_owner >= 0)
+		return py_frame_owner(l, w) == l->owner_generator;
+	return py_number(l, w, l->code_flags) & PY_GENERATOR_FLAGS;
+}
 
 struct deep_search {
 	const struct wire_layout *layout;
@@ -63,67 +73,65 @@ struct deep_search {
 	wire_32 failed;
 };
 
-static __always_inline wire_32 deep_owner(const struct wire_layout *l, const struct py_walk *w)
-{
-	return l->frame_owner < 0 ? 0 : py_frame_byte(w, l->frame_owner - l->frame_code);
-}
-
 /* Goes one frame outward. Returns 1 when the flow is found, or cannot be. */
 static long deep_search_callback(wire_32 i, struct deep_search *q)
 {
 	const struct wire_layout *l = q->layout;
 	struct deep_thread *d = q->d;
-	wire_64 previous, frame = q->frame;
+	struct py_walk *w = &d->walk;
+	wire_64 previous, frame = q->frame, code = 0;
 	struct deep_slot *slot;
-	wire_32 owner;
+	int shows;
 
 	if (!frame) {
 		q->flow = q->coroutine ? q->coroutine | DEEP_FLOW_COROUTINE : q->outermost;
 		return 1;
 	}
-	if (py_frame_read(l, &d->walk, frame)) {
+	w->frame = frame;
+	shows = py_frame_shows(l, w, &code);
+	if (shows < 0) {
 		q->failed = 1;
 		return 1;
 	}
-	q->frame = previous = py_frame_previous(l, &d->walk);
-	owner = deep_owner(l, &d->walk);
-	if (owner == PY_OWNED_BY_C)
+	q->frame = previous = py_frame_word(l, w, l->frame_previous);
+	if (!shows)
 		return 0;
 	if (!q->first) {
 		q->first = frame;
 		q->first_previous = previous;
-		q->first_generator = owner == PY_OWNED_BY_GENERATOR;
+		q->first_generator = deep_generator(l, w);
 	}
 	slot = deep_slot(d, frame);
-	if (slot->frame == frame && slot->previous == previous) {
+	if (slot->epoch == deep_epoch && slot->frame == frame && slot->previous == previous) {
 		q->flow = slot->flow;
 		if (!(q->flow & DEEP_FLOW_COROUTINE) && q->coroutine)
 			q->flow = q->coroutine | DEEP_FLOW_COROUTINE;
 		return 1;
 	}
 	q->outermost = frame;
-	if (py_is_coroutine(l, &d->walk))
+	if (py_is_coroutine(l, w))
 		q->coroutine = frame;
 	return 0;
 }
 
 /*
- * The flow that the frame belongs to, 0 when it cannot be told; remembers it. The frame's words
- * have been read into d->walk.
+ * The flow that the frame belongs to, 0 when it cannot be told; remembers it. The frame and its
+ * code have been read into d->walk, which is used up when the calling frame is not remembered.
  */
 static __always_inline wire_64 deep_flow(const struct wire_layout *l, struct deep_thread *d,
 					 wire_64 frame)
 {
-	wire_64 previous = py_frame_previous(l, &d->walk), flow;
-	wire_32 generator = deep_owner(l, &d->walk) == PY_OWNED_BY_GENERATOR;
-	int coroutine = py_is_coroutine(l, &d->walk);
+	struct py_walk *w = &d->walk;
+	wire_64 previous = py_frame_word(l, w, l->frame_previous), flow;
+	wire_32 generator = deep_generator(l, w);
+	int coroutine = py_is_coroutine(l, w);
 	struct deep_slot *slot = deep_slot(d, previous);
 
 	/*
 	 * A generator changes its caller without passing a tap when an exception is thrown into it:
 	 * such a frame is looked at again.
 	 */
-	if (previous && slot->frame == previous && !slot->generator) {
+	if (previous && slot->epoch == deep_epoch && slot->frame == previous && !slot->generator) {
 		flow = slot->flow;
 	} else {
 		struct deep_search q = { .layout = l, .d = d, .frame = previous };
@@ -134,6 +142,10 @@ static __always_inline wire_64 deep_flow(const struct wire_layout *l, struct dee
 		flow = q.flow;
 		if (q.first)
 			deep_remember(d, q.first, q.first_previous, flow, q.first_generator);
+		/* The search read other frames. */
+		w->frame = frame;
+		if (py_code_read(l, w, d->frame.code))
+			return 0;
 	}
 	if (coroutine && !(flow & DEEP_FLOW_COROUTINE))
 		flow = frame | DEEP_FLOW_COROUTINE;
@@ -141,6 +153,27 @@ static __always_inline wire_64 deep_flow(const struct wire_layout *l, struct dee
 		flow = frame;
 	deep_remember(d, frame, previous, flow, generator);
 	return flow;
+}
+
+/* ---- once only ---- */
+
+/*
+ * What tells this function in this context. Of the code object's memory all is looked at but the
+ * text of its file's name: that is looked at when it is sent.
+ */
+static __always_inline int deep_signature(const struct wire_layout *l, struct deep_thread *d,
+					  wire_64 *out)
+{
+	struct py_walk *w = &d->walk;
+	wire_64 name = py_word(l, w, l->code_qualname >= 0 ? l->code_qualname : l->code_name);
+	wire_64 hash = py_mix(py_mix(d->context, d->frame.code), name), text = 0;
+
+	hash = py_mix(hash, py_word(l, w, l->code_filename));
+	hash = py_mix(hash, py_number(l, w, l->code_firstlineno));
+	if (py_text_hash(l, w, name, 0, &text))
+		return -1;
+	*out = py_mix(hash, text);
+	return 0;
 }
 
 /* Was this sent before? The oldest of a set makes room: what is forgotten is sent again. */
@@ -165,12 +198,16 @@ static __always_inline void deep_send(struct deep_thread *d, const struct wire_l
 		.context = d->context,
 	};
 
-	e.code = code_id(&job, &d->frame);
+	d->walk.filename = 0;
+	if (!py_fingerprint(l, &d->walk, d->frame.code, &d->frame.fingerprint))
+		e.code = code_id(&job, &d->frame);
 	if (!e.code)
 		COUNT(DEEP, LOST_READ);
 	else
 		event_send(WIRE_STAGE_DEEP, &e, sizeof(e));
 }
+
+/* ---- the taps ---- */
 
 /* One load for each register: the verifier refuses a load at an offset that varies. */
 static __always_inline wire_64 tap_register(const struct pt_regs *regs, wire_32 number)
@@ -217,25 +254,25 @@ static __always_inline bool tap_means_it(wire_64 cookie, wire_64 frame)
 	       opcode == WIRE_TAP_OPCODE(cookie, 2);
 }
 
-SEC("uprobe")
-int function_started(struct pt_regs *regs)
+/* Hits are booked in lots: the ledger costs more than a repeated one does. */
+static __always_inline void deep_book(struct deep_thread *d)
 {
-	wire_64 id = bpf_get_current_pid_tgid(), cookie = bpf_get_attach_cookie(regs), frame, flow,
-		signature;
-	wire_32 tid = id, pid = id >> 32;
-	struct deep_thread *d = bpf_map_lookup_elem(&deep_threads, &tid);
-	const struct wire_layout *l;
-	wire_32 layout = WIRE_TAP_LAYOUT(cookie);
+	ledger_add_many(WIRE_STAGE_DEEP, WIRE_ATTEMPTED, d->attempted);
+	ledger_add_many(WIRE_STAGE_DEEP, WIRE_SKIP_REPEAT, d->repeated);
+	d->attempted = d->repeated = 0;
+}
+
+/* Returns 0, or 1 when the hit is a repeated one. */
+static __always_inline int deep_hit(struct pt_regs *regs, const struct wire_layout *l,
+				    struct deep_thread *d, wire_64 cookie)
+{
+	wire_64 frame = tap_register(regs, WIRE_TAP_FRAME(cookie)), flow, signature = 0;
+	struct py_walk *w = &d->walk;
+	wire_64 flows = deep_flows;
 	struct wire_target *t;
 
-	if (!d && !(d = deep_thread_new(tid)))
-		return 0;
-	l = bpf_map_lookup_elem(&layouts, &layout);
-	if (!l)
-		return 0;
-	frame = tap_register(regs, WIRE_TAP_FRAME(cookie));
-	COUNT(DEEP, ATTEMPTED);
-	if (py_frame_read(l, &d->walk, frame)) {
+	w->frame = frame;
+	if (py_frame_read(l, w)) {
 		COUNT(DEEP, LOST_READ);
 		return 0;
 	}
@@ -243,7 +280,11 @@ int function_started(struct pt_regs *regs)
 		COUNT(DEEP, SKIP_OTHER);
 		return 0;
 	}
-	d->frame.code = d->walk.words[0];
+	d->frame.code = py_frame_word(l, w, l->frame_code);
+	if (py_code_read(l, w, d->frame.code)) {
+		COUNT(DEEP, LOST_READ);
+		return 0;
+	}
 	flow = deep_flow(l, d, frame);
 	if (!flow) {
 		COUNT(DEEP, LOST_PARTIAL);
@@ -254,22 +295,37 @@ int function_started(struct pt_regs *regs)
 		COUNT(DEEP, SKIP_THROW);
 		return 0;
 	}
-	if (flow != d->flow || !d->context) {
-		t = bpf_map_lookup_elem(&targets, &pid);
+	if (flow != d->flow || flows != d->flows) {
+		t = current_target();
 		d->flow = flow;
-		d->context = t ? context_of(t, thread_find(tid), flow & ~1ULL,
-					    flow & DEEP_FLOW_COROUTINE)
+		d->flows = flows;
+		d->context = t ? context_of(t, thread_find(bpf_get_current_pid_tgid()),
+					    flow & ~1ULL, flow & DEEP_FLOW_COROUTINE)
 			       : 0;
 	}
-	d->walk.filename = 0;
-	if (py_fingerprint(l, &d->walk, d->frame.code, &d->frame.fingerprint)) {
+	if (deep_signature(l, d, &signature)) {
 		COUNT(DEEP, LOST_READ);
 		return 0;
 	}
-	signature = py_mix(py_mix(d->context, d->frame.code), d->frame.fingerprint);
 	if (deep_seen(d, signature))
-		COUNT(DEEP, SKIP_REPEAT);
-	else
-		deep_send(d, l);
+		return 1;
+	deep_send(d, l);
+	return 0;
+}
+
+SEC("uprobe")
+int function_started(struct pt_regs *regs)
+{
+	wire_64 cookie = bpf_get_attach_cookie(regs);
+	struct deep_thread *d = deep_thread_of(bpf_get_current_task_btf());
+	wire_32 layout = WIRE_TAP_LAYOUT(cookie);
+	const struct wire_layout *l = bpf_map_lookup_elem(&layouts, &layout);
+
+	if (!d || !l)
+		return 0;
+	d->attempted++;
+	d->repeated += deep_hit(regs, l, d, cookie);
+	if (d->attempted >= DEEP_BOOK || d->attempted != d->repeated)
+		deep_book(d);
 	return 0;
 }

@@ -10,16 +10,17 @@
 #define DEEP_WAYS 4 /* places that one of them may take */
 
 struct deep_slot {
-	wire_64 frame; /* 0: free */
+	wire_64 frame;
 	wire_64 previous;
 	wire_64 flow;
+	wire_32 epoch; /* 0: free */
 	wire_32 generator; /* its caller may change without a hit */
-	wire_32 pad;
 };
 
 struct deep_thread {
-	wire_32 process, image;
-	wire_64 flow, context; /* of the last hit; context 0: find it again */
+	wire_32 process, image; /* 0: new */
+	wire_32 attempted, repeated; /* hits that are not booked yet */
+	wire_64 flow, context, flows; /* of the last hit, and deep_flows then */
 	struct py_walk walk;
 	struct py_frame frame;
 	struct wire_code code;
@@ -27,36 +28,29 @@ struct deep_thread {
 	wire_64 seen[DEEP_SEEN];
 };
 
-/* Threads that have hit a tap; the collector clears a process's before it attaches its taps. */
+/* Of each thread that has hit a tap. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 4096);
-	__type(key, wire_32); /* tid */
+	__type(key, int);
 	__type(value, struct deep_thread);
 } deep_threads SEC(".maps");
 
-/* Zeros: a new thread's value is too large for a program's stack. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, wire_32);
-	__type(value, struct deep_thread);
-} deep_blank SEC(".maps");
+/* Raised by the collector before it attaches taps: what threads remember of flows is void then. */
+wire_32 deep_epoch = 1;
+/* Raised when any flow comes to work for something else. */
+wire_64 deep_flows = 1;
 
-/* The thread's flows work for others now than they did. */
-static __always_inline void deep_flows_changed(wire_32 tid)
+/* Flows work for others now than they did. */
+static __always_inline void deep_flows_changed(void)
 {
-	struct deep_thread *d = bpf_map_lookup_elem(&deep_threads, &tid);
-
-	if (d)
-		d->context = 0;
+	__sync_fetch_and_add(&deep_flows, 1);
 }
 
-/* The thread is no more, or another program. */
-static __always_inline void deep_forget(wire_32 tid)
+/* The thread is another program now. */
+static __always_inline void deep_forget(struct task_struct *task)
 {
-	bpf_map_delete_elem(&deep_threads, &tid);
+	bpf_task_storage_delete(&deep_threads, task);
 }
 
 #endif

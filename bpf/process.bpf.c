@@ -54,7 +54,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid)
 	parent = t->process;
 	t->process = t->image = __sync_fetch_and_add(&next_process, 1);
 	bpf_map_delete_elem(&threads, &tid);
-	deep_forget(tid);
+	deep_forget(task);
 	process_send(WIRE_EXEC, t->process, parent, pid, t->start, 0);
 	return 0;
 }
@@ -71,7 +71,6 @@ int BPF_PROG(process_exit, struct task_struct *task)
 
 	bpf_map_delete_elem(&flows, &plain);
 	bpf_map_delete_elem(&threads, &tid);
-	deep_forget(tid);
 	if (task->signal->live.counter)
 		return 0;
 	COUNT(PROCESS, ATTEMPTED);

@@ -6,21 +6,29 @@
 #define SIGNATURE_FRAMES 16
 
 /* What tells a walk from the last ones before it is made: sp and the innermost frames. */
-static __always_inline wire_64 walk_signature(const struct wire_layout *l,
+static __always_inline wire_64 walk_signature(const struct wire_layout *l, struct py_search *s,
 					      struct thread_state *thread, wire_64 sp)
 {
-	wire_64 cframe = py_cframe_on_stack(l, thread->tstate, sp, stack_top(sp)), frame = 0;
-	wire_64 words[3] = {}, hash = py_mix(thread->epoch, sp);
+	wire_64 words[3] = {}, hash = py_mix(thread->epoch, sp), frame = 0, code, previous;
+	wire_s32 code_at = l->frame_code - l->frame_base,
+		 previous_at = l->frame_previous - l->frame_base;
 
-	if (!cframe || py_read(&frame, 8, cframe + l->cframe_current_frame))
+	s->sp = sp;
+	s->top = stack_top(sp);
+	if (l->strategy == WIRE_THREAD_ID_UNIQUE)
+		s->thread_id = thread_pointer();
+	if (py_first_frame(l, s, thread->tstate, &frame))
 		return 0;
 	/* Calls within Python leave sp as it is; who called shows in the frames and their
 	 * addresses. */
 	for (int i = 0; i < SIGNATURE_FRAMES; i++) {
-		if (!frame || py_read(words, sizeof(words), frame + l->frame_code))
+		if (!frame || py_read(words, sizeof(words), frame + l->frame_base))
 			break;
-		hash = py_mix(py_mix(hash, frame), words[0]);
-		frame = (l->frame_previous - l->frame_code) == 8 ? words[1] : words[2];
+		/* Both are among the first three words (collect/layouts.c). */
+		code = code_at ? words[1] : words[0];
+		previous = previous_at == 8 ? words[1] : previous_at ? words[2] : words[0];
+		hash = py_mix(py_mix(hash, frame), code);
+		frame = previous;
 	}
 	return hash;
 }
@@ -81,7 +89,7 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 	}
 	s->busy = 1;
 	sp = BPF_CORE_READ(regs, sp);
-	signature = walk_signature(layout, thread, sp);
+	signature = walk_signature(layout, &s->search, thread, sp);
 	if (signature && thread->seen[signature & 31] == signature) {
 		COUNT(WALK, SKIP_REPEAT);
 	} else {

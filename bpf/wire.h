@@ -134,7 +134,11 @@ struct wire_context {
 	wire_32 pad;
 };
 
-/* A unicode object's bytes as they are in memory: kind 1 is Latin-1 (ASCII among it), 2, 4. */
+/*
+ * The bytes of a name as they are in memory. Of a unicode object by its kind: 1 is Latin-1 (ASCII
+ * among it), 2, 4. WIRE_TEXT_BYTES: a string of bytes in an encoding of its own.
+ */
+#define WIRE_TEXT_BYTES 0x80
 struct wire_text {
 	wire_16 bytes;
 	wire_8 kind; /* 0: could not be read */
@@ -211,21 +215,40 @@ struct wire_target {
 
 /* Per image (key: its serial): set once user space has found and proven a runtime in it. */
 struct wire_runtime {
-	wire_64 address; /* of _PyRuntime */
+	wire_64 address; /* of _PyRuntime, or of the variable that stands for it */
+	wire_64 own_from, own_to; /* where the interpreter's file is mapped */
 	wire_64 eval_start, eval_end; /* of the evaluation function's code; 0: not known */
 	wire_32 layout; /* index into layouts */
 	wire_32 pad;
 };
 
-/* Offsets that the walk needs (probes/python/). */
+/* How a thread's state is found (bpf/pyframes.h). */
+enum wire_strategy {
+	WIRE_CFRAME_ON_STACK,
+	WIRE_ENTRY_FRAME_ON_STACK,
+	WIRE_THREAD_ID_UNIQUE
+};
+
+#define WIRE_FRAME_SPAN 128 /* room for the block of a frame; a power of two */
+#define WIRE_CODE_SPAN 256 /* the same of a code object */
+
+/*
+ * Offsets that the walk needs (probes/python/); -1: this version has no such field. Of a frame and
+ * of a code object one block each is read: from its base, so many bytes.
+ */
 struct wire_layout {
+	wire_16 strategy; /* enum wire_strategy */
+	wire_16 frame_bytes, code_bytes;
+	wire_16 code_word_whole; /* code_word is a pointer; else its first byte counts */
 	wire_s32 runtime_interpreters_head, interp_next, interp_threads_head, tstate_next;
-	wire_s32 tstate_cframe, cframe_current_frame;
-	wire_s32 frame_code, frame_previous;
-	wire_s32 code_firstlineno, code_filename, code_name, code_qualname, code_code_adaptive;
-	wire_s32 unicode_length, unicode_hash, unicode_state, unicode_ascii_data;
-	wire_s32 unicode_compact_data;
-	wire_s32 frame_owner, code_flags; /* -1: generators are not told apart */
+	wire_s32 tstate_frame, tstate_cframe, tstate_thread_id, cframe_current_frame;
+	wire_s32 frame_base, frame_code, frame_previous, frame_owner;
+	wire_s32 owner_generator, owner_c_stack; /* values of frame_owner */
+	wire_s32 code_base, code_flags, code_firstlineno, code_filename, code_name, code_qualname;
+	wire_s32 code_word; /* what tells code at one address apart: first code word, or co_code */
+	wire_s32 unicode_length, unicode_hash;
+	wire_s32 unicode_state; /* -1: names are strings of bytes */
+	wire_s32 unicode_ascii_data, unicode_compact_data;
 };
 
 struct wire_port {
@@ -286,7 +309,8 @@ struct wire_config {
 	C(SKIP_OTHER, S, "other-instruction") C(SKIP_UNSTEADY, S, "unsteady")                      \
 	C(LOST_RING, L, "ring-full")                                                               \
 	C(LOST_MAP, L, "map-full") C(LOST_READ, L, "read-failed") C(LOST_PARTIAL, L, "partial")    \
-	C(LOST_BUDGET, L, "budget") C(LOST_BUSY, L, "recursion")
+	C(LOST_BUDGET, L, "budget") C(LOST_BUSY, L, "recursion")                                   \
+	C(LOST_AMBIGUOUS, L, "ambiguous")
 /* clang-format on */
 
 #define WIRE_STAGE_VALUE(symbol, name) WIRE_STAGE_##symbol,
@@ -308,7 +332,7 @@ WIRE_ASSERT(wire_stack, 32 + 4 * WIRE_FRAMES);
 WIRE_ASSERT(wire_sighting, 32);
 WIRE_ASSERT(wire_entry, 32);
 WIRE_ASSERT(wire_target, 16);
-WIRE_ASSERT(wire_runtime, 32);
-WIRE_ASSERT(wire_layout, 80);
+WIRE_ASSERT(wire_runtime, 48);
+WIRE_ASSERT(wire_layout, 112);
 
 #endif

@@ -20,7 +20,7 @@ static int give_up(const char *what)
 	return 1;
 }
 
-static void print_counts(int counts, int others)
+static void print_counts(pid_t pid, int counts, int others)
 {
 	uint32_t key = 0, *before = NULL, next;
 	uint64_t n = 0;
@@ -42,7 +42,7 @@ static void print_counts(int counts, int others)
 	printf("}, \"unreadable\": %llu", (unsigned long long)n);
 	key = TAPS_IGNORED;
 	bpf_map_lookup_elem(others, &key, &n);
-	printf(", \"ignored\": %llu}\n", (unsigned long long)n);
+	printf(", \"ignored\": %llu, \"stepped\": %d}\n", (unsigned long long)n, taps_stepped(pid));
 }
 
 static int set_rules(int map, const struct taps *taps, const struct python_layout *layout)
@@ -91,7 +91,7 @@ static int count(const char *path, pid_t pid, const struct taps *taps,
 	print_taps(taps);
 	while (read(STDIN_FILENO, &c, 1) > 0)
 		;
-	print_counts(bpf_object__find_map_fd_by_name(object, "counts"),
+	print_counts(pid, bpf_object__find_map_fd_by_name(object, "counts"),
 		     bpf_object__find_map_fd_by_name(object, "others"));
 	return 0;
 }

@@ -349,4 +349,16 @@ static inline const char *text_in(json_t *row, const char *key)
 	return text ? text : "(null)";
 }
 
+/* What weakens a claim: the first of that kind, or NULL. */
+static inline json_t *weakness(json_t *report, const char *claim, const char *what)
+{
+	json_t *row = row_by(report, "claims", "id", claim), *weak;
+	size_t i;
+
+	json_array_foreach(json_object_get(row, "weakened_by"), i, weak)
+		if (!strcmp(text_in(weak, "what"), what))
+			return weak;
+	return NULL;
+}
+
 #endif

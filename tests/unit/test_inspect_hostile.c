@@ -313,16 +313,12 @@ static void test_full_output_is_an_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_strings_are_escaped, fixture_setup,
-						fixture_teardown),
+		fixture_test(test_strings_are_escaped),
 		cmocka_unit_test(test_escapes),
-		cmocka_unit_test_setup_teardown(test_dangling_references, fixture_setup,
-						fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_early_end, fixture_setup, fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_usage_errors_name_what_exists, fixture_setup,
-						fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_full_output_is_an_error, fixture_setup,
-						fixture_teardown),
+		fixture_test(test_dangling_references),
+		fixture_test(test_early_end),
+		fixture_test(test_usage_errors_name_what_exists),
+		fixture_test(test_full_output_is_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@ struct deep_case {
 	uint64_t from, until; /* ms of the span; 0: 9,900 and 10,100 */
 	uint64_t span_process; /* 0: the call's */
 	bool no_span, span_open;
+	bool earlier_span; /* another one, long before, that is put later */
 	uint64_t end_reason, lost, link;
 	bool end_unknown;
 	bool no_context;
@@ -46,6 +47,9 @@ static void put_case(struct fixture *f, const struct deep_case *c)
 		put(f, DEEP, deep, .process = c->span_process ? c->span_process : 1,
 		    .from = ms_or(c->from, 9900),
 		    .until = c->span_open ? REC_NULL : ms_or(c->until, 10100),
+		    .reason = pub(f, "duty"));
+	if (c->earlier_span)
+		put(f, DEEP, deep, .process = 1, .from = far_ms(5000), .until = far_ms(5100),
 		    .reason = pub(f, "duty"));
 	put(f, CALL, call, .process = 1, .connection = 1, .seq = 1, .start = far_ms(10000),
 	    .first_byte = far_ms(10008), .end = c->end_unknown ? REC_NULL : far_ms(10009),
@@ -100,6 +104,8 @@ static void test_span(void **state)
 	(void)state;
 	deep("plain", 0);
 	deep("exactly", .from = 10000, .until = 10009);
+	deep("put in any order", .earlier_span = true);
+	not_deep("before", .earlier_span = true, .no_span = true);
 	not_deep("none", .no_span = true);
 	not_deep("begins late", .from = 10001);
 	not_deep("ends early", .until = 10008);
@@ -189,12 +195,9 @@ static void test_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_span),
-		cmocka_unit_test(test_call),
-		cmocka_unit_test(test_bindings),
-		cmocka_unit_test(test_gap),
-		cmocka_unit_test(test_loss),
-		cmocka_unit_test_setup_teardown(test_odd_ledger, fixture_setup, fixture_teardown),
+		cmocka_unit_test(test_span),	 cmocka_unit_test(test_call),
+		cmocka_unit_test(test_bindings), cmocka_unit_test(test_gap),
+		cmocka_unit_test(test_loss),	 fixture_test(test_odd_ledger),
 		cmocka_unit_test(test_cut),
 	};
 

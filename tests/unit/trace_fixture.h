@@ -338,4 +338,7 @@ static inline int fixture_teardown(void **state)
 	return 0;
 }
 
+/* A test with such a fixture as its state. */
+#define fixture_test(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
+
 #endif

@@ -1,4 +1,4 @@
-/* Were the functions that ran, in memory, what the compiled file holds? */
+/* Were the functions that ran, in memory, what their file gives? */
 #include "analyze/memory.h"
 
 #include "analyze/group.h"
@@ -28,12 +28,6 @@ enum memory_state memory_of_function(const struct evidence *e, uint32_t function
 	return any ? state : MEMORY_UNKNOWN;
 }
 
-/* Does the compiled file, as far as is known, stand for the source? */
-static bool stands_for_source(const struct rec_pyc *pyc)
-{
-	return !pyc || (pyc->header_matches != 0 && pyc->proven != 0);
-}
-
 void memory_judge(const struct group_instance *instance, struct verdict *v)
 {
 	enum memory_state worst = MEMORY_EQUAL;
@@ -50,7 +44,7 @@ void memory_judge(const struct group_instance *instance, struct verdict *v)
 	}
 	if (worst == MEMORY_EQUAL && instance->functions_count)
 		v->with_memory = v->compared;
-	if (worst != MEMORY_DIFFERS || v->rank == VERDICT_MODIFIED || !stands_for_source(v->pyc))
+	if (worst != MEMORY_DIFFERS || v->rank == VERDICT_MODIFIED)
 		return;
 	v->rank = VERDICT_MODIFIED;
 	v->level = "memory";

@@ -1,6 +1,7 @@
 /*
- * What the code of functions was in memory, compared with the compiled file. A function is judged
- * in each process that it ran in; docs/evidence.md has the table of what that means for its file.
+ * What the code of functions was in memory, compared with what their file gives. A function is
+ * judged in each process that it ran in; docs/evidence.md has the table of what that means for its
+ * file.
  */
 #ifndef DAYLIGHT_ANALYZE_MEMORY_H
 #define DAYLIGHT_ANALYZE_MEMORY_H

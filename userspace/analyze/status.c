@@ -171,8 +171,8 @@ static json_t *memory_text(const struct group_result *r)
 	const char *name = f ? trace_text(t, f->qualname) : NULL;
 	const char *path = m ? trace_text(t, m->path) : NULL;
 
-	return claim_format("in memory %s (line %llu) of %s was other code than the compiled file "
-			    "holds, in process %llu (pid %llu; record function_memory %llu)",
+	return claim_format("in memory %s (line %llu) of %s was other code than its file gives, in "
+			    "process %llu (pid %llu; record function_memory %llu)",
 			    name ? name : "?", f ? (unsigned long long)f->line : 0,
 			    path ? path : "?", (unsigned long long)r->memory->process,
 			    p ? (unsigned long long)p->pid : 0, (unsigned long long)r->memory->id);

@@ -65,8 +65,6 @@ const struct rec_process_end *trace_process_end(const struct trace *t, uint64_t 
 	R(HOP_CALL, HOP, hop, call) \
 	R(BINDING_CALL, BINDING, binding, call) \
 	R(SIGHTING_STACK, SIGHTING, sighting, stack) \
-	R(GAP_PROCESS, GAP, gap, process) \
-	R(DEEP_PROCESS, DEEP, deep, process) \
 	R(FUNCTION_SOURCE_FUNCTION, FUNCTION_SOURCE, function_source, function) \
 	R(FUNCTION_MEMORY_FUNCTION, FUNCTION_MEMORY, function_memory, function) \
 	R(INTERPOSITION_MODULE, INTERPOSITION, interposition, module)

@@ -33,10 +33,12 @@ static int compare_hole_rows(const void *a, const void *b)
 	return x->row < y->row ? -1 : x->row > y->row;
 }
 
-static int compare_holes(const void *a, const void *b)
+static int compare_reaches(const void *a, const void *b)
 {
-	const struct trace_hole *x = a, *y = b;
+	const struct trace_reach *x = a, *y = b;
 
+	if (x->process != y->process)
+		return x->process < y->process ? -1 : 1;
 	return x->from < y->from ? -1 : x->from > y->from;
 }
 
@@ -99,52 +101,70 @@ static void holes_of_loss(struct trace *t, const struct hole_row *rows, size_t c
 
 	for (size_t i = 0; i < count; i++) {
 		const struct rec_loss *l = trace_at(t, REC_LOSS_KIND, rows[i].row);
-		struct trace_hole *hole = &t->holes[t->holes_count];
+		struct trace_reach hole = { REC_NULL, 0, UINT64_MAX };
 
 		if (!i || rows[i].stage != rows[i - 1].stage || rows[i].cause != rows[i - 1].cause)
 			before = 0;
 		if (l->count == before)
 			continue;
 		before = l->count;
-		*hole = (struct trace_hole){ 0, UINT64_MAX };
 		if (l->time != REC_NULL) {
-			hole->from = reading_before(times, times_count, l->time);
-			hole->from -= hole->from < TRACE_LATE ? hole->from : TRACE_LATE;
-			hole->until = l->time;
+			hole.from = reading_before(times, times_count, l->time);
+			hole.from -= hole.from < TRACE_LATE ? hole.from : TRACE_LATE;
+			hole.until = l->time;
 		}
-		t->holes_count++;
+		t->holes.items[t->holes.count++] = hole;
 	}
 }
 
-/* Gaps of all processes. */
 static void holes_of_gaps(struct trace *t)
 {
 	for (size_t i = 0; i < trace_count(t, REC_GAP_KIND); i++) {
 		const struct rec_gap *g = trace_at(t, REC_GAP_KIND, i);
 
-		if (g->process == REC_NULL)
-			t->holes[t->holes_count++] =
-				(struct trace_hole){ g->from == REC_NULL ? 0 : g->from, g->until };
+		t->holes.items[t->holes.count++] =
+			(struct trace_reach){ g->process, g->from == REC_NULL ? 0 : g->from,
+					      g->until };
 	}
 }
 
-static void holes_merge(struct trace *t)
+/* Spans whose ends are not known show nothing. */
+static void deep_spans(struct trace *t)
 {
-	size_t kept = 0;
+	for (size_t i = 0; i < trace_count(t, REC_DEEP_KIND); i++) {
+		const struct rec_deep *d = trace_at(t, REC_DEEP_KIND, i);
 
-	if (t->holes_count)
-		qsort(t->holes, t->holes_count, sizeof(*t->holes), compare_holes);
-	for (size_t i = 0; i < t->holes_count; i++) {
-		struct trace_hole *last = kept ? &t->holes[kept - 1] : NULL;
-
-		if (last && t->holes[i].from <= last->until) {
-			if (t->holes[i].until > last->until)
-				last->until = t->holes[i].until;
-		} else {
-			t->holes[kept++] = t->holes[i];
-		}
+		if (d->process != REC_NULL && d->from != REC_NULL && d->until != REC_NULL)
+			t->deep.items[t->deep.count++] =
+				(struct trace_reach){ d->process, d->from, d->until };
 	}
-	t->holes_count = kept;
+}
+
+static void reaches_sort(struct trace_reaches *r)
+{
+	if (r->count)
+		qsort(r->items, r->count, sizeof(*r->items), compare_reaches);
+	for (size_t i = 1; i < r->count; i++)
+		if (r->items[i].process == r->items[i - 1].process &&
+		    r->items[i].until < r->items[i - 1].until)
+			r->items[i].until = r->items[i - 1].until;
+}
+
+/* How far the spans of the process reach that begin at or before `from`; 0: there is none. */
+static uint64_t reach(const struct trace_reaches *r, uint64_t process, uint64_t from)
+{
+	size_t lo = 0, hi = r->count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct trace_reach *at = &r->items[mid];
+
+		if (at->process < process || (at->process == process && at->from <= from))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo && r->items[lo - 1].process == process ? r->items[lo - 1].until : 0;
 }
 
 /* A bundle without its last record may lack what a call left behind. */
@@ -163,7 +183,7 @@ static uint64_t seen_until(const struct trace *t)
 	return last;
 }
 
-int trace_holes_build(struct trace *t, struct err *err)
+int trace_deep_build(struct trace *t, struct err *err)
 {
 	size_t losses = trace_count(t, REC_LOSS_KIND), times_count = 0;
 	struct hole_row *rows = calloc(losses + 1, sizeof(*rows));
@@ -173,18 +193,21 @@ int trace_holes_build(struct trace *t, struct err *err)
 
 	if (!rows || !times) {
 		err_set(err, ERR_INCOMPLETE, "not enough memory for the bundle: free some");
-	} else if (!trace_take(t, count + trace_count(t, REC_GAP_KIND), sizeof(*t->holes),
-			       &t->holes, err)) {
+	} else if (!trace_take(t, count + trace_count(t, REC_GAP_KIND), sizeof(*t->holes.items),
+			       &t->holes.items, err) &&
+		   !trace_take(t, trace_count(t, REC_DEEP_KIND), sizeof(*t->deep.items),
+			       &t->deep.items, err)) {
 		for (size_t i = 0; count && i < losses; i++) {
 			const struct rec_loss *l = trace_at(t, REC_LOSS_KIND, i);
 
-			if (l->time != REC_NULL)
-				times[times_count++] = l->time;
+			times[times_count++] = l->time;
 		}
 		qsort(times, times_count, sizeof(*times), compare_times);
 		holes_of_loss(t, rows, count, times, times_count);
 		holes_of_gaps(t);
-		holes_merge(t);
+		reaches_sort(&t->holes);
+		deep_spans(t);
+		reaches_sort(&t->deep);
 		t->seen_until = seen_until(t);
 		rc = 0;
 	}
@@ -193,42 +216,11 @@ int trace_holes_build(struct trace *t, struct err *err)
 	return rc;
 }
 
-/* The first hole that ends at or after `from` begins at or before `until`. */
-static bool holes_meet(const struct trace *t, uint64_t from, uint64_t until)
-{
-	size_t lo = 0, hi = t->holes_count;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (t->holes[mid].until < from)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < t->holes_count && t->holes[lo].from <= until;
-}
-
 /* Is the call inside a deep span of the process, and outside its gaps? */
 static bool process_deep(const struct trace *t, uint64_t process, const struct rec_call *call)
 {
-	size_t first, n = trace_related(t, TRACE_GAP_PROCESS, process, &first);
-
-	for (size_t i = 0; i < n; i++) {
-		const struct rec_gap *g = trace_related_at(t, TRACE_GAP_PROCESS, first + i);
-
-		if ((g->from == REC_NULL || g->from <= call->end) && g->until >= call->start)
-			return false;
-	}
-	n = trace_related(t, TRACE_DEEP_PROCESS, process, &first);
-	for (size_t i = 0; i < n; i++) {
-		const struct rec_deep *d = trace_related_at(t, TRACE_DEEP_PROCESS, first + i);
-
-		if (d->from != REC_NULL && d->until != REC_NULL && d->from <= call->start &&
-		    call->end <= d->until)
-			return true;
-	}
-	return false;
+	return reach(&t->deep, process, call->start) >= call->end &&
+	       reach(&t->holes, process, call->end) < call->start;
 }
 
 bool trace_call_deep(const struct trace *t, const struct rec_call *call, uint32_t sure_sources)
@@ -238,7 +230,7 @@ bool trace_call_deep(const struct trace *t, const struct rec_call *call, uint32_
 	if (!(sure_sources & 1U << SOURCE_DEEP) || call->end_reason != CALL_END_COMPLETE ||
 	    call->start == REC_NULL || call->end == REC_NULL || call->start > call->end ||
 	    call->lost || !process_deep(t, call->process, call) ||
-	    holes_meet(t, call->start, call->end))
+	    reach(&t->holes, REC_NULL, call->end) >= call->start)
 		return false;
 	if (t->seen_until < call->end || t->seen_until - call->end < TRACE_LATE)
 		return false;

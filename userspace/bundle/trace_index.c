@@ -135,7 +135,7 @@ int trace_index_build(struct trace *t, struct err *err)
 			return -1;
 		t->indexes[i].count = t->tables[relations[i].kind].count;
 	}
-	return trace_build_spans(t, err) || trace_holes_build(t, err) ? -1 : 0;
+	return trace_build_spans(t, err) || trace_deep_build(t, err) ? -1 : 0;
 }
 
 size_t trace_key_search(const struct trace_key *keys, size_t count, uint64_t key)

@@ -49,6 +49,7 @@ enum python_strategy {
 /* clang-format on */
 
 #define PYTHON_COOKIE_MAX 8
+#define PYTHON_TABLE_MAX 4096 /* bytes of an interpreter's own table */
 
 /*
  * The table of offsets that an interpreter carries in its own memory, at the anchor. Members say
@@ -150,6 +151,16 @@ const struct catalog_file *catalog_file_at(const struct catalog *c, size_t i);
 
 const struct python_layout *catalog_python(const struct catalog *c, unsigned int major,
 					   unsigned int minor);
+/* Bytes of a table that matter: 0 when the layout has none, at most PYTHON_TABLE_MAX. */
+size_t python_table_size(const struct python_layout *layout);
+/*
+ * The layout with the offsets that an interpreter's own table (python_table_size bytes) states.
+ * version: as the interpreter names it elsewhere (PY_VERSION_HEX). 0, or -1 with the reason in
+ * `why`: it is no such table, it is of another version or of a build without the GIL, or an offset
+ * is not possible.
+ */
+int python_table_apply(const struct python_layout *layout, const uint8_t *table, size_t size,
+		       uint32_t version, struct python_layout *out, char *why, size_t why_size);
 /* All layouts, for `doctor`. */
 size_t catalog_python_count(const struct catalog *c);
 const struct python_layout *catalog_python_at(const struct catalog *c, size_t i);

@@ -5,7 +5,6 @@
 #include "catalog/python_opcodes.h"
 
 #define OFFSET_MAX 65535
-#define PYTHON_TABLE_MAX 4096 /* bytes of an interpreter's own table */
 
 static const char *const strategy_names[] = {
 	[PYTHON_CFRAME_ON_STACK] = "cframe-on-stack",
@@ -256,6 +255,70 @@ static int read_table(const struct probe_reader *r, const json_t *root, struct p
 	memcpy(out->table.cookie, cookie, PYTHON_COOKIE_MAX);
 	out->table.present = true;
 	return 0;
+}
+
+size_t python_table_size(const struct python_layout *layout)
+{
+	struct python_table table = layout->table;
+	int32_t last = table.version > table.free_threaded ? table.version : table.free_threaded;
+
+	if (!table.present)
+		return 0;
+	for (size_t i = 0; i < OFFSETS_COUNT; i++) {
+		const int32_t *place = table_member(&table, offset_rules[i].name);
+
+		if (place && *place > last)
+			last = *place;
+	}
+	return (size_t)last + 8;
+}
+
+static uint64_t table_number(const uint8_t *table, int32_t at)
+{
+	uint64_t number;
+
+	memcpy(&number, table + at, sizeof(number));
+	return number;
+}
+
+int python_table_apply(const struct python_layout *layout, const uint8_t *table, size_t size,
+		       uint32_t version, struct python_layout *out, char *why, size_t why_size)
+{
+	struct python_table places = layout->table;
+	const char *conflict;
+
+	if (size < python_table_size(layout) ||
+	    memcmp(table, places.cookie, sizeof(places.cookie)) != 0) {
+		snprintf(why, why_size, "its table of offsets does not begin as it should");
+		return -1;
+	}
+	if (table_number(table, places.version) != version) {
+		snprintf(why, why_size, "its table of offsets is of another version");
+		return -1;
+	}
+	if (table_number(table, places.free_threaded)) {
+		snprintf(why, why_size, "a free-threaded build of CPython");
+		return -1;
+	}
+	*out = *layout;
+	for (size_t i = 0; i < OFFSETS_COUNT; i++) {
+		const int32_t *place = table_member(&places, offset_rules[i].name);
+		int32_t *member = offset_member(out, offset_rules[i].name);
+		uint64_t value;
+
+		if (!place || !member || *place < 0)
+			continue;
+		value = table_number(table, *place);
+		if (value > OFFSET_MAX || value % (unsigned int)offset_rules[i].align) {
+			snprintf(why, why_size, "its table of offsets has an impossible one");
+			return -1;
+		}
+		*member = (int32_t)value;
+	}
+	conflict = offsets_conflict(out);
+	if (conflict)
+		snprintf(why, why_size, "its table of offsets does not fit: %s", conflict);
+	return conflict ? -1 : 0;
 }
 
 static int read_version(const struct probe_reader *r, const json_t *root, struct python_layout *out)

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "catalog/catalog.h"
 #include "collect/collect.h"
+#include "collect/python.h"
 #include "wire.h"
 
 struct attach;
@@ -39,8 +40,7 @@ bool attach_is_target(struct attach *a, uint32_t pid, struct wire_target *out);
  * The memory image with this serial, in all its processes, has a proven runtime: walk it. False
  * when the walk cannot use the layout, or the table is full.
  */
-bool attach_runtime(struct attach *a, uint32_t image, uint64_t address,
-		    const struct python_layout *layout);
+bool attach_runtime(struct attach *a, uint32_t image, const struct python_runtime *found);
 /* Where its evaluation function's code lies: samples may be taken elsewhere. */
 void attach_runtime_eval(struct attach *a, uint32_t image, uint64_t start, uint64_t end);
 void attach_runtime_forget(struct attach *a, uint32_t image);
@@ -64,8 +64,8 @@ struct attach_tap *attach_tap_add(struct attach *a, pid_t pid, const struct taps
 				  size_t index, const struct python_layout *layout,
 				  struct err *err);
 void attach_tap_remove(struct attach_tap *tap);
-/* What is remembered of a thread that hit taps is void. */
-void attach_forget_thread(struct attach *a, uint32_t tid);
+/* To be said before taps are added to a process: what is remembered of threads is void. */
+void attach_taps_begin(struct attach *a);
 /* A fresh id for a stack that user space makes up. */
 uint32_t attach_stack(struct attach *a);
 

@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "collect/attach.h"
 #include "collect/processes.h"
-#include "collect/procfs.h"
 #include "collect/taps.h"
 
 #define SECOND 1000000000ULL
@@ -24,6 +23,7 @@
 struct image {
 	uint32_t memory;
 	struct taps taps;
+	struct python_layout layout;
 	size_t users;
 	UT_hash_handle hh;
 };
@@ -32,7 +32,6 @@ struct traced {
 	uint32_t serial;
 	pid_t pid;
 	struct image *image;
-	const struct python_layout *layout;
 	struct attach_tap *links[TAPS_MAX];
 	bool on;
 	uint64_t from; /* monotonic ns: taps hold since */
@@ -98,6 +97,7 @@ static struct image *image_of(struct deep *d, const struct process *process)
 		if (!image)
 			return NULL;
 		image->memory = process->memory;
+		image->layout = process->runtime.live;
 		if (!taps_find(process->pid, &process->runtime, &image->taps))
 			attach_runtime_eval(d->s->attach, image->memory, image->taps.eval_start,
 					    image->taps.eval_end);
@@ -105,12 +105,6 @@ static struct image *image_of(struct deep *d, const struct process *process)
 	}
 	image->users++;
 	return image;
-}
-
-static int forget_thread(void *ctx, pid_t tid)
-{
-	attach_forget_thread(ctx, (uint32_t)tid);
-	return 0;
 }
 
 static void detach(struct traced *t)
@@ -153,10 +147,10 @@ static bool switch_on(struct deep *d, struct traced *t, const char *reason)
 
 	if (t->on)
 		return true;
-	/* What the kernel side remembers of the threads is of an earlier time. */
-	procfs_threads(t->pid, forget_thread, d->s->attach);
+	attach_taps_begin(d->s->attach);
 	for (size_t i = 0; i < taps->count; i++) {
-		t->links[i] = attach_tap_add(d->s->attach, t->pid, taps, i, t->layout, &err);
+		t->links[i] =
+			attach_tap_add(d->s->attach, t->pid, taps, i, &t->image->layout, &err);
 		if (!t->links[i]) {
 			/* It may have ended. */
 			log_verbose("process %u: %s", t->serial, err.text);
@@ -201,7 +195,6 @@ void deep_process(struct deep *d, const struct process *process, bool forked, ui
 	t->serial = process->serial;
 	t->pid = process->pid;
 	t->image = image;
-	t->layout = process->layout;
 	t->quota = forked ? (first + CHILD_PART - 1) / CHILD_PART : first;
 	HASH_ADD(hh, d->traced, serial, sizeof(t->serial), t);
 	if (!first)

@@ -309,8 +309,8 @@ static void put_pyc(struct module_files *f, const struct file *file, int proven,
 		.how = session_public(
 			f->s, proven < 0 && why && strcmp(pyc->how, "absent") ? why : pyc->how),
 		.when = file->when,
-		.changed_after_load = pyc->changed_after < 0 ? REC_NULL
-							     : (uint64_t)pyc->changed_after,
+		.changed_after_load =
+			pyc->changed_after < 0 ? REC_NULL : (uint64_t)pyc->changed_after,
 	};
 
 	bundle_writer_put(f->s->writer, REC_PYC_KIND, &rec);
@@ -371,9 +371,8 @@ static void look_again(struct module_files *f)
 		bool pyc_before = file->pyc && file->pyc->changed_after > 0;
 
 		/* With its process its root may be gone (-1); what was seen before stands. */
-		if (!file->changed &&
-		    identity_changed_since(file->root, file->path, &file->identity, file->since) >
-			    0) {
+		if (!file->changed && identity_changed_since(file->root, file->path,
+							     &file->identity, file->since) > 0) {
 			identity_file(f->store, file->root, file->path, 0, 0, &file->identity);
 			file->when = clock_monotonic();
 			file->changed = 1;
@@ -471,6 +470,28 @@ void module_files_finish(struct module_files *f, bool thorough)
 	sources = read_sources(f);
 	prove(f);
 	sources_put(sources, f->s);
+}
+
+bool module_files_get(const struct module_files *f, uint64_t module, struct module_file *out)
+{
+	const struct file *file = module < f->by_module_count && f->by_module[module]
+					  ? f->files[f->by_module[module] - 1]
+					  : NULL;
+
+	if (!file || !file->written)
+		return false;
+	*out = (struct module_file){
+		.root = file->root,
+		.path = file->path,
+		.interpreter = file->interpreter,
+		.layout = file->layout,
+		.identity = &file->identity,
+		.changed = file->changed,
+		.since = file->since,
+		.pyc = file->pyc,
+		.elsewhere = file->elsewhere,
+	};
+	return true;
 }
 
 void module_files_stats(const struct module_files *f, struct modules_stats *out)

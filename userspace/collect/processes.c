@@ -109,8 +109,7 @@ static void find_runtime(struct session *s, struct process *process, uint64_t no
 	struct python_runtime *r = &process->runtime;
 
 	python_find(process->pid, s->catalog, r);
-	if (r->state == PYTHON_READY &&
-	    !attach_runtime(s->attach, process->memory, r->address, r->layout)) {
+	if (r->state == PYTHON_READY && !attach_runtime(s->attach, process->memory, r)) {
 		r->state = PYTHON_REFUSED;
 		snprintf(r->why, sizeof(r->why), "the kernel side cannot walk this layout");
 	}

@@ -151,10 +151,9 @@ static int compare_pids(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Calls back for every entry of the folder that is a number, by rising number. */
-static int each_number(const char *folder, int (*each)(void *ctx, pid_t pid), void *ctx)
+int procfs_each(int (*each)(void *ctx, pid_t pid), void *ctx)
 {
-	cleanup_closedir DIR *dir = opendir(folder);
+	cleanup_closedir DIR *dir = opendir("/proc");
 	struct bytes pids = BYTES_INIT;
 	struct dirent *e;
 	int result = 0;
@@ -179,19 +178,6 @@ static int each_number(const char *folder, int (*each)(void *ctx, pid_t pid), vo
 	}
 	bytes_release(&pids);
 	return result;
-}
-
-int procfs_each(int (*each)(void *ctx, pid_t pid), void *ctx)
-{
-	return each_number("/proc", each, ctx);
-}
-
-int procfs_threads(pid_t pid, int (*each)(void *ctx, pid_t tid), void *ctx)
-{
-	char folder[64];
-
-	snprintf(folder, sizeof(folder), "/proc/%d/task", (int)pid);
-	return each_number(folder, each, ctx);
 }
 
 int procfs_sockets(pid_t pid, int (*each)(void *ctx, uint64_t inode), void *ctx)

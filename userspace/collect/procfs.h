@@ -38,8 +38,6 @@ int procfs_maps(pid_t pid, int (*each)(void *ctx, const struct procfs_mapping *m
 
 /* Calls back for every process, by rising pid. */
 int procfs_each(int (*each)(void *ctx, pid_t pid), void *ctx);
-/* Calls back for every thread of the process, by rising number. */
-int procfs_threads(pid_t pid, int (*each)(void *ctx, pid_t tid), void *ctx);
 /* Calls back with the inode of every socket that the process has open. */
 int procfs_sockets(pid_t pid, int (*each)(void *ctx, uint64_t inode), void *ctx);
 

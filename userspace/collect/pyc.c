@@ -159,13 +159,21 @@ static bool own_root(int root)
 	       ours.st_ino == theirs.st_ino;
 }
 
-/* Reads a file that must have this digest. Returns "" or why not. */
-static const char *fetch(int root, const char *path, const uint8_t *sha256, struct bytes *out)
+const char *pyc_fetch(pid_t pid, bool ours, const char *path, const uint8_t *sha256,
+		      struct bytes *out)
 {
+	const char *how = "";
+	cleanup_close int root = rootfile_root(pid, &how);
 	uint8_t now[32];
 	struct stat st;
-	const char *how = rootfile_slurp(root, path, FILE_MAX, out, &st);
 
+	if (root < 0 && pid)
+		root = rootfile_root(0, &how);
+	if (root < 0)
+		return how;
+	if (ours && !own_root(root))
+		return "other-root";
+	how = rootfile_slurp(root, path, FILE_MAX, out, &st);
 	if (strcmp(how, ROOTFILE_OPEN))
 		return how;
 	if (!sha256 || sha256_of(out, now) || memcmp(now, sha256, sizeof(now)))
@@ -173,25 +181,14 @@ static const char *fetch(int root, const char *path, const uint8_t *sha256, stru
 	return "";
 }
 
-/*
- * The bytes of both files. When the process is gone its files are taken from our own root: they
- * count only with the digests that were seen in its time.
- */
 static const char *fetch_item(const struct pyc_item *item, struct bytes *source, struct bytes *pyc)
 {
-	const char *how = "";
-	cleanup_close int root = rootfile_root(item->pid, &how);
+	const char *how;
 
 	if (!item->pyc_path)
 		return "absent";
-	if (root < 0 && item->pid)
-		root = rootfile_root(0, &how);
-	if (root < 0)
-		return how;
-	if (!own_root(root))
-		return "other-root";
-	how = fetch(root, item->source_path, item->source_sha256, source);
-	return *how ? how : fetch(root, item->pyc_path, item->pyc_sha256, pyc);
+	how = pyc_fetch(item->pid, true, item->source_path, item->source_sha256, source);
+	return *how ? how : pyc_fetch(item->pid, true, item->pyc_path, item->pyc_sha256, pyc);
 }
 
 static void take_answer(struct pyc_item *item, int answer)

@@ -44,6 +44,9 @@ struct pycode_value {
 	uint8_t data[PYCODE_INLINE]; /* the rest zeros */
 };
 
+/* A code point as UTF-8, lone surrogates too; returns its bytes. */
+size_t pycode_utf8(uint8_t out[4], uint32_t c);
+
 /* Each returns 0, or -1 when memory or libcrypto fails. */
 int pycode_value(struct pycode_value *out, enum pycode_type type, const void *data, size_t len);
 int pycode_int(struct pycode_value *out, bool negative, const uint32_t *digits, size_t count,

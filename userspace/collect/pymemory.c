@@ -97,30 +97,6 @@ static int check_type(struct memory *m, uint64_t object, uint64_t type)
 
 /* ---- leaves ---- */
 
-static size_t put_utf8(uint8_t *out, uint32_t c)
-{
-	if (c < 0x80) {
-		out[0] = (uint8_t)c;
-		return 1;
-	}
-	if (c < 0x800) {
-		out[0] = (uint8_t)(0xc0 | c >> 6);
-		out[1] = (uint8_t)(0x80 | (c & 0x3f));
-		return 2;
-	}
-	if (c < 0x10000) {
-		out[0] = (uint8_t)(0xe0 | c >> 12);
-		out[1] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
-		out[2] = (uint8_t)(0x80 | (c & 0x3f));
-		return 3;
-	}
-	out[0] = (uint8_t)(0xf0 | (c >> 18 & 7));
-	out[1] = (uint8_t)(0x80 | (c >> 12 & 0x3f));
-	out[2] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
-	out[3] = (uint8_t)(0x80 | (c & 0x3f));
-	return 4;
-}
-
 /* A text as UTF-8, lone surrogates like other code points; free the buffer. */
 static int take_text(struct memory *m, uint64_t object, uint8_t **out, size_t *out_len)
 {
@@ -153,7 +129,7 @@ static int take_text(struct memory *m, uint64_t object, uint8_t **out, size_t *o
 		uint32_t c = 0;
 
 		memcpy(&c, raw + i * kind, kind);
-		*out_len += put_utf8(*out + *out_len, c);
+		*out_len += pycode_utf8(*out + *out_len, c);
 	}
 	return 0;
 }

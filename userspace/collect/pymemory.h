@@ -18,13 +18,14 @@ struct python_layout; /* catalog/catalog.h */
 /* ---- the interpreter's own objects ---- */
 
 /* Addresses in the process; 0: not there. T(member, symbol): */
-#define PYMEMORY_TYPES(T)                                                                        \
-	T(code, "PyCode_Type")                                                                   \
-	T(tuple, "PyTuple_Type") T(text, "PyUnicode_Type") T(bytes, "PyBytes_Type")              \
-		T(integer, "PyLong_Type") T(real, "PyFloat_Type") T(imaginary, "PyComplex_Type") \
-			T(frozenset, "PyFrozenSet_Type") T(none, "_Py_NoneStruct")               \
-				T(ellipsis, "_Py_EllipsisObject") T(yes, "_Py_TrueStruct")       \
-					T(no, "_Py_FalseStruct") T(optimize, "Py_OptimizeFlag")
+/* clang-format off */
+#define PYMEMORY_TYPES(T)                                                                          \
+	T(code, "PyCode_Type") T(tuple, "PyTuple_Type") T(text, "PyUnicode_Type")                  \
+	T(bytes, "PyBytes_Type") T(integer, "PyLong_Type") T(real, "PyFloat_Type")                 \
+	T(imaginary, "PyComplex_Type") T(frozenset, "PyFrozenSet_Type")                            \
+	T(none, "_Py_NoneStruct") T(ellipsis, "_Py_EllipsisObject") T(yes, "_Py_TrueStruct")       \
+	T(no, "_Py_FalseStruct") T(optimize, "Py_OptimizeFlag")
+/* clang-format on */
 
 struct pymemory_types {
 #define PYMEMORY_TYPE_MEMBER(name, symbol) uint64_t name;

@@ -395,3 +395,14 @@ void taps_release(struct taps *taps)
 	cleanup_closep(&taps->fd);
 	taps->fd = -1;
 }
+
+static int is_copies(void *ctx, const struct procfs_mapping *m)
+{
+	(void)ctx;
+	return !strcmp(m->path, "[uprobes]");
+}
+
+bool taps_stepped(pid_t pid)
+{
+	return procfs_maps(pid, is_copies, NULL) == 1;
+}

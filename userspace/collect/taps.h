@@ -25,6 +25,7 @@
 #ifndef DAYLIGHT_COLLECT_TAPS_H
 #define DAYLIGHT_COLLECT_TAPS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -65,5 +66,11 @@ struct taps {
  */
 int taps_find(pid_t pid, const struct python_runtime *runtime, struct taps *out);
 void taps_release(struct taps *taps);
+
+/*
+ * True when the kernel has single-stepped an instruction for some uprobe in this process: it made
+ * room for the copy. With taps alone it never does; ask again after attaching, and detach if so.
+ */
+bool taps_stepped(pid_t pid);
 
 #endif

@@ -139,7 +139,7 @@ static const struct inspect_column functions_columns[] = {
 	{ "LINE", "line", CELL_RIGHT },
 	{ "OFFSET", "offset", CELL_HEX },
 	{ "TOKENS", "source.tokens", CELL_SHORT },
-	{ "AS IN .PYC", "memory_matches", CELL_PLAIN },
+	{ "AS ON DISK", "memory_matches", CELL_PLAIN },
 	{ "QUALNAME", "", CELL_FUNCTION },
 	{ "PATH", "path", CELL_PATH },
 	{ NULL, NULL, CELL_PLAIN },
