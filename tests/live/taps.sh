@@ -60,12 +60,11 @@ exec 8<>"$WORK/load" 9<>"$WORK/first"
 held=$!
 STARTED+=("$held")
 wait_for 10 grep -q ready "$WORK/load.out" || fail "the interpreter does not start"
-library=$(readlink -f "/proc/$held/exe")
-"$PROGRAM" "$OBJECT" "$held" "$library" 3 11 <&9 >"$WORK/first.out" 2>&1 &
+"$PROGRAM" "$OBJECT" "$held" <&9 >"$WORK/first.out" 2>&1 &
 STARTED+=("$!")
 wait_for 10 grep -q '^taps' "$WORK/first.out" || fail "no taps: $(cat "$WORK/first.out")"
 code=0
-"$PROGRAM" "$OBJECT" "$held" "$library" 3 11 </dev/null >"$WORK/second.out" 2>&1 || code=$?
+"$PROGRAM" "$OBJECT" "$held" </dev/null >"$WORK/second.out" 2>&1 || code=$?
 [ "$code" = 3 ] && grep -q breakpoint "$WORK/second.out" ||
 	fail "a breakpoint at a tap was not noticed: $code $(cat "$WORK/second.out")"
 exit $bad

@@ -96,31 +96,37 @@ static int count(const char *path, pid_t pid, const struct taps *taps,
 	return 0;
 }
 
-int main(int argc, char **argv)
+/* Exit code 3: no taps, and why. */
+static int look(const char *path, pid_t pid, const struct catalog *catalog)
 {
-	struct python_runtime runtime = { .state = PYTHON_READY };
-	struct err err = { 0 };
-	struct catalog *catalog;
+	struct python_runtime runtime;
 	struct taps taps;
 	int ret;
 
-	if (argc != 6)
-		return give_up("usage: taps_count BPF_OBJECT PID LIBRARY MAJOR MINOR");
+	python_find(pid, catalog, &runtime);
+	if (taps_find(pid, &runtime, &taps)) {
+		fprintf(stderr, "no taps: %s; runtime: %s\n", taps.why,
+			runtime.why[0] ? runtime.why : runtime.version);
+		ret = 3;
+	} else {
+		ret = count(path, pid, &taps, &runtime.live);
+	}
+	taps_release(&taps);
+	return ret;
+}
+
+int main(int argc, char **argv)
+{
+	struct err err = ERR_INIT;
+	struct catalog *catalog;
+	int ret;
+
+	if (argc != 3)
+		return give_up("usage: taps_count BPF_OBJECT PID");
 	catalog = catalog_load(NULL, &err);
 	if (!catalog)
 		return give_up(err.text);
-	runtime.layout = catalog_python(catalog, (unsigned int)strtoul(argv[4], NULL, 10),
-					(unsigned int)strtoul(argv[5], NULL, 10));
-	if (!runtime.layout)
-		return give_up("no layout of this version");
-	snprintf(runtime.library, sizeof(runtime.library), "%s", argv[3]);
-	if (taps_find((pid_t)strtol(argv[2], NULL, 10), &runtime, &taps)) {
-		fprintf(stderr, "no taps: %s\n", taps.why);
-		ret = 3;
-	} else {
-		ret = count(argv[1], (pid_t)strtol(argv[2], NULL, 10), &taps, runtime.layout);
-	}
-	taps_release(&taps);
+	ret = look(argv[1], (pid_t)strtol(argv[2], NULL, 10), catalog);
 	catalog_free(catalog);
 	return ret;
 }

@@ -208,6 +208,10 @@ static void test_refused(void **state)
 	prepare(PYTHON_TAPS_RESUME, "taps_test_entry");
 	refused("no table");
 	prepare(PYTHON_TAPS_ENTRY, "taps_test_entry");
+	runtime.evaluator = (uintptr_t)taps_test_entry;
+	assert_int_equal(look(), 0);
+	runtime.evaluator++;
+	refused("does not lie");
 	runtime.state = PYTHON_REFUSED;
 	refused("not proven");
 	/* Files: none, no program, no build id, another one with the same content. */

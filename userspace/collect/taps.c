@@ -15,7 +15,7 @@
 #include "collect/taps_code.h"
 
 #define MAPPINGS_MAX 64
-#define MAPPING_BYTES_MAX ((uint64_t)64 << 20)
+#define MAPPING_BYTES_MAX ((uint64_t)128 << 20) /* all of them */
 #define CODE_BYTES_MAX ((uint64_t)128 << 20)
 #define FUNCTION_BYTES_MAX ((uint64_t)4 << 20)
 
@@ -23,7 +23,7 @@
 struct image {
 	const struct python_taps *know;
 	const char *path;
-	uint64_t inode;
+	uint64_t inode, evaluator;
 	struct {
 		uint64_t offset, address, size;
 		uint8_t *bytes;
@@ -272,6 +272,7 @@ static int find_entry(pid_t pid, const struct image *image, struct taps *out)
 static int find_table(pid_t pid, const struct image *image, uint64_t table[TAPS_CODE_OPCODES],
 		      struct taps *out)
 {
+	uint64_t total = 0;
 	size_t found = 0;
 
 	for (size_t i = 0; i < image->mappings; i++) {
@@ -279,8 +280,9 @@ static int find_table(pid_t pid, const struct image *image, uint64_t table[TAPS_
 		cleanup_free uint64_t *words = NULL;
 		size_t first, here;
 
-		if (size > MAPPING_BYTES_MAX)
-			continue;
+		if (size > MAPPING_BYTES_MAX - total)
+			return refuse(out, "the interpreter's file is mapped too large");
+		total += size;
 		words = malloc(size);
 		if (!words)
 			return refuse(out, "out of memory");
@@ -367,6 +369,8 @@ static int find(pid_t pid, struct image *image, struct taps *out)
 		return refuse(out, "the interpreter's file has no build id");
 	if (read_file(image, out) || find_mapped(pid, image, out))
 		return -1;
+	if (image->evaluator && image->evaluator != image->function + image->bias)
+		return refuse(out, "the evaluation function does not lie where the runtime has it");
 	return image->know->kind == PYTHON_TAPS_ENTRY ? find_entry(pid, image, out)
 						      : find_handlers(pid, image, out);
 }
@@ -376,6 +380,7 @@ int taps_find(pid_t pid, const struct python_runtime *runtime, struct taps *out)
 	struct image image = { 0 };
 	int ret;
 
+	image.evaluator = runtime->evaluator;
 	*out = (struct taps){ .fd = -1, .throw_reg = WIRE_REGISTERS };
 	if (runtime->state != PYTHON_READY)
 		return refuse(out, "the runtime is not proven");

@@ -44,7 +44,7 @@ static enum branch branch_of(const uint8_t *b, size_t size, size_t *length, int3
 	}
 	if (size >= 2 && (b[0] == 0xeb || (b[0] & 0xf0) == 0x70)) {
 		*length = 2;
-		*distance = (int8_t)b[1];
+		*distance = b[1] < 128 ? b[1] : b[1] - 256;
 		return b[0] == 0xeb ? BRANCH_JUMP : BRANCH_IF;
 	}
 	if (size >= 5 && (b[0] == 0xe9 || b[0] == 0xe8)) {
