@@ -2,6 +2,7 @@
 #include "shared.h"
 
 #include "stacks.bpf.c"
+#include "native.bpf.c"
 #include "process.bpf.c"
 #include "connections.bpf.c"
 #include "sockets.bpf.c"

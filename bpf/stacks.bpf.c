@@ -25,6 +25,7 @@ struct scratch {
 	wire_64 flow;
 	wire_32 found;
 	wire_32 coroutine; /* the flow is a coroutine's */
+	wire_64 copying; /* ns of a walk that went into a copy of the stack (native.bpf.c) */
 };
 
 struct {
@@ -336,9 +337,12 @@ static __always_inline bool walk_due(struct thread_state *thread)
 static __always_inline void walk_spent(struct scratch *s, struct thread_state *thread,
 				       wire_64 since)
 {
-	wire_64 now = bpf_ktime_get_ns(), spent = now - since, wait = spent * config.pace;
+	wire_64 now = bpf_ktime_get_ns(), spent = now - since, wait;
 
 	s->budget_spent += spent;
+	/* Copies have a pace of their own; no walk shall wait for them. */
+	wait = (spent - s->copying) * config.pace;
+	s->copying = 0;
 	if (!thread)
 		return;
 	if (thread->fresh)
@@ -522,6 +526,7 @@ static __noinline int walk_current(struct wire_target *t, struct scratch *s,
 	s->flow = 0;
 	s->found = 0;
 	s->coroutine = 0;
+	s->copying = 0;
 	runtime = bpf_map_lookup_elem(&runtimes, &job.image);
 	if (!runtime)
 		return WALK_NO_FRAMES;
@@ -563,17 +568,4 @@ static __always_inline wire_64 context_of(struct wire_target *t, struct thread_s
 	if (f)
 		return f->context;
 	return thread ? outside_context(t, thread, id) : 0;
-}
-
-/* Walks the current thread and sends the sighting. Returns how the walk ended. */
-static __always_inline int walk_and_send(struct wire_target *t, struct scratch *s,
-					 struct thread_state *thread, wire_64 sp, wire_16 source,
-					 wire_16 detail, bool *sent)
-{
-	int result = walk_current(t, s, thread, sp);
-
-	if (s->found)
-		*sent = !sighting_send(t, context_of(t, thread, s->flow, s->coroutine), s->found,
-				       source, detail);
-	return result;
 }

@@ -19,6 +19,7 @@ struct attach; /* attach.h */
 struct modules; /* modules.h */
 struct processes; /* processes.h */
 struct sightings; /* sightings.h */
+struct unwind; /* unwind.h */
 struct calls; /* calls.h */
 struct deep; /* deep.h */
 struct ledger_entry; /* window.c */
@@ -31,6 +32,7 @@ struct session {
 	struct modules *modules;
 	struct processes *processes;
 	struct sightings *sightings;
+	struct unwind *unwind;
 	struct calls *calls;
 	struct deep *deep;
 	struct clock_triple start;

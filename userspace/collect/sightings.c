@@ -7,6 +7,7 @@
 
 #include "collect/attach.h"
 #include "collect/modules.h"
+#include "collect/unwind.h"
 
 struct sighting_key {
 	uint64_t context;
@@ -20,8 +21,16 @@ struct sighting {
 	UT_hash_handle hh;
 };
 
+/* A native stack; the key is its process, whether it is partial, and its frames. */
+struct native {
+	uint64_t *key;
+	uint32_t stack;
+	UT_hash_handle hh;
+};
+
 struct sightings {
 	struct session *s;
+	struct native *natives;
 	struct sighting *table;
 	uint32_t *entries; /* stack of one frame by function id; 0: none yet */
 	size_t entries_count;
@@ -41,10 +50,16 @@ struct sightings *sightings_new(struct session *s)
 
 void sightings_free(struct sightings *t)
 {
+	struct native *native, *next_native;
 	struct sighting *e, *next;
 
 	if (!t)
 		return;
+	HASH_ITER(hh, t->natives, native, next_native) {
+		HASH_DEL(t->natives, native);
+		free(native->key);
+		free(native);
+	}
 	HASH_ITER(hh, t->table, e, next) {
 		HASH_DEL(t->table, e);
 		free(e);
@@ -100,6 +115,42 @@ void sightings_stack(struct sightings *t, const struct wire_stack *stack)
 	}
 }
 
+uint64_t sightings_native(struct sightings *t, uint32_t id, uint32_t process,
+			  const uint64_t *frames, uint32_t count, bool partial)
+{
+	size_t size = (count + 2) * sizeof(uint64_t);
+	uint64_t *key = malloc(size);
+	struct rec_stack rec = {
+		.id = id,
+		.process = process,
+		.frames = { frames, count },
+		.partial = partial,
+	};
+	struct native *native;
+
+	if (!key)
+		return REC_NULL;
+	key[0] = process;
+	key[1] = partial;
+	memcpy(key + 2, frames, count * sizeof(*frames));
+	HASH_FIND(hh, t->natives, key, size, native);
+	if (native) {
+		free(key);
+		return native->stack;
+	}
+	native = calloc(1, sizeof(*native));
+	if (!native || bundle_writer_put(t->s->writer, REC_STACK_KIND, &rec)) {
+		free(native);
+		free(key);
+		return REC_NULL;
+	}
+	native->key = key;
+	native->stack = id;
+	HASH_ADD_KEYPTR(hh, t->natives, native->key, size, native);
+	make_known(t, id);
+	return id;
+}
+
 static enum source source_of(uint16_t wire)
 {
 	return wire == WIRE_SOURCE_SYSCALL  ? SOURCE_SYSCALL
@@ -122,12 +173,18 @@ static void count(struct sightings *t, uint64_t context, uint32_t stack, enum so
 		sighting->first = time;
 		HASH_ADD(hh, t->table, key, sizeof(key), sighting);
 	}
-	sighting->last = time;
+	/* Those of native stacks come when these are unwound. */
+	if (time < sighting->first)
+		sighting->first = time;
+	if (time > sighting->last)
+		sighting->last = time;
 	sighting->count++;
 }
 
 void sightings_event(struct sightings *t, const struct wire_sighting *e)
 {
+	if (!is_known(t, e->stack) && unwind_sighting(t->s->unwind, e))
+		return;
 	t->stats.sightings++;
 	if (is_known(t, e->stack))
 		count(t, e->context, e->stack, source_of(e->source), e->head.time);
