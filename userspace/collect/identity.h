@@ -19,8 +19,8 @@
 
 struct identity {
 	/*
-	 * "open", or why not: "not-regular", "too-large", "missing", "denied", "changed", "gone"
-	 * (the process ended), "failed" (I/O error): see collect/rootfile.h.
+	 * "open", or why not: "not-regular", "too-large", "missing", "behind-file" (in an
+	 * archive), "denied", "changed", "gone" (the process ended), "failed" (I/O error): see collect/rootfile.h.
 	 */
 	const char *how;
 	/* device is st_dev as stat(2) gives it (makedev(3)), not the kernel's own encoding. */
@@ -88,9 +88,9 @@ struct pyc {
 			    */
 };
 
-/* tag and magic are the interpreter's (struct python_layout). since: process start, realtime ns. */
+/* tag, magic and header are the interpreter's (struct python_layout). since: process start, realtime ns. */
 int pyc_look(pid_t pid, const char *source_path, const struct identity *source, const char *tag,
-	     unsigned int magic, uint64_t since, struct pyc *out);
+	     unsigned int magic, unsigned int header, uint64_t since, struct pyc *out);
 
 /*
  * Does the process keep its compiled files elsewhere than beside their sources? NULL: no. Else how:
@@ -131,6 +131,7 @@ struct pyc_item {
 	const char *pyc_path; /* NULL: there is none */
 	const uint8_t *source_sha256; /* what must be compiled: 32 bytes, checked again */
 	const uint8_t *pyc_sha256;
+	unsigned int header; /* bytes before its code; 0: as from 3.7 on, 16 */
 	int proven;
 	const char *why; /* "" when proven is 0 or 1 */
 };

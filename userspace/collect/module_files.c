@@ -69,7 +69,7 @@ static void look(struct module_files *f, struct file *file)
 		file->pyc = calloc(1, sizeof(*file->pyc));
 	if (file->layout && file->pyc)
 		pyc_look(file->root, file->path, &file->identity, file->layout->pyc_tag,
-			 file->layout->pyc_magic, file->since, file->pyc);
+			 file->layout->pyc_magic, file->layout->pyc_header, file->since, file->pyc);
 	if (file->pyc && file->elsewhere) {
 		file->pyc->how = file->elsewhere;
 		file->pyc->has_sha256 = false;
@@ -382,7 +382,8 @@ static void look_again(struct module_files *f)
 			struct pyc now;
 
 			pyc_look(file->root, file->path, &file->identity, file->layout->pyc_tag,
-				 file->layout->pyc_magic, file->since, &now);
+				 file->layout->pyc_magic, file->layout->pyc_header, file->since,
+				 &now);
 			if (now.changed_after > 0) {
 				*file->pyc = now;
 				put_pyc(f, file, -1, "changed");
@@ -405,6 +406,7 @@ static void prove_with(struct module_files *f, const char *interpreter, struct f
 		items[i].pyc_path = files[i]->pyc->path;
 		items[i].source_sha256 = files[i]->identity.sha256;
 		items[i].pyc_sha256 = files[i]->pyc->sha256;
+		items[i].header = files[i]->layout->pyc_header;
 		items[i].proven = -1;
 		items[i].why = "failed";
 	}

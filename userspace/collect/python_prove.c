@@ -201,8 +201,8 @@ void python_prove(pid_t pid, const struct python_places *places, struct python_r
 			out->state = PYTHON_READY;
 			if (python_evaluator_replaced(pid, out)) {
 				out->state = PYTHON_REFUSED;
-				snprintf(out->why, sizeof(out->why),
-					 "the evaluator was replaced (PEP 523)");
+				snprintf(out->why, sizeof(out->why), "%s",
+					 PYTHON_EVALUATOR_REPLACED);
 			}
 			return;
 		}
