@@ -24,6 +24,7 @@ struct scratch {
 	wire_64 flow;
 	wire_32 found;
 	wire_32 coroutine; /* the flow is a coroutine's */
+	wire_64 copying; /* ns of a walk that went into a copy of the stack (native.bpf.c) */
 };
 
 struct {
@@ -325,9 +326,12 @@ static __always_inline bool walk_due(struct thread_state *thread)
 static __always_inline void walk_spent(struct scratch *s, struct thread_state *thread,
 				       wire_64 since)
 {
-	wire_64 now = bpf_ktime_get_ns(), spent = now - since, wait = spent * config.pace;
+	wire_64 now = bpf_ktime_get_ns(), spent = now - since, wait;
 
 	s->budget_spent += spent;
+	/* Copies have a pace of their own; no walk shall wait for them. */
+	wait = (spent - s->copying) * config.pace;
+	s->copying = 0;
 	if (!thread)
 		return;
 	if (thread->fresh)
@@ -498,6 +502,7 @@ static __noinline int walk_current(struct wire_target *t, struct scratch *s,
 	s->flow = 0;
 	s->found = 0;
 	s->coroutine = 0;
+	s->copying = 0;
 	runtime = bpf_map_lookup_elem(&runtimes, &job.image);
 	if (!runtime)
 		return WALK_NO_FRAMES;

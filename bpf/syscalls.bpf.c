@@ -40,9 +40,15 @@ static __always_inline int syscall_walk(struct wire_target *t, struct scratch *s
 {
 	struct flow_key key = { .pid = pid, .thread = tid };
 	int result = walk_current(t, s, thread, sp);
+	wire_32 native = 0;
 	struct flow_state *f;
+	wire_64 context;
 
 	walk_book(result);
+	if (s->found)
+		native = native_python();
+	else if (result == WALK_NO_FRAMES)
+		s->found = native_walk();
 	if (!s->found)
 		return 0;
 	key.flow = s->flow;
@@ -51,8 +57,10 @@ static __always_inline int syscall_walk(struct wire_target *t, struct scratch *s
 		key.flow = 0;
 		f = flow_find(&key);
 	}
-	return !sighting_send(t, f ? f->context : outside_context(t, thread, tid), s->found,
-			      WIRE_SOURCE_SYSCALL, nr);
+	context = f ? f->context : outside_context(t, thread, tid);
+	if (native)
+		sighting_send(t, context, native, WIRE_SOURCE_SYSCALL, nr);
+	return !sighting_send(t, context, s->found, WIRE_SOURCE_SYSCALL, nr);
 }
 
 /* Its stack adds no knowledge. nr < WIRE_SYSCALLS. */
@@ -67,7 +75,7 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 	wire_64 id = bpf_get_current_pid_tgid(), now, sp, signature;
 	wire_32 tid = id, pid = id >> 32, zero = 0;
 	struct thread_state *thread = bpf_map_lookup_elem(&threads, &tid);
-	const struct wire_layout *layout;
+	const struct wire_layout *layout = NULL;
 	struct wire_runtime *runtime;
 	struct wire_target *t;
 	struct scratch *s;
@@ -86,16 +94,15 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 	if (!t)
 		return 0;
 	runtime = bpf_map_lookup_elem(&runtimes, &t->image);
-	if (!runtime)
-		return 0;
 	COUNT(WALK, ATTEMPTED);
 	if ((wire_64)nr >= WIRE_SYSCALLS || syscall_skipped(nr)) {
 		COUNT(WALK, SKIP_POLICY);
 		return 0;
 	}
 	s = bpf_map_lookup_elem(&scratches, &zero);
-	layout = bpf_map_lookup_elem(&layouts, &runtime->layout);
-	if (!s || !layout) {
+	if (runtime)
+		layout = bpf_map_lookup_elem(&layouts, &runtime->layout);
+	if (!s || (runtime && !layout)) {
 		COUNT(WALK, LOST_MAP);
 		return 0;
 	}
@@ -111,7 +118,8 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 	}
 	s->busy = 1;
 	sp = BPF_CORE_READ(regs, sp);
-	signature = walk_signature(layout, &s->search, thread, sp);
+	/* Without a runtime walk_current() finds no frames: native code alone. */
+	signature = layout ? walk_signature(layout, &s->search, thread, sp) : 0;
 	if (signature && thread->seen[signature & 31] == signature)
 		COUNT(WALK, SKIP_REPEAT);
 	else if (syscall_walk(t, s, thread, pid, tid, sp, nr))

@@ -84,6 +84,8 @@ static void configure(struct attach *a)
 	c->pace_max_ns = 5000000;
 	c->pace_wall_ns = 20000000;
 	c->wakeup_bytes = 256 * 1024;
+	c->snapshots = 256;
+	c->snapshots_python = 4;
 	c->socket_tracepoints = a->tracepoints;
 	for (size_t i = 0; i < sizeof(skipped_syscalls) / sizeof(skipped_syscalls[0]); i++)
 		c->skip_syscalls[skipped_syscalls[i] / 64] |= 1ULL << skipped_syscalls[i] % 64;
@@ -103,6 +105,7 @@ static int load(struct attach *a, struct err *err)
 		return err_set(err, ERR_MACHINE, "the number of CPUs cannot be read from /sys");
 	configure(a);
 	bpf_map__set_max_entries(a->skel->maps.chunks, (uint32_t)a->cpus);
+	bpf_map__set_max_entries(a->skel->maps.snapshots, (uint32_t)a->cpus);
 	bpf_program__set_autoload(a->skel->progs.socket_received, a->tracepoints);
 	bpf_program__set_autoload(a->skel->progs.socket_sent, a->tracepoints);
 	bpf_program__set_autoload(a->skel->progs.socket_call, !a->tracepoints);
@@ -221,6 +224,12 @@ bool attach_runtime(struct attach *a, uint32_t image, const struct python_runtim
 void attach_runtime_forget(struct attach *a, uint32_t image)
 {
 	bpf_map__delete_elem(a->skel->maps.runtimes, &image, sizeof(image), 0);
+}
+
+int attach_site(struct attach *a, const struct wire_site_key *key, const struct wire_site *site)
+{
+	return bpf_map__update_elem(a->skel->maps.sites, key, sizeof(*key), site, sizeof(*site),
+				    BPF_ANY);
 }
 
 int attach_port(struct attach *a, uint32_t netns, const uint8_t *address, uint16_t port,

@@ -232,15 +232,11 @@ static uint64_t python_module(struct modules *m, struct process *p, const char *
 	return module_id(m, p, MODULE_FILE, path, LANGUAGE_PYTHON, 0, 0);
 }
 
-static uint64_t function_id(struct modules *m, uint64_t module, const char *name,
-			    const char *qualname, uint64_t line, enum string_class class)
+static uint64_t function_of_key(struct modules *m, const char *key, struct rec_function rec,
+				const char *name, const char *qualname, enum string_class class)
 {
-	char key[WIRE_QUALNAME * 4 + 64];
 	struct function *function;
-	struct rec_function rec;
 
-	snprintf(key, sizeof(key), "%llu %llu %s", (unsigned long long)module,
-		 (unsigned long long)line, qualname);
 	HASH_FIND_STR(m->functions, key, function);
 	if (function)
 		return function->id;
@@ -251,17 +247,35 @@ static uint64_t function_id(struct modules *m, uint64_t module, const char *name
 	}
 	function->id = bundle_writer_id(m->s->writer, REC_FUNCTION_KIND);
 	HASH_ADD_KEYPTR(hh, m->functions, function->key, strlen(function->key), function);
-	rec = (struct rec_function){
-		.id = function->id,
-		.module = module,
-		.name = bundle_writer_text(m->s->writer, name, class),
-		.qualname = bundle_writer_text(m->s->writer, qualname, class),
-		.line = line,
-		.offset = REC_NULL,
-	};
+	rec.id = function->id;
+	rec.name = bundle_writer_text(m->s->writer, name, class);
+	rec.qualname = bundle_writer_text(m->s->writer, qualname, class);
 	bundle_writer_put(m->s->writer, REC_FUNCTION_KIND, &rec);
-	module_files_function(m->files, module, function->id, name, qualname, line);
+	if (rec.offset == REC_NULL)
+		module_files_function(m->files, rec.module, function->id, name, qualname, rec.line);
 	return function->id;
+}
+
+static uint64_t function_id(struct modules *m, uint64_t module, const char *name,
+			    const char *qualname, uint64_t line, enum string_class class)
+{
+	struct rec_function rec = { .module = module, .line = line, .offset = REC_NULL };
+	char key[WIRE_QUALNAME * 4 + 64];
+
+	snprintf(key, sizeof(key), "%llu %llu %s", (unsigned long long)module,
+		 (unsigned long long)line, qualname);
+	return function_of_key(m, key, rec, name, qualname, class);
+}
+
+uint64_t modules_native_function(struct modules *m, uint64_t module, uint64_t offset,
+				 const char *name)
+{
+	struct rec_function rec = { .module = module, .line = REC_NULL, .offset = offset };
+	char key[64];
+
+	snprintf(key, sizeof(key), "%llu @%llx", (unsigned long long)module,
+		 (unsigned long long)offset);
+	return function_of_key(m, key, rec, name, name, STRING_PUBLIC);
 }
 
 #define GENERATED_MAX 64 /* bytes kept of a generated name */
