@@ -49,6 +49,11 @@ struct py_search {
 struct py_frame {
 	wire_64 code;
 	wire_64 fingerprint;
+	/*
+	 * C code began it: the last frame of an activation of the evaluation function. Where frames
+	 * of the C stack say so, this says it of the frame before.
+	 */
+	wire_64 entry;
 };
 
 struct py_walk {
@@ -60,6 +65,7 @@ struct py_walk {
 	wire_64 hash1, hash2;
 	wire_32 count;
 	wire_32 failed;
+	wire_64 passed; /* frames of the C stack since the last function */
 	wire_64 unicode[3]; /* length, hash, state */
 	wire_64 filename, filename_hash; /* the last one that was read */
 	wire_8 block[WIRE_FRAME_SPAN]; /* of the frame */
@@ -246,6 +252,7 @@ static inline void py_walk_begin(struct py_walk *w, wire_64 frame)
 	w->outermost = w->coroutine = w->entry = w->hash1 = w->hash2 = 0;
 	w->filename = 0;
 	w->count = w->failed = 0;
+	w->passed = 0;
 	w->frame = frame;
 }
 
@@ -384,12 +391,24 @@ static inline int py_frame_shows(const struct wire_layout *l, struct py_walk *w,
 	if (l->owner_c_stack >= 0 && py_frame_owner(l, w) == l->owner_c_stack) {
 		if (!w->entry)
 			w->entry = w->frame;
+		w->passed++;
 		return 0;
 	}
 	*code = py_frame_word(l, w, l->frame_code);
 	if (!*code || py_code_read(l, w, *code))
 		return -1;
 	return !py_is_glue(l, w, *code);
+}
+
+static inline int py_is_entry(const struct wire_layout *l, struct py_walk *w)
+{
+	wire_64 passed = w->passed;
+
+	w->passed = 0;
+	if (l->owner_c_stack >= 0)
+		return passed != 0;
+	return l->frame_is_entry < 0 ||
+	       w->block[(l->frame_is_entry - l->frame_base) & (WIRE_FRAME_SPAN - 1)];
 }
 
 /* Visits one frame into *out. Returns 1 when there is no more. */
@@ -413,6 +432,7 @@ static inline int py_walk_step(const struct wire_layout *l, struct py_walk *w, s
 	}
 	out->code = code;
 	out->fingerprint = fingerprint;
+	out->entry = py_is_entry(l, w);
 	w->hash1 = py_mix(py_mix(w->hash1, code), fingerprint);
 	w->hash2 = py_mix(w->hash2 + 0x632be59bd9b4e019ULL, w->hash1 ^ fingerprint << 1);
 	w->outermost = w->frame;

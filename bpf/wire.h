@@ -29,6 +29,9 @@ typedef int32_t wire_s32;
 #define WIRE_NAME 256
 #define WIRE_LAYOUTS 16
 #define WIRE_SYSCALLS 512 /* system calls above are never walked */
+#define WIRE_SNAPSHOT_MAX 65536 /* bytes kept of a user stack; a power of two */
+#define WIRE_SITE_SLOTS 120
+#define WIRE_SITE_VARIANTS 8 /* sites that share ip and depth */
 
 /* ---- events ---- */
 
@@ -44,6 +47,8 @@ enum wire_type {
 	WIRE_CODE,
 	WIRE_STACK,
 	WIRE_SIGHTING,
+	WIRE_ENTRY,
+	WIRE_SNAPSHOT,
 };
 
 /* Every event starts with this. time: CLOCK_MONOTONIC ns. */
@@ -166,7 +171,7 @@ struct wire_stack {
 	wire_32 codes[WIRE_FRAMES];
 };
 
-enum wire_source { WIRE_SOURCE_SYSCALL, WIRE_SOURCE_SOCKET };
+enum wire_source { WIRE_SOURCE_SYSCALL, WIRE_SOURCE_SOCKET, WIRE_SOURCE_SAMPLE };
 
 struct wire_sighting {
 	struct wire_head head;
@@ -176,7 +181,84 @@ struct wire_sighting {
 	wire_16 detail; /* SYSCALL: its number */
 };
 
+/* A function was entered, or went on, in a context: the interpreter's own start of it. */
+struct wire_entry {
+	struct wire_head head;
+	wire_64 context;
+	wire_32 code;
+	wire_32 pad;
+};
+
+#define WIRE_CODE_ENTRY 0x80000000u /* of a code id: C code began this frame */
+
+/*
+ * The user's stack and registers, to be unwound. `stack` is an id like that of WIRE_STACK; one
+ * sighting of it follows. count: Python frames, innermost first; 0: native code alone. `captured`
+ * bytes from sp follow the struct; `depth` is all that lies between sp and the stack's top.
+ */
+struct wire_snapshot {
+	struct wire_head head;
+	wire_32 stack;
+	wire_32 count;
+	wire_64 ip, sp, bp, bx, r12, r13, r14, r15;
+	wire_64 depth;
+	wire_32 captured;
+	wire_32 image;
+	wire_32 codes[WIRE_FRAMES];
+};
+
+/* ---- taps ---- */
+
+/*
+ * The cookie of a tap, from the lowest bits: 4 the register that holds the frame; 4 the one whose
+ * lower half is not 0 when an exception is thrown into the frame (0: there is none; r15 cannot be
+ * it); 8 the index of the layout; 16 the offset of the frame's instruction pointer (0: none); 3
+ * times 8 the opcodes that it points at when a function starts or goes on.
+ */
+#define WIRE_TAP(frame, throw, layout, instr, op1, op2, op3)                                       \
+	((wire_64)(frame) | (wire_64)(throw) << 4 | (wire_64)(layout) << 8 |                       \
+	 (wire_64)(instr) << 16 | (wire_64)(op1) << 32 | (wire_64)(op2) << 40 |                    \
+	 (wire_64)(op3) << 48)
+#define WIRE_TAP_FRAME(cookie) ((cookie) & 0xf)
+#define WIRE_TAP_THROW(cookie) ((cookie) >> 4 & 0xf)
+#define WIRE_TAP_LAYOUT(cookie) ((cookie) >> 8 & 0xff)
+#define WIRE_TAP_INSTR(cookie) ((cookie) >> 16 & 0xffff)
+#define WIRE_TAP_OPCODES 3
+#define WIRE_TAP_OPCODE(cookie, i) ((cookie) >> (32 + 8 * (i)) & 0xff)
+
 /* ---- map values ---- */
+
+/* A place that a native stack was unwound at. */
+struct wire_site_key {
+	wire_64 ip;
+	wire_64 depth; /* of sp, below the stack's top */
+	wire_32 process; /* serial */
+	wire_32 variant; /* 0, 1, ...: without holes */
+};
+
+/*
+ * What a stack at a site hangs on: words between sp and the top. A slot is a kind, and which word
+ * from sp. When the hash of their values is the same, so is the stack.
+ */
+enum wire_slot {
+	WIRE_SLOT_WORD, /* as it is: a return address */
+	WIRE_SLOT_RELATIVE, /* less sp: an address on the stack */
+	WIRE_SLOT_BP, /* the register bp, less sp */
+};
+#define WIRE_SLOT_BITS 13
+
+struct wire_site {
+	wire_64 hash;
+	wire_32 stack; /* id; 0: this code cannot be unwound */
+	wire_32 count;
+	wire_16 slots[WIRE_SITE_SLOTS];
+};
+
+static inline wire_64 wire_site_mix(wire_64 hash, wire_64 value)
+{
+	hash = (hash ^ value) * 0x9e3779b97f4a7c15ULL;
+	return hash ^ hash >> 29;
+}
 
 /* Per process (key: pid). */
 struct wire_target {
@@ -189,6 +271,7 @@ struct wire_target {
 struct wire_runtime {
 	wire_64 address; /* of _PyRuntime, or of the variable that stands for it */
 	wire_64 own_from, own_to; /* where the interpreter's file is mapped */
+	wire_64 eval_start, eval_end; /* of the evaluation function's code; 0: not known */
 	wire_32 layout; /* index into layouts */
 	wire_32 pad;
 };
@@ -214,6 +297,7 @@ struct wire_layout {
 	wire_s32 runtime_interpreters_head, interp_next, interp_threads_head, tstate_next;
 	wire_s32 tstate_frame, tstate_cframe, tstate_thread_id, cframe_current_frame;
 	wire_s32 frame_base, frame_code, frame_previous, frame_owner;
+	wire_s32 frame_is_entry;
 	wire_s32 owner_generator, owner_c_stack; /* values of frame_owner */
 	wire_s32 code_base, code_flags, code_firstlineno, code_filename, code_name, code_qualname;
 	wire_s32 code_word; /* what tells code at one address apart: first code word, or co_code */
@@ -258,6 +342,8 @@ struct wire_config {
 	wire_64 pace_max_ns; /* longest distance */
 	wire_64 pace_wall_ns; /* after so long, CPU time or not */
 	wire_64 wakeup_bytes; /* wake the collector when so many bytes wait */
+	wire_32 snapshots; /* per CPU and slice: of stacks of native code alone */
+	wire_32 snapshots_python; /* the same, of stacks with Python frames */
 	wire_32 socket_tracepoints; /* boundary source: 1 sock_*_length, 0 sys_exit */
 	wire_32 pad;
 	wire_64 skip_syscalls[WIRE_SYSCALLS / 64]; /* bit set: its stack adds no knowledge */
@@ -269,17 +355,21 @@ struct wire_config {
 #define WIRE_STAGES(S)                                                                             \
 	S(PROCESS, "processes") S(CONNECTION, "connections") S(DATA, "socket-data")                \
 	S(CONTEXT, "contexts") S(WALK, "stack-walks") S(CODE, "code-objects") S(STACK, "stacks")   \
-	S(SIGHTING, "sightings")
+	S(SIGHTING, "sightings") S(DEEP, "function-starts") S(SAMPLE, "samples")                   \
+	S(NATIVE, "native-stacks")
 
 /* C(SYMBOL, class, cause): class A attempted, D delivered, S skipped, L lost. */
 #define WIRE_CAUSES(C)                                                                             \
 	C(ATTEMPTED, A, "") C(DELIVERED, D, "") C(SKIP_PEEK, S, "peek")                            \
 	C(SKIP_FAMILY, S, "not-tcp") C(SKIP_OUTBOUND, S, "outbound")                               \
 	C(SKIP_POLICY, S, "no-knowledge") C(SKIP_REPEAT, S, "repeat") C(SKIP_PACED, S, "paced")    \
-	C(SKIP_NO_FRAMES, S, "no-frames") C(LOST_RING, L, "ring-full")                             \
+	C(SKIP_NO_FRAMES, S, "no-frames") C(SKIP_THROW, S, "exception-thrown-in")                  \
+	C(SKIP_OTHER, S, "other-instruction") C(SKIP_UNSTEADY, S, "unsteady")                      \
+	C(LOST_RING, L, "ring-full")                                                               \
 	C(LOST_MAP, L, "map-full") C(LOST_READ, L, "read-failed") C(LOST_PARTIAL, L, "partial")    \
-	C(LOST_BUDGET, L, "budget") C(LOST_BUSY, L, "recursion")                             \
-	C(LOST_AMBIGUOUS, L, "ambiguous")
+	C(LOST_BUDGET, L, "budget") C(LOST_BUSY, L, "recursion")                                   \
+	C(LOST_AMBIGUOUS, L, "ambiguous") C(LOST_UNWIND, L, "unwind")                              \
+	C(SKIP_NO_ROWS, S, "no-rows") C(SKIP_OTHER_STACK, S, "other-stack")
 /* clang-format on */
 
 #define WIRE_STAGE_VALUE(symbol, name) WIRE_STAGE_##symbol,
@@ -299,8 +389,12 @@ WIRE_ASSERT(wire_context, 64);
 WIRE_ASSERT(wire_code, 48 + WIRE_FILENAME + WIRE_QUALNAME + WIRE_NAME);
 WIRE_ASSERT(wire_stack, 32 + 4 * WIRE_FRAMES);
 WIRE_ASSERT(wire_sighting, 32);
+WIRE_ASSERT(wire_entry, 32);
+WIRE_ASSERT(wire_snapshot, 104 + 4 * WIRE_FRAMES);
+WIRE_ASSERT(wire_site_key, 24);
+WIRE_ASSERT(wire_site, 256);
 WIRE_ASSERT(wire_target, 16);
-WIRE_ASSERT(wire_runtime, 32);
-WIRE_ASSERT(wire_layout, 112);
+WIRE_ASSERT(wire_runtime, 48);
+WIRE_ASSERT(wire_layout, 116);
 
 #endif

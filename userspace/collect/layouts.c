@@ -28,6 +28,7 @@ static bool frame_block(const struct python_layout *p, struct wire_layout *out)
 	if (b.to - b.from > 24 || (p->frame_code != b.from && p->frame_code != b.from + 8))
 		return false;
 	block_add(&b, p->frame_owner, 1);
+	block_add(&b, p->frame_is_entry, 1);
 	out->frame_base = b.from;
 	out->frame_bytes = (uint16_t)(b.to - b.from);
 	return b.to - b.from <= WIRE_FRAME_SPAN;
@@ -71,6 +72,7 @@ bool layouts_convert(const struct python_layout *p, struct wire_layout *out)
 		.frame_code = p->frame_code,
 		.frame_previous = p->frame_previous,
 		.frame_owner = p->frame_owner,
+		.frame_is_entry = p->frame_is_entry,
 		.owner_generator = p->owner_generator,
 		.owner_c_stack = p->owner_c_stack,
 		.code_flags = p->code_flags,

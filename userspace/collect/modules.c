@@ -232,38 +232,6 @@ static uint64_t python_module(struct modules *m, struct process *p, const char *
 	return module_id(m, p, MODULE_FILE, path, LANGUAGE_PYTHON, 0, 0);
 }
 
-static uint64_t function_id(struct modules *m, uint64_t module, const char *name,
-			    const char *qualname, uint64_t line, enum string_class class)
-{
-	char key[WIRE_QUALNAME * 4 + 64];
-	struct function *function;
-	struct rec_function rec;
-
-	snprintf(key, sizeof(key), "%llu %llu %s", (unsigned long long)module,
-		 (unsigned long long)line, qualname);
-	HASH_FIND_STR(m->functions, key, function);
-	if (function)
-		return function->id;
-	function = calloc(1, sizeof(*function));
-	if (!function || !(function->key = strdup(key))) {
-		free(function);
-		return REC_NULL;
-	}
-	function->id = bundle_writer_id(m->s->writer, REC_FUNCTION_KIND);
-	HASH_ADD_KEYPTR(hh, m->functions, function->key, strlen(function->key), function);
-	rec = (struct rec_function){
-		.id = function->id,
-		.module = module,
-		.name = bundle_writer_text(m->s->writer, name, class),
-		.qualname = bundle_writer_text(m->s->writer, qualname, class),
-		.line = line,
-		.offset = REC_NULL,
-	};
-	bundle_writer_put(m->s->writer, REC_FUNCTION_KIND, &rec);
-	module_files_function(m->files, module, function->id, name, qualname, line);
-	return function->id;
-}
-
 #define GENERATED_MAX 64 /* bytes kept of a generated name */
 
 /* Cuts at a UTF-8 boundary, and says so with "...". */
@@ -275,6 +243,78 @@ static void cut_text(char *text, size_t max)
 	while (max && ((unsigned char)text[max] & 0xc0) == 0x80)
 		max--;
 	memcpy(text + max, "...", 4);
+}
+
+uint64_t modules_python(struct modules *m, struct process *p, const char *filename)
+{
+	char text[WIRE_FILENAME * 4 + 8];
+
+	snprintf(text, sizeof(text), "%s", filename);
+	if (text[0] == '<' && strncmp(text, "<frozen ", 8))
+		cut_text(text, GENERATED_MAX);
+	return python_module(m, p, text, false);
+}
+
+bool modules_seen(const struct modules *m, const struct process *p, const char *path)
+{
+	char key[4200];
+	struct module *module;
+
+	snprintf(key, sizeof(key), "%llu %d %s", (unsigned long long)p->mount_ns, (int)MODULE_FILE,
+		 path);
+	HASH_FIND_STR(m->table, key, module);
+	return module && module_files_has_run(m->files, module->id);
+}
+
+int modules_as_packaged(const struct modules *m, uint64_t module)
+{
+	return module_files_as_packaged(m->files, module);
+}
+
+static uint64_t function_of_key(struct modules *m, const char *key, struct rec_function rec,
+				const char *name, const char *qualname, enum string_class class)
+{
+	struct function *function;
+
+	HASH_FIND_STR(m->functions, key, function);
+	if (function)
+		return function->id;
+	function = calloc(1, sizeof(*function));
+	if (!function || !(function->key = strdup(key))) {
+		free(function);
+		return REC_NULL;
+	}
+	function->id = bundle_writer_id(m->s->writer, REC_FUNCTION_KIND);
+	HASH_ADD_KEYPTR(hh, m->functions, function->key, strlen(function->key), function);
+	rec.id = function->id;
+	rec.name = bundle_writer_text(m->s->writer, name, class);
+	rec.qualname = bundle_writer_text(m->s->writer, qualname, class);
+	bundle_writer_put(m->s->writer, REC_FUNCTION_KIND, &rec);
+	if (rec.offset == REC_NULL)
+		module_files_function(m->files, rec.module, function->id, name, qualname, rec.line);
+	return function->id;
+}
+
+static uint64_t function_id(struct modules *m, uint64_t module, const char *name,
+			    const char *qualname, uint64_t line, enum string_class class)
+{
+	struct rec_function rec = { .module = module, .line = line, .offset = REC_NULL };
+	char key[WIRE_QUALNAME * 4 + 64];
+
+	snprintf(key, sizeof(key), "%llu %llu %s", (unsigned long long)module,
+		 (unsigned long long)line, qualname);
+	return function_of_key(m, key, rec, name, qualname, class);
+}
+
+uint64_t modules_native_function(struct modules *m, uint64_t module, uint64_t offset,
+				 const char *name)
+{
+	struct rec_function rec = { .module = module, .line = REC_NULL, .offset = offset };
+	char key[64];
+
+	snprintf(key, sizeof(key), "%llu @%llx", (unsigned long long)module,
+		 (unsigned long long)offset);
+	return function_of_key(m, key, rec, name, name, STRING_PUBLIC);
 }
 
 void modules_code(struct modules *m, struct process *p, const struct wire_code *code)

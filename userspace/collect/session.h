@@ -19,7 +19,11 @@ struct attach; /* attach.h */
 struct modules; /* modules.h */
 struct processes; /* processes.h */
 struct sightings; /* sightings.h */
+struct unwind; /* unwind.h */
 struct calls; /* calls.h */
+struct deep; /* deep.h */
+struct interpositions; /* interpositions.h */
+struct patches; /* patches.h */
 struct ledger_entry; /* window.c */
 
 struct session {
@@ -30,7 +34,11 @@ struct session {
 	struct modules *modules;
 	struct processes *processes;
 	struct sightings *sightings;
+	struct unwind *unwind;
 	struct calls *calls;
+	struct deep *deep;
+	struct interpositions *interpositions;
+	struct patches *patches;
 	struct clock_triple start;
 	bool running; /* the window is open: who is found now was missed before */
 	bool search; /* somebody listens on a watched port: look for targets again */
