@@ -68,13 +68,14 @@ struct waiting {
 	UT_hash_handle hh;
 };
 
-/* How many variants of a site the kernel side was told. */
+/* What the kernel side was told of a site, by variant. */
 struct site {
 	struct {
 		uint64_t ip, depth;
 		uint64_t process;
 	} key;
-	uint32_t told;
+	uint64_t hash[WIRE_SITE_VARIANTS];
+	uint32_t told; /* the next one is this, in turn */
 	UT_hash_handle hh;
 };
 
@@ -532,8 +533,15 @@ static void tell(struct unwind *u, const struct job *job, uint64_t record)
 		HASH_ADD(hh, u->sites, key, sizeof(site->key), site);
 	}
 	key.variant = site->told % WIRE_SITE_VARIANTS;
+	/* The same again: it was on its way, or the kernel side has forgotten it. */
+	for (uint32_t i = 0; i < site->told && i < WIRE_SITE_VARIANTS; i++)
+		if (site->hash[i] == value.hash)
+			key.variant = i;
 	value.stack = record == REC_NULL ? 0 : (uint32_t)record;
-	if (!attach_site(u->s->attach, &key, &value))
+	if (attach_site(u->s->attach, &key, &value))
+		return;
+	site->hash[key.variant] = value.hash;
+	if (key.variant == site->told % WIRE_SITE_VARIANTS)
 		site->told++;
 }
 
