@@ -167,6 +167,9 @@ static void test_loss(void **state)
 	deep("no more than before", .readings = { 5000 }, .loss_before = 7000, .loss_at = 0);
 	not_deep("more than before", .readings = { 5000 }, .loss_before = 7000, .loss_at = 10500);
 	deep("of files only", .loss_stage = "modules", .loss_at = 10005);
+	deep("of native frames only", .loss_stage = "native-stacks-resolved", .loss_at = 10005);
+	not_deep("of entries", .loss_stage = "function-starts", .loss_at = 10005);
+	not_deep("of a stage that is not known", .loss_stage = "new", .loss_at = 10005);
 }
 
 /* Totals that fall, or that are not known, say that something is wrong with the ledger. */

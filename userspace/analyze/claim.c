@@ -60,7 +60,7 @@ int claim_record(struct claim *c, const struct evidence *e, enum rec_kind kind, 
 	json_t *record;
 	size_t i;
 
-	if (!id || id == REC_NULL || !trace_find(e->trace, kind, id) ||
+	if (!id || id > INT64_MAX || !trace_find(e->trace, kind, id) ||
 	    json_array_size(c->records) == CLAIM_RECORDS_MAX)
 		return 0;
 	json_array_foreach(c->records, i, record)
@@ -181,20 +181,18 @@ static int weaken_gaps(const struct evidence *e, json_t *out)
 	for (size_t i = 0; i < n && !rc; i++) {
 		const struct rec_gap *g = trace_at(e->trace, REC_GAP_KIND, i);
 		const char *name = trace_text(e->trace, g->what);
-		uint64_t count, ns;
+		json_int_t count, ns;
 
 		name = name && *name ? name : "not named";
 		sum = json_object_get(sums, name);
-		count = 1 + (uint64_t)json_integer_value(json_array_get(sum, 0));
-		ns = (uint64_t)json_integer_value(json_array_get(sum, 1));
+		count = 1 + json_integer_value(json_array_get(sum, 0));
+		ns = json_integer_value(json_array_get(sum, 1));
 		if (g->from != REC_NULL && g->until != REC_NULL && g->until > g->from)
-			ns += g->until - g->from;
+			ns = claim_sum(ns, g->until - g->from);
 		/* A name that is no UTF-8 cannot be a key. */
-		if (json_object_set_new(sums, name,
-					json_pack("[I, I]", (json_int_t)count, (json_int_t)ns)))
-			rc = json_object_set_new(
-				sums, "unreadable name",
-				json_pack("[I, I]", (json_int_t)count, (json_int_t)ns));
+		if (json_object_set_new(sums, name, json_pack("[I, I]", count, ns)))
+			rc = json_object_set_new(sums, "unreadable name",
+						 json_pack("[I, I]", count, ns));
 	}
 	json_object_foreach(sums, what, sum)
 		if (!rc)

@@ -18,6 +18,17 @@ static inline const char *claim_plural(uint64_t count)
 {
 	return count == 1 ? "" : "s";
 }
+/* A count for JSON, and a sum of them: any number may stand in a bundle. */
+static inline json_int_t claim_number(uint64_t count)
+{
+	return count > INT64_MAX ? INT64_MAX : (json_int_t)count;
+}
+
+static inline json_int_t claim_sum(json_int_t sum, uint64_t count)
+{
+	return sum > INT64_MAX - claim_number(count) ? INT64_MAX : sum + claim_number(count);
+}
+
 /* The same as claim_text by format. */
 json_t *claim_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

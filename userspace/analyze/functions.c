@@ -94,7 +94,7 @@ static void list_differing(struct counting *c, const struct group_file *file,
 			      "qualname", claim_text(name_of(e, f)), "line",
 			      f->line > INT64_MAX ? json_null() : json_integer((json_int_t)f->line),
 			      "what", text, "bundle", trace_sha256(e->trace), "kind",
-			      "function_source", "id", (json_int_t)source->id)))
+			      "function_source", "id", claim_number(source->id))))
 		c->failed = true;
 }
 

@@ -14,8 +14,9 @@
 /* Records of one reading of the ledger, and of what a call leaves behind, come within that. */
 #define TRACE_LATE 2000000000ULL
 
-/* Stages whose loss takes no sighting of a Python function away. */
-static const char *const trace_harmless[] = { "modules" };
+/* Stages whose loss hides no Python function that was entered: files, samples, native frames. */
+static const char *const trace_harmless[] = { "modules", "samples", "native-stacks",
+					      "native-stacks-resolved" };
 
 struct hole_row {
 	uint64_t stage, cause;

@@ -13,7 +13,9 @@
 #include "base/log.h"
 #include "collect/attach.h"
 #include "collect/calls.h"
+#include "collect/interpositions.h"
 #include "collect/modules.h"
+#include "collect/patches.h"
 #include "collect/privilege.h"
 #include "collect/processes.h"
 #include "collect/progress.h"
@@ -179,13 +181,18 @@ static int open_parts(struct session *s, struct err *err)
 	s->sightings = sightings_new(s);
 	s->unwind = unwind_new(s);
 	s->calls = calls_new(s);
-	if (!s->modules || !s->processes || !s->sightings || !s->unwind || !s->calls)
+	s->interpositions = interpositions_new(s);
+	s->patches = patches_new(s, s->interpositions);
+	if (!s->modules || !s->processes || !s->sightings || !s->unwind || !s->calls ||
+	    !s->interpositions || !s->patches)
 		return err_set(err, ERR_INTERNAL, "out of memory");
 	return 0;
 }
 
 static void close_parts(struct session *s)
 {
+	patches_free(s->patches);
+	interpositions_free(s->interpositions);
 	calls_free(s->calls);
 	unwind_free(s->unwind);
 	sightings_free(s->sightings);
@@ -284,8 +291,10 @@ static const char *run(struct session *s, struct spawn *spawn)
 		if (attach_poll(s->attach, POLL_MS) < 0)
 			return "ring-buffer-failed";
 		clock_read(&now);
+		patches_tick(s->patches, now.monotonic);
 		processes_tick(s->processes, now.monotonic);
 		modules_tick(s->modules);
+		interpositions_tick(s->interpositions, false);
 		unwind_tick(s->unwind);
 		phase_tick(s, &phase, now.monotonic);
 		bundle_writer_tick(s->writer, now.monotonic);
@@ -338,9 +347,11 @@ static uint64_t end(struct session *s, const char *reason)
 	sightings_flush(s->sightings);
 	processes_finish(s->processes);
 	targets_listeners(s);
+	patches_finish(s->patches, stop_signals <= 1);
 	settled = modules_settle(s->modules, stop_signals > 1 ? 1 : SETTLE_NS);
 	if (!settled)
 		log_warn("not all files could be identified");
+	interpositions_tick(s->interpositions, true);
 	modules_finish(s->modules, settled && stop_signals <= 1);
 	lost = window_ledger(s);
 	window_end(s, reason);

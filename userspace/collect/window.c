@@ -16,6 +16,7 @@
 #include "collect/attach.h"
 #include "collect/calls.h"
 #include "collect/modules.h"
+#include "collect/patches.h"
 #include "collect/sightings.h"
 #include "collect/targets.h"
 #include "collect/unwind.h"
@@ -277,6 +278,17 @@ static uint64_t module_ledger(struct session *s)
 	return stats.lost;
 }
 
+/* What was searched for replaced functions; what could not be judged is no loss of events. */
+static void patch_ledger(struct session *s, const char *stage, const struct patches_stage *counts)
+{
+	put_loss(s, stage, LOSS_ATTEMPTED, "", counts->attempted);
+	put_loss(s, stage, LOSS_DELIVERED, "", counts->delivered);
+	for (size_t i = 0; i < PATCHES_CAUSES; i++)
+		if (counts->skipped[i].count)
+			put_loss(s, stage, LOSS_SKIPPED, counts->skipped[i].cause,
+				 counts->skipped[i].count);
+}
+
 static uint64_t native_ledger(struct session *s)
 {
 	struct unwind_stats stats;
@@ -296,11 +308,15 @@ static uint64_t native_ledger(struct session *s)
 
 uint64_t window_ledger(struct session *s)
 {
+	struct patches_stats patches;
 	struct bundle_writer_stats writer;
 	struct sightings_stats sightings;
 	struct calls_stats calls;
 	uint64_t lost = kernel_ledger(s);
 
+	patches_stats(s->patches, &patches);
+	patch_ledger(s, "patch-modules", &patches.modules);
+	patch_ledger(s, "patch-names", &patches.names);
 	lost += program_ledger(s);
 	lost += module_ledger(s);
 	lost += native_ledger(s);
