@@ -13,6 +13,7 @@
 #include <uthash.h>
 
 #include "base/bytes.h"
+#include "base/log.h"
 #include "collect/attach.h"
 #include "collect/modules.h"
 #include "collect/processes.h"
@@ -91,8 +92,9 @@ struct unwind {
 	/* The worker alone: */
 	struct unwind_spaces *spaces;
 	struct unwind_result result;
-	long long credit;
+	long long credit, used; /* ns */
 	uint64_t credit_at;
+	uint64_t walks, frames;
 	/* The session's thread alone: */
 	struct waiting *waiting;
 	struct site *sites;
@@ -229,6 +231,8 @@ static void unwind_job(struct unwind *u, struct job *job)
 
 	if (space) {
 		unwind_walk(&stack, &finder, &u->result);
+		u->walks++;
+		u->frames += u->result.count;
 		/* In another process's space only a whole stack shows that it fits. */
 		if (!borrowed || u->result.complete)
 			keep_result(job, space, &u->result);
@@ -252,6 +256,7 @@ static void keep_share(struct unwind *u, long long used)
 	struct timespec wait;
 	long long ns;
 
+	u->used += used;
 	u->credit += (long long)((now - u->credit_at) / SHARE) - used;
 	u->credit_at = now;
 	if (u->credit > CREDIT_NS)
@@ -630,6 +635,10 @@ void unwind_finish(struct unwind *u, uint64_t timeout_ns)
 		u->stats.lost++;
 		job_free(job);
 	}
+	if (!u->busy && u->walks)
+		log_verbose("%llu stacks of %llu frames unwound in %lld us of CPU time",
+			    (unsigned long long)u->walks, (unsigned long long)u->frames,
+			    u->used / 1000);
 	pthread_mutex_unlock(&u->lock);
 	unwind_tick(u);
 }
