@@ -29,6 +29,23 @@ struct {
 	__type(value, struct wire_site);
 } sites SEC(".maps");
 
+/* Copies that are under way, by site (variant 0): their answer comes within a fraction of a second.
+ */
+struct site_asked {
+	wire_64 slice; /* when it began */
+	wire_32 copies;
+	wire_32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct wire_site_key);
+	__type(value, struct site_asked);
+} sites_asked SEC(".maps");
+
+#define SITE_COPIES 32 /* of a site, in a slice of time */
+
 /* Where Python code called native code, as far as copies were taken: innermost frame and ip. */
 struct python_site {
 	wire_64 code; /* and its fingerprint */
@@ -134,6 +151,23 @@ static __always_inline bool snapshot_allowed(struct snapshot *snap, bool python)
 	       bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) < RING_CROWDED;
 }
 
+/* Was this site copied often enough in this slice, so that the answer can be waited for? */
+static __always_inline bool site_is_asked(wire_32 process, wire_64 ip, wire_64 depth)
+{
+	struct wire_site_key key = { .ip = ip, .depth = depth, .process = process };
+	struct site_asked *asked = bpf_map_lookup_elem(&sites_asked, &key);
+	struct site_asked first = { .slice = bpf_ktime_get_ns(), .copies = 1 };
+
+	if (asked && first.slice - asked->slice < config.budget_slice_ns) {
+		if (asked->copies >= SITE_COPIES)
+			return true;
+		asked->copies++;
+		return false;
+	}
+	bpf_map_update_elem(&sites_asked, &key, &first, 0);
+	return false;
+}
+
 /* Copies the stack and sends it with the codes that are in s->stack. Returns its id, or 0. */
 static __always_inline wire_32 snapshot_send(struct wire_target *t, struct scratch *s,
 					     struct snapshot *snap, const struct pt_regs *regs,
@@ -233,6 +267,10 @@ __noinline int native_walk(void)
 		else
 			COUNT(NATIVE, SKIP_NO_ROWS);
 		return id;
+	}
+	if (site_is_asked(t->process, BPF_CORE_READ(regs, ip), top - sp)) {
+		COUNT(NATIVE, SKIP_PACED);
+		return 0;
 	}
 	snap = snapshot_take();
 	if (!snap)

@@ -89,7 +89,7 @@ static void configure(struct attach *a)
 	c->pace_max_ns = 5000000;
 	c->pace_wall_ns = 20000000;
 	c->wakeup_bytes = 256 * 1024;
-	c->snapshots = 256;
+	c->snapshots = 1024;
 	c->snapshots_python = 4;
 	c->socket_tracepoints = a->tracepoints;
 	for (size_t i = 0; i < sizeof(skipped_syscalls) / sizeof(skipped_syscalls[0]); i++)

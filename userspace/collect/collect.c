@@ -105,6 +105,8 @@ static void on_event(void *ctx, const struct wire_head *e, size_t size)
 		s->decode_errors++;
 		return;
 	}
+	/* The kernel side waits for what was learned: not until the ring is empty, too. */
+	unwind_tick(s->unwind);
 	switch (e->type) {
 	case WIRE_FORK:
 	case WIRE_EXEC:

@@ -22,7 +22,7 @@
 #include "collect/unwind_space.h"
 #include "collect/unwind_walk.h"
 
-#define QUEUE_MAX 1024 /* copies that wait */
+#define QUEUE_MAX 4096 /* copies that wait */
 #define QUEUE_BYTES (32u << 20)
 #define SHARE 20 /* the worker's share of a core: one part in so many */
 #define CREDIT_NS 1000000000LL /* CPU time that it may use ahead of that */
@@ -89,6 +89,7 @@ struct unwind {
 	/* Guarded by lock: */
 	struct list queue, done;
 	bool busy, stop, hurry;
+	bool ready; /* something is done; also looked at without the lock */
 	/* The worker alone: */
 	struct unwind_spaces *spaces;
 	struct unwind_result result;
@@ -301,6 +302,7 @@ static void *work(void *arg)
 		keep_share(u, thread_cpu() - before);
 		pthread_mutex_lock(&u->lock);
 		list_add(&u->done, job);
+		__atomic_store_n(&u->ready, true, __ATOMIC_RELAXED);
 		u->busy = false;
 		if (!u->queue.first)
 			pthread_cond_broadcast(&u->idle);
@@ -607,7 +609,10 @@ void unwind_tick(struct unwind *u)
 	struct list done;
 	struct job *job;
 
+	if (!__atomic_load_n(&u->ready, __ATOMIC_RELAXED))
+		return;
 	pthread_mutex_lock(&u->lock);
+	u->ready = false;
 	done = u->done;
 	memset(&u->done, 0, sizeof(u->done));
 	pthread_mutex_unlock(&u->lock);

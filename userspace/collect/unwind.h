@@ -22,7 +22,7 @@ void unwind_snapshot(struct unwind *u, const struct process *process, const stru
 		     size_t size);
 /* True when the sighting is of a stack that came as a copy: it is counted once that is unwound. */
 bool unwind_sighting(struct unwind *u, const struct wire_sighting *e);
-/* Makes records of what was unwound since the last time. */
+/* Makes records of what was unwound since the last time; costs nothing when there is nothing. */
 void unwind_tick(struct unwind *u);
 /* Waits for what is still queued; the rest is lost. */
 void unwind_finish(struct unwind *u, uint64_t timeout_ns);
