@@ -315,15 +315,19 @@ static int each_known_to_maker(void *ctx, uint64_t key, uint64_t value)
 	const size_t head = strcspn(m->outer->qualname, ".");
 	struct pyobjects_function f;
 	uint64_t dict;
-	char name[PYOBJECTS_TEXT], qualname[PYOBJECTS_TEXT];
+	char name[PYOBJECTS_TEXT];
+	struct code code;
 
 	switch (pyobjects_kind(o, value)) {
 	case PYOBJECT_FUNCTION:
-		return pyobjects_function(o, value, &f) && f.globals == m->outer->globals &&
-		       pyobjects_text(o, f.qualname, qualname, sizeof(qualname)) &&
-		       strlen(qualname) == head && !memcmp(qualname, m->outer->qualname, head) &&
-		       (m->outer->qualname[head] ||
-			(pyobjects_text(o, key, name, sizeof(name)) && !strcmp(name, qualname)));
+		if (!pyobjects_function(o, value, &f) || f.globals != m->outer->globals ||
+		    !read_code(m->look, f.code, &code))
+			return 0;
+		/* Up to 3.10 code does not say in which function it was made. */
+		if (o->layout->code_qualname >= 0 && m->outer->qualname[head])
+			return strlen(code.qualname) == head &&
+			       !memcmp(code.qualname, m->outer->qualname, head);
+		return pyobjects_text(o, key, name, sizeof(name)) && !strcmp(name, code.qualname);
 	case PYOBJECT_MODULE:
 		return pyobjects_word(o, value, o->layout->objects.module_dict, &dict) &&
 		       (dict == m->outer->globals ||

@@ -71,6 +71,7 @@ struct patches {
 	/* The look that goes on; NULL: none. */
 	struct subject *subject;
 	struct process *process;
+	struct python_layout layout; /* as the process has it */
 	struct patch_look look;
 	struct patch_module *modules;
 	size_t modules_count, next;
@@ -408,7 +409,7 @@ static int compare_modules(const void *a, const void *b)
 /* The modules of the next interpreter. False: there is none. */
 static bool next_interpreter(struct patches *p)
 {
-	const struct python_layout *l = p->process->layout;
+	const struct python_layout *l = &p->layout;
 	struct pyobjects *o = &p->look.o;
 	uint64_t sys;
 
@@ -456,7 +457,8 @@ static void begin(struct patches *p, struct subject *subject, struct process *pr
 	p->interpreters = 0;
 	memset(&p->counts, 0, sizeof(p->counts));
 	memset(&p->look, 0, sizeof(p->look));
-	if (pyobjects_begin(&p->look.o, process->pid, process->layout)) {
+	p->layout = process->runtime.live;
+	if (pyobjects_begin(&p->look.o, process->pid, &p->layout)) {
 		end(p, false);
 		return;
 	}
