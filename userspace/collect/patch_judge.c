@@ -135,10 +135,10 @@ static int each_known_to_maker(void *ctx, uint64_t key, uint64_t value)
 		if (!pyobjects_function(o, value, &f) || f.globals != m->outer->globals ||
 		    !patch_read_code(m->look, f.code, &code))
 			return 0;
-		/* Up to 3.10 code does not say in which function it was made. */
-		if (o->layout->code_qualname >= 0 && m->outer->qualname[head])
-			return strlen(code.qualname) == head &&
-			       !memcmp(code.qualname, m->outer->qualname, head);
+		/* The one that made it (up to 3.10 code does not say), or one that was imported. */
+		if (m->outer->qualname[head] && strlen(code.qualname) == head &&
+		    !memcmp(code.qualname, m->outer->qualname, head))
+			return 1;
 		return pyobjects_text(o, key, name, sizeof(name)) && !strcmp(name, code.qualname);
 	case PYOBJECT_MODULE:
 		return pyobjects_word(o, value, o->layout->objects.module_dict, &dict) &&
