@@ -21,6 +21,7 @@ struct processes; /* processes.h */
 struct sightings; /* sightings.h */
 struct unwind; /* unwind.h */
 struct calls; /* calls.h */
+struct deep; /* deep.h */
 struct interpositions; /* interpositions.h */
 struct patches; /* patches.h */
 struct ledger_entry; /* window.c */
@@ -35,6 +36,7 @@ struct session {
 	struct sightings *sightings;
 	struct unwind *unwind;
 	struct calls *calls;
+	struct deep *deep;
 	struct interpositions *interpositions;
 	struct patches *patches;
 	struct clock_triple start;

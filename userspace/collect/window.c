@@ -58,13 +58,22 @@ static uint32_t describe_options(struct session *s, uint64_t *out)
 	char text[128];
 	uint32_t n = 0;
 
-	snprintf(text, sizeof(text), "syscall-phase=%llums",
-		 (unsigned long long)o->syscall_phase / 1000000);
+	snprintf(text, sizeof(text), "deep=%llu", (unsigned long long)o->deep);
 	out[n++] = session_public(s, text);
-	snprintf(text, sizeof(text), "syscall-duty=%llums/%llums",
-		 (unsigned long long)o->syscall_share / 1000000,
-		 (unsigned long long)o->syscall_period / 1000000);
+	snprintf(text, sizeof(text), "samples=%llu/s", (unsigned long long)o->samples);
 	out[n++] = session_public(s, text);
+	snprintf(text, sizeof(text), "deep-duty=%llu%%", (unsigned long long)o->deep_duty);
+	out[n++] = session_public(s, text);
+	if (o->syscall_phase != COLLECT_AUTO) {
+		snprintf(text, sizeof(text), "syscall-phase=%llums",
+			 (unsigned long long)o->syscall_phase / 1000000);
+		out[n++] = session_public(s, text);
+	}
+	if (o->syscall_share != COLLECT_AUTO) {
+		snprintf(text, sizeof(text), "syscall-duty=%llu%%",
+			 (unsigned long long)o->syscall_share);
+		out[n++] = session_public(s, text);
+	}
 	if (o->duration) {
 		snprintf(text, sizeof(text), "duration=%llums",
 			 (unsigned long long)o->duration / 1000000);
