@@ -13,7 +13,7 @@ long=$(printf 'g%.0s' {1..80})
 	printf 'f\t0\t10\t/srv/own/a.py\tA.first\nf\t1\t20\t/srv/own/b.py\tsecond\n'
 	printf 'f\t2\t30\t/usr/lib/c.py\tthird\nf\t3\t1\t/usr/bin/serve\tmain\n'
 	printf 'f\t4\t0\trecorder\t\nf\t5\t50\t/usr/lib/c.py\tclose\nf\t6\t1\t<%s>\tmade\n' "$long"
-	printf 'c\treq-1\tGET\t/x\t200\t6\t3^ 4 0 1+ 2 6 5\n'
+	printf 'c\treq-1\tGET\t/x\t200\t6\t3^ 4 0 1+ 2 6 5!\n'
 	printf 'c\treq-2\tGET\t/x\t200\t4\t3^ 4 0 2\n'
 } >"$DIR/truth/1.truth"
 

@@ -16,8 +16,9 @@ their request id is. By route, cumulated over its calls, and for deep calls alon
 The recorder's own functions count on neither side.
 
   --plain CALLS        the calls of a run of the same load without the recorder are judged: a
-                       function is true when it ran in any request of the route; deep calls are
-                       counted only, since nobody knows what ran for each of them
+                       function is true when it ran in any request of the route, or in one request of
+                       each process only, which may have been any; deep calls are counted only,
+                       since nobody knows what ran for each of them
   --code GLOB          the service's own files, more than once for more; all files without it
   --files P            percent of the service's own files that each route must show
   --functions P        percent of its functions
@@ -25,6 +26,7 @@ The recorder's own functions count on neither side.
                        function of the service that ran for it
   --deep-all P         percent of all functions, of the service or not, that each deep call has
   --calls N            so many calls are found on both sides
+  --own                only the service's own functions are judged as false: the truth has no others
   --overlap N          so many calls were worked on together with one of another route
   --show WORDS         what stands before the printed figures
   --list               lists what was not seen
@@ -41,7 +43,7 @@ import sys
 
 SHOWN = 20
 GENERATED_MAX = 64  # bytes that a bundle keeps of names of generated code
-Request = collections.namedtuple("Request", "name method path status required allowed")
+Request = collections.namedtuple("Request", "process name method path status required allowed")
 
 
 def kept(name):
@@ -71,13 +73,13 @@ def read_truth(folder):
                 name, method, where, status, upto, names = words
                 required, allowed = set(), set()
                 for place, word in enumerate(names.split()):
-                    function = functions[word.rstrip("+^")]
+                    function = functions[word.rstrip("+!^")]
                     if function[0] == "recorder":
                         continue
                     allowed.add(function)
-                    if place < int(upto) and not word.endswith("^"):
+                    if place < int(upto) and word[-1] not in "!^":
                         required.add(function)
-                yield Request(name, method, where, int(status), required, allowed)
+                yield Request(path, name, method, where, int(status), required, allowed)
 
 
 def read_calls(path):
@@ -176,7 +178,7 @@ class Judge:
         if options.deep is not None:
             if route.deep < options.deep:
                 self.wrong("%s: %d deep calls, not %d" % (name, route.deep, options.deep))
-            if not options.plain:
+            if route.deep and not options.plain:
                 self.least(name, "files in deep calls", files(deep_seen), files(deep_truth), 100)
                 self.least(name, "functions in deep calls", deep_seen, deep_truth, 100)
                 for function in self.own(set(route.deep_missed)):
@@ -184,13 +186,23 @@ class Judge:
                                (name, route.deep_missed[function], function))
         if options.deep_all is not None and route.deep_least < options.deep_all:
             self.wrong("%s: a deep call has %.2f %% of all functions" % (name, route.deep_least))
-        for function, count in route.false.most_common():
+        judged = self.own(set(route.false)) if options.own else route.false
+        for function in sorted(judged, key=str):
+            count = route.false[function]
             self.wrong("%s: %d calls have %s, which did not run" % (name, count, function))
         if options.list:
             for function in sorted(route.truth - route.seen, key=str):
                 print("%s: not seen: %s" % (name, function))
             for function, count in route.deep_missed.most_common():
                 print("%s: not in %d deep calls: %s" % (name, count, function))
+
+
+def functions_of_one_request(requests):
+    """Those that no process ran for more than one request, such as what fills a cache."""
+    counts = collections.defaultdict(collections.Counter)
+    for request in requests:
+        counts[request.process].update(request.allowed)
+    return {f for of in counts.values() for f in of if all(c[f] <= 1 for c in counts.values())}
 
 
 def pairs_of(options, judge):
@@ -210,8 +222,9 @@ def pairs_of(options, judge):
         for call, request in both:
             required[(call["method"], call["route"])] |= request.required
             allowed[(call["method"], call["route"])] |= request.allowed
+        once = functions_of_one_request(truth.values())
         plain = read_calls(options.plain)
-        pairs = [(call, required[key], allowed[key]) for call in plain
+        pairs = [(call, required[key], allowed[key] | once) for call in plain
                  for key in [(call["method"], call["route"])]]
         count = len(plain)
     if options.wanted is not None and count != options.wanted:
@@ -243,6 +256,7 @@ def parse(arguments=None):
     parser.add_argument("--calls", type=int, dest="wanted")
     parser.add_argument("--overlap", type=int)
     parser.add_argument("--show", default="")
+    parser.add_argument("--own", action="store_true")
     parser.add_argument("--list", action="store_true")
     return parser.parse_args(arguments)
 

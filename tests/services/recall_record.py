@@ -12,6 +12,7 @@ W are words NUMBER, NUMBER+ or NUMBER^, in the order in which they were first se
 
     NUMBER    a function that started
     NUMBER+   a generator or coroutine that went on
+    NUMBER!   a generator into which an exception was thrown, or which was closed: it may have run
     NUMBER^   ran before the application began: on whose frames it stands, or, where the server is
               written in Python, what read the request
 
@@ -20,7 +21,9 @@ comes later sends it, or belongs to no call.
 
 It shall not disturb: a profile function takes note of code objects, by the greenlet that runs
 (sys.setprofile). On 3.11 that changes no opcodes. Only functions of this file are added to those
-that the service starts; nothing else is called but what is written in C.
+that the service starts; nothing else is called but what is written in C. The profile function makes
+no objects that the garbage collector counts: a collection that it caused would run functions which
+no one hears of.
 """
 import posix
 import sys
@@ -29,19 +32,25 @@ from greenlet import getcurrent
 
 GENERATORS = 0x20 | 0x80 | 0x200  # co_flags: generator, coroutine, asynchronous generator
 FOLDER = posix.environ[b"RECALL_TRUTH"].decode()
-RESUME = 151  # the opcode of 3.11; its argument is 0 at a start
+# Opcodes of 3.11. A profile function is called with a generator's frame at one of its RESUMEs, whose
+# argument is 0 at its start; elsewhere when an exception is thrown into it, and behind its
+# RETURN_GENERATOR when it has not even started.
+RESUME = 151
+RETURN_GENERATOR = 75
+
+HOW = ("", "+", "!", "^")
 
 requests = {}  # greenlet -> Request
 numbers = {}  # (file, qualname, line) -> number; of this process
 output = [0, -1]  # pid and descriptor: processes fork after they have loaded this
 
 
-def starts(code, place):
-    """Is this event of a generator its start? Otherwise it goes on."""
+def how_of_generator(code, place):
+    """What happens to a generator's frame: a place in HOW; -1: nothing that makes it run."""
     text = code.co_code
-    if place < 0:
-        return True
-    return text[place] != RESUME or text[place + 1] == 0
+    if text[place] == RESUME:
+        return 1 if text[place + 1] else 0
+    return -1 if text[place] == RETURN_GENERATOR else 2
 
 
 def hook(frame, event, _):
@@ -51,26 +60,29 @@ def hook(frame, event, _):
     if request is None:
         return
     code = frame.f_code
-    if (id(code), "") in request.seen:
+    key = id(code) << 2
+    if key in request.seen:
         return
-    if not code.co_flags & GENERATORS or starts(code, frame.f_lasti):
-        request.seen[(id(code), "")] = code
-    else:
-        request.seen.setdefault((id(code), "+"), code)
+    if code.co_flags & GENERATORS:
+        how = how_of_generator(code, frame.f_lasti)
+        if how < 0:
+            return
+        key += how
+    request.seen.setdefault(key, code)
 
 
 class Request:
     def __init__(self, frame):
         self.method = self.path = self.status = self.name = "-"
-        self.seen = {}  # (id of code, how) -> code, which keeps the id taken
+        self.seen = {}  # (id of code << 2) + how -> code, which keeps the id taken
         self.upto = 0
         while frame:
-            self.seen.setdefault((id(frame.f_code), "^"), frame.f_code)
+            self.seen.setdefault((id(frame.f_code) << 2) + 3, frame.f_code)
             frame = frame.f_back
 
     def begin(self, environ):
         """The application starts now."""
-        self.seen = {(number, "^"): code for (number, _), code in self.seen.copy().items()}
+        self.seen = {key | 3: code for key, code in self.seen.copy().items()}
         self.method = environ["REQUEST_METHOD"]
         self.path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
 
@@ -88,14 +100,14 @@ class Request:
                                    posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC)
             numbers.clear()
         text, words = [], []
-        for (_, how), code in self.seen.copy().items():
+        for seen, code in self.seen.copy().items():
             key = (code.co_filename, code.co_qualname, code.co_firstlineno)
             if key[0] == __file__:
                 key = ("recorder", "", 0)
             if key not in numbers:
                 numbers[key] = len(numbers)
                 text.append("f\t%d\t%d\t%s\t%s\n" % (numbers[key], key[2], key[0], key[1]))
-            words.append("%d%s" % (numbers[key], how))
+            words.append("%d%s" % (numbers[key], HOW[seen & 3]))
         text.append("c\t%s\t%s\t%s\t%s\t%d\t%s\n" % (self.name, self.method, self.path, self.status,
                                                      self.upto, " ".join(words)))
         data = "".join(text).encode()
@@ -138,6 +150,13 @@ class Answer:
             self.request.write()
 
 
+class AnswerOfParts(Answer):
+    """Servers ask a whole response for its length."""
+
+    def __len__(self):
+        return len(self.parts)
+
+
 class Recorder:
     def __init__(self, app):
         self.app = app
@@ -156,7 +175,8 @@ class Recorder:
         # For this frame and those that it calls; frames below keep what they have.
         sys.setprofile(hook)
         try:
-            return Answer(request, self.app(environ, start))
+            parts = self.app(environ, start)
+            return (AnswerOfParts if hasattr(parts, "__len__") else Answer)(request, parts)
         except BaseException:
             requests.pop(getcurrent(), None)
             raise
