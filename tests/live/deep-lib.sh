@@ -10,6 +10,8 @@
 #   deep_judge FILE MODE ARG. recall.py on the functions of deep_code*.py
 
 SERVICES_DIR=$ROOT_DIR/tests/services
+# shellcheck disable=SC2034 # of live-lib.sh
+COLLECT_HOW=()
 # The interpreter of the servers.
 DEEP_PYTHON=${DEEP_PYTHON:-$PYTHON}
 
