@@ -380,8 +380,7 @@ def main():
         sys.exit("bench: needs root: run 'sudo make bench'")
     failures = []
     with tempfile.TemporaryDirectory() as folder:
-        os.mkdir(os.path.join(folder, "service"))
-        service = Service(os.path.join(folder, "service"), options.calls)
+        service = Service(folder, options.calls)
         others = Others.of_syscalls(folder)
         try:
             service.load()  # warm
