@@ -41,8 +41,11 @@ CFLAGS_ALL += --coverage -O0
 LDFLAGS_ALL += --coverage
 endif
 LIBS_OFFLINE := -ljansson -lzstd -lcrypto -lpthread
-# The collector carries its own libbpf and libelf; it runs on hosts that have neither.
-LIBS_COLLECT := -Wl,-Bstatic -lbpf -lelf -lz -lcap -Wl,-Bdynamic
+# The collector carries its own libbpf, libelf, libdw and libcapstone; it runs on hosts without them.
+LIBS_COLLECT := -Wl,-Bstatic -lbpf -ldw -lelf -lz -llzma -lbz2 -lcap -lcapstone -Wl,-Bdynamic
+# Of libcapstone, x86 alone: an architecture whose entries are null is one that it was built without.
+CAPSTONE_WITHOUT := AArch64 ARM EVM M680X M68K Mips PPC Sparc SystemZ TMS320C64x XCore
+LIBS_COLLECT += -Wl,--gc-sections $(foreach a,$(CAPSTONE_WITHOUT),-Wl,--defsym,$(a)_global_init=0,--defsym,$(a)_option=0)
 
 # ---- sources, by place ----
 

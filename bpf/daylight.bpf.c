@@ -3,6 +3,7 @@
 
 #include "process.bpf.c"
 #include "stacks.bpf.c"
+#include "native.bpf.c"
 #include "connections.bpf.c"
 #include "sockets.bpf.c"
 #include "syscalls.bpf.c"

@@ -14,7 +14,8 @@
 
 /* asm/ptrace.h, kernel's own names (user space calls them rax, rdi, ...) */
 struct pt_regs {
-	unsigned long r10, r9, r8, dx, si, di, orig_ax, ip, cs, sp;
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip,
+		cs, sp;
 };
 
 struct ns_common {

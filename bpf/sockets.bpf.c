@@ -164,6 +164,38 @@ static __always_inline void chunk_send(struct wire_target *t, struct connection_
 	c->busy = 0;
 }
 
+/* The stack of a thread whose process has no runtime; nothing hangs on it, so it can be left away. */
+static __always_inline wire_32 socket_native(struct scratch *s, struct thread_state *thread)
+{
+	wire_64 began = bpf_ktime_get_ns();
+	wire_32 stack;
+
+	COUNT(WALK, ATTEMPTED);
+	if (s->busy) {
+		COUNT(WALK, LOST_BUSY);
+		return 0;
+	}
+	if (!budget_left(s, began, config.budget_ns)) {
+		COUNT(WALK, SKIP_PACED);
+		return 0;
+	}
+	s->busy = 1;
+	stack = native_walk();
+	COUNT(WALK, SKIP_NO_FRAMES);
+	walk_spent(s, thread, began);
+	s->busy = 0;
+	return stack;
+}
+
+/* native: the same with native frames, 0: there is none. */
+static __always_inline void seen_send(struct wire_target *t, wire_64 context, wire_32 stack,
+				      wire_32 native)
+{
+	sighting_send(t, context, stack, WIRE_SOURCE_SOCKET, 0);
+	if (native)
+		sighting_send(t, context, native, WIRE_SOURCE_SOCKET, 0);
+}
+
 /*
  * Data was moved by the current task. What the flow did so far belongs to its old context; a
  * receive after a send, the first receive, and every send end it.
@@ -173,7 +205,7 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 	struct wire_target *t = current_target();
 	wire_64 id = bpf_get_current_pid_tgid(), sock = (wire_64)sk, began, context = 0;
 	wire_64 identity = parts->identity, length = parts->length;
-	wire_32 zero = 0, tid = id, stack = 0;
+	wire_32 zero = 0, tid = id, stack = 0, native = 0;
 	struct flow_key key = { .pid = id >> 32, .thread = tid };
 	struct thread_state *thread;
 	struct connection_state *c;
@@ -227,10 +259,16 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 			key.flow = s->flow;
 			stack = s->found;
 			coroutine = s->coroutine;
+			if (stack)
+				native = native_python();
+			else if (result == WALK_NO_FRAMES)
+				stack = native_walk();
 			walk_book(result);
 			walk_spent(s, thread, began);
 			s->busy = 0;
 		}
+	} else {
+		stack = socket_native(s, thread);
 	}
 	if (result == WALK_PARTIAL) {
 		/* Whose work this is cannot be told: nothing is bound to it. */
@@ -262,7 +300,7 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 			context = f ? f->context : 0;
 			if (!context && thread)
 				context = outside_context(t, thread, tid);
-			sighting_send(t, context, stack, WIRE_SOURCE_SOCKET, 0);
+			seen_send(t, context, stack, native);
 		}
 		COUNT(DATA, ATTEMPTED);
 		COUNT(DATA, SKIP_OUTBOUND);
@@ -278,7 +316,7 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 		}
 		context = f ? f->context : 0;
 		if (stack)
-			sighting_send(t, context, stack, WIRE_SOURCE_SOCKET, 0);
+			seen_send(t, context, stack, native);
 		chunk_send(t, c, parts, length, true, context, tid);
 		c->sending = 1;
 		flow_bind(t, &key, c->id, sock, shared);
@@ -290,7 +328,7 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 		c->sending = 0;
 		f = bpf_map_lookup_elem(&flows, &key);
 		if (stack)
-			sighting_send(t, f ? f->context : 0, stack, WIRE_SOURCE_SOCKET, 0);
+			seen_send(t, f ? f->context : 0, stack, native);
 	}
 	return 0;
 }

@@ -24,6 +24,7 @@ struct scratch {
 	wire_64 flow;
 	wire_32 found;
 	wire_32 coroutine; /* the flow is a coroutine's */
+	wire_64 copying; /* ns of a walk that went into a copy of the stack (native.bpf.c) */
 };
 
 struct {
@@ -64,7 +65,7 @@ struct {
 #define STACK_SPAN (8ULL << 20) /* how far above sp the top may be */
 #define WALKS_AT_ONCE 4 /* of a context, before pacing begins */
 
-enum walk_result { WALK_FOUND, WALK_NO_FRAMES, WALK_PARTIAL, WALK_OVER_BUDGET };
+enum walk_result { WALK_FOUND, WALK_NO_FRAMES, WALK_PARTIAL, WALK_OVER_BUDGET, WALK_AMBIGUOUS };
 
 struct walk_job {
 	struct scratch *s;
@@ -85,6 +86,13 @@ static long walk_callback(wire_32 i, struct walk_job *job)
 	return py_walk_step(job->layout, &job->s->walk, &job->s->frames[i & (WIRE_FRAMES - 1)]);
 }
 
+static __always_inline wire_64 thread_pointer(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	return BPF_CORE_READ(task, thread.fsbase);
+}
+
 /*
  * Top of the C stack that the current thread works on; 0 when it is on neither of the two kinds
  * that are known. A pthread's stack ends below its thread descriptor, to which fs points (glibc);
@@ -93,7 +101,7 @@ static long walk_callback(wire_32 i, struct walk_job *job)
 static __always_inline wire_64 stack_top(wire_64 sp)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	wire_64 fs = BPF_CORE_READ(task, thread.fsbase);
+	wire_64 fs = thread_pointer();
 	wire_64 start = BPF_CORE_READ(task, mm, start_stack);
 
 	if (fs > sp && fs - sp < STACK_SPAN)
@@ -103,47 +111,81 @@ static __always_inline wire_64 stack_top(wire_64 sp)
 	return 0;
 }
 
-/* Walks into s->frames. */
-static __always_inline enum walk_result
-walk_python(struct walk_job *job, struct thread_state *thread, wire_64 runtime, wire_64 sp)
+#define WALK_ELSEWHERE (-1) /* it is not this thread's state */
+
+/* Walks the frames of a thread state into s->frames. */
+static __noinline int walk_state(struct walk_job *job, wire_64 tstate)
 {
 	struct scratch *s = job->s;
-	wire_64 top = stack_top(sp), cframe;
+	wire_64 frame = 0;
 
-	cframe = thread ? py_cframe_on_stack(job->layout, thread->tstate, sp, top) : 0;
-	if (!cframe) {
-		py_search_begin(job->layout, &s->search, runtime, sp, top);
-		bpf_loop(PY_SEARCH_STEPS, search_callback, job, 0);
-		cframe = s->search.best_cframe;
-		if (!cframe)
-			return s->search.failed ? WALK_PARTIAL : WALK_NO_FRAMES;
-		if (thread)
-			thread->tstate = s->search.best;
-	}
-	py_walk_begin(job->layout, &s->walk, cframe);
+	if (py_first_frame(job->layout, &s->search, tstate, &frame))
+		return WALK_ELSEWHERE;
+	py_walk_begin(&s->walk, frame);
 	bpf_loop(WIRE_FRAMES, walk_callback, job, 0);
+	if (!py_walk_ours(job->layout, &s->search, &s->walk))
+		return WALK_ELSEWHERE;
 	if (s->walk.failed || s->walk.frame)
 		return WALK_PARTIAL;
 	return s->walk.count ? WALK_FOUND : WALK_NO_FRAMES;
+}
+
+/* Walks into s->frames. */
+static __always_inline int walk_python(struct walk_job *job, struct thread_state *thread,
+				       const struct wire_runtime *runtime, wire_64 sp)
+{
+	struct scratch *s = job->s;
+	int result;
+
+	s->walk.own_from = runtime->own_from;
+	s->walk.own_to = runtime->own_to;
+	s->search.sp = sp;
+	s->search.top = stack_top(sp);
+	if (job->layout->strategy == WIRE_THREAD_ID_UNIQUE) {
+		/* Whether there is but one shows only when all are looked at. */
+		s->search.thread_id = thread_pointer();
+	} else if (thread && thread->tstate) {
+		result = walk_state(job, thread->tstate);
+		if (result != WALK_ELSEWHERE)
+			return result;
+	}
+	py_search_begin(job->layout, &s->search, runtime->address);
+	bpf_loop(PY_SEARCH_STEPS, search_callback, job, 0);
+	if (py_search_ambiguous(job->layout, &s->search))
+		return WALK_AMBIGUOUS;
+	if (!s->search.best)
+		return s->search.failed ? WALK_PARTIAL : WALK_NO_FRAMES;
+	if (thread)
+		thread->tstate = s->search.best;
+	result = walk_state(job, s->search.best);
+	return result == WALK_ELSEWHERE ? WALK_PARTIAL : result;
 }
 
 static __always_inline void read_text(const struct wire_layout *l, wire_64 object, wire_8 *out,
 				      wire_32 max, struct wire_text *is)
 {
 	wire_64 length = 0, data;
-	wire_32 state = 0, kind, bytes;
+	wire_32 state = 0, kind, shown, bytes;
 
 	is->bytes = 0;
 	is->kind = 0;
 	is->cut = 0;
-	if (!object || py_read(&length, 8, object + l->unicode_length) ||
-	    py_read(&state, 4, object + l->unicode_state))
+	if (!object || py_read(&length, 8, object + l->unicode_length))
 		return;
-	/* PyASCIIObject.state: interned 2 bits, kind 3, compact 1, ascii 1, ready 1. */
-	kind = state >> 2 & 7;
-	if (!(state & 1 << 5) || (kind != 1 && kind != 2 && kind != 4))
-		return;
-	data = object + (state & 1 << 6 ? l->unicode_ascii_data : l->unicode_compact_data);
+	data = object + l->unicode_ascii_data;
+	if (l->unicode_state < 0) {
+		kind = 1;
+		shown = WIRE_TEXT_BYTES;
+	} else {
+		if (py_read(&state, 4, object + l->unicode_state))
+			return;
+		/* PyASCIIObject.state: interned 2 bits, kind 3, compact 1, ascii 1, ready 1. */
+		shown = kind = state >> 2 & 7;
+		if (!(state & 1 << 5) || (kind != 1 && kind != 2 && kind != 4))
+			return;
+		if (!(state & 1 << 6))
+			data = object + l->unicode_compact_data;
+	}
 	if (length > max / kind) {
 		length = max / kind;
 		is->cut = 1;
@@ -154,7 +196,7 @@ static __always_inline void read_text(const struct wire_layout *l, wire_64 objec
 	if (bytes && py_read(out, bytes, data))
 		return;
 	is->bytes = bytes;
-	is->kind = kind;
+	is->kind = shown;
 }
 
 /* The id of a frame's code object; sends it when it is new. 0 on failure. */
@@ -180,14 +222,13 @@ static __always_inline wire_32 code_id(struct walk_job *job, const struct py_fra
 	e->head.process = job->process;
 	e->head.time = bpf_ktime_get_ns();
 	e->code = id;
-	e->line = py_word(w, 0);
-	read_text(l, py_word(w, l->code_filename - l->code_firstlineno), e->filename, WIRE_FILENAME,
-		  &e->filename_is);
-	read_text(l, py_word(w, l->code_name - l->code_firstlineno), e->name, WIRE_NAME,
-		  &e->name_is);
+	e->line = py_number(l, w, l->code_firstlineno);
+	e->address = frame->code;
+	read_text(l, py_word(l, w, l->code_filename), e->filename, WIRE_FILENAME, &e->filename_is);
+	read_text(l, py_word(l, w, l->code_name), e->name, WIRE_NAME, &e->name_is);
 	if (l->code_qualname >= 0)
-		read_text(l, py_word(w, l->code_qualname - l->code_firstlineno), e->qualname,
-			  WIRE_QUALNAME, &e->qualname_is);
+		read_text(l, py_word(l, w, l->code_qualname), e->qualname, WIRE_QUALNAME,
+			  &e->qualname_is);
 	else
 		e->qualname_is.kind = 0;
 	if (event_send(WIRE_STAGE_CODE, e, sizeof(*e)))
@@ -285,9 +326,12 @@ static __always_inline bool walk_due(struct thread_state *thread)
 static __always_inline void walk_spent(struct scratch *s, struct thread_state *thread,
 				       wire_64 since)
 {
-	wire_64 now = bpf_ktime_get_ns(), spent = now - since, wait = spent * config.pace;
+	wire_64 now = bpf_ktime_get_ns(), spent = now - since, wait;
 
 	s->budget_spent += spent;
+	/* Copies have a pace of their own; no walk shall wait for them. */
+	wait = (spent - s->copying) * config.pace;
+	s->copying = 0;
 	if (!thread)
 		return;
 	if (thread->fresh)
@@ -305,6 +349,8 @@ static __always_inline void walk_book(int result)
 		COUNT(WALK, SKIP_NO_FRAMES);
 	else if (result == WALK_OVER_BUDGET)
 		COUNT(WALK, LOST_BUDGET);
+	else if (result == WALK_AMBIGUOUS)
+		COUNT(WALK, LOST_AMBIGUOUS);
 	else
 		COUNT(WALK, LOST_PARTIAL);
 }
@@ -456,13 +502,14 @@ static __noinline int walk_current(struct wire_target *t, struct scratch *s,
 	s->flow = 0;
 	s->found = 0;
 	s->coroutine = 0;
+	s->copying = 0;
 	runtime = bpf_map_lookup_elem(&runtimes, &job.image);
 	if (!runtime)
 		return WALK_NO_FRAMES;
 	job.layout = bpf_map_lookup_elem(&layouts, &runtime->layout);
 	if (!job.layout)
 		return WALK_NO_FRAMES;
-	result = walk_python(&job, thread, runtime->address, sp);
+	result = walk_python(&job, thread, runtime, sp);
 	if (result != WALK_FOUND)
 		return result;
 	s->coroutine = s->walk.coroutine != 0;

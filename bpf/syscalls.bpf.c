@@ -6,21 +6,29 @@
 #define SIGNATURE_FRAMES 16
 
 /* What tells a walk from the last ones before it is made: sp and the innermost frames. */
-static __always_inline wire_64 walk_signature(const struct wire_layout *l,
+static __always_inline wire_64 walk_signature(const struct wire_layout *l, struct py_search *s,
 					      struct thread_state *thread, wire_64 sp)
 {
-	wire_64 cframe = py_cframe_on_stack(l, thread->tstate, sp, stack_top(sp)), frame = 0;
-	wire_64 words[3] = {}, hash = py_mix(thread->epoch, sp);
+	wire_64 words[3] = {}, hash = py_mix(thread->epoch, sp), frame = 0, code, previous;
+	wire_s32 code_at = l->frame_code - l->frame_base,
+		 previous_at = l->frame_previous - l->frame_base;
 
-	if (!cframe || py_read(&frame, 8, cframe + l->cframe_current_frame))
+	s->sp = sp;
+	s->top = stack_top(sp);
+	if (l->strategy == WIRE_THREAD_ID_UNIQUE)
+		s->thread_id = thread_pointer();
+	if (py_first_frame(l, s, thread->tstate, &frame))
 		return 0;
 	/* Calls within Python leave sp as it is; who called shows in the frames and their
 	 * addresses. */
 	for (int i = 0; i < SIGNATURE_FRAMES; i++) {
-		if (!frame || py_read(words, sizeof(words), frame + l->frame_code))
+		if (!frame || py_read(words, sizeof(words), frame + l->frame_base))
 			break;
-		hash = py_mix(py_mix(hash, frame), words[0]);
-		frame = (l->frame_previous - l->frame_code) == 8 ? words[1] : words[2];
+		/* Both are among the first three words (collect/layouts.c). */
+		code = code_at ? words[1] : words[0];
+		previous = previous_at == 8 ? words[1] : previous_at ? words[2] : words[0];
+		hash = py_mix(py_mix(hash, frame), code);
+		frame = previous;
 	}
 	return hash;
 }
@@ -32,9 +40,15 @@ static __always_inline int syscall_walk(struct wire_target *t, struct scratch *s
 {
 	struct flow_key key = { .pid = pid, .thread = tid };
 	int result = walk_current(t, s, thread, sp);
+	wire_32 native = 0;
 	struct flow_state *f;
+	wire_64 context;
 
 	walk_book(result);
+	if (s->found)
+		native = native_python();
+	else if (result == WALK_NO_FRAMES)
+		s->found = native_walk();
 	if (!s->found)
 		return 0;
 	key.flow = s->flow;
@@ -43,8 +57,10 @@ static __always_inline int syscall_walk(struct wire_target *t, struct scratch *s
 		key.flow = 0;
 		f = flow_find(&key);
 	}
-	return !sighting_send(t, f ? f->context : outside_context(t, thread, tid), s->found,
-			      WIRE_SOURCE_SYSCALL, nr);
+	context = f ? f->context : outside_context(t, thread, tid);
+	if (native)
+		sighting_send(t, context, native, WIRE_SOURCE_SYSCALL, nr);
+	return !sighting_send(t, context, s->found, WIRE_SOURCE_SYSCALL, nr);
 }
 
 /* Its stack adds no knowledge. nr < WIRE_SYSCALLS. */
@@ -59,7 +75,7 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 	wire_64 id = bpf_get_current_pid_tgid(), now, sp, signature;
 	wire_32 tid = id, pid = id >> 32, zero = 0;
 	struct thread_state *thread = bpf_map_lookup_elem(&threads, &tid);
-	const struct wire_layout *layout;
+	const struct wire_layout *layout = NULL;
 	struct wire_runtime *runtime;
 	struct wire_target *t;
 	struct scratch *s;
@@ -78,16 +94,15 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 	if (!t)
 		return 0;
 	runtime = bpf_map_lookup_elem(&runtimes, &t->image);
-	if (!runtime)
-		return 0;
 	COUNT(WALK, ATTEMPTED);
 	if ((wire_64)nr >= WIRE_SYSCALLS || syscall_skipped(nr)) {
 		COUNT(WALK, SKIP_POLICY);
 		return 0;
 	}
 	s = bpf_map_lookup_elem(&scratches, &zero);
-	layout = bpf_map_lookup_elem(&layouts, &runtime->layout);
-	if (!s || !layout) {
+	if (runtime)
+		layout = bpf_map_lookup_elem(&layouts, &runtime->layout);
+	if (!s || (runtime && !layout)) {
 		COUNT(WALK, LOST_MAP);
 		return 0;
 	}
@@ -103,7 +118,8 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 	}
 	s->busy = 1;
 	sp = BPF_CORE_READ(regs, sp);
-	signature = walk_signature(layout, thread, sp);
+	/* Without a runtime walk_current() finds no frames: native code alone. */
+	signature = layout ? walk_signature(layout, &s->search, thread, sp) : 0;
 	if (signature && thread->seen[signature & 31] == signature)
 		COUNT(WALK, SKIP_REPEAT);
 	else if (syscall_walk(t, s, thread, pid, tid, sp, nr))

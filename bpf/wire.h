@@ -29,6 +29,9 @@ typedef int32_t wire_s32;
 #define WIRE_NAME 256
 #define WIRE_LAYOUTS 16
 #define WIRE_SYSCALLS 512 /* system calls above are never walked */
+#define WIRE_SNAPSHOT_MAX 65536 /* bytes kept of a user stack; a power of two */
+#define WIRE_SITE_SLOTS 120
+#define WIRE_SITE_VARIANTS 8 /* sites that share ip and depth */
 
 /* ---- events ---- */
 
@@ -44,6 +47,7 @@ enum wire_type {
 	WIRE_CODE,
 	WIRE_STACK,
 	WIRE_SIGHTING,
+	WIRE_SNAPSHOT,
 };
 
 /* Every event starts with this. time: CLOCK_MONOTONIC ns. */
@@ -133,7 +137,11 @@ struct wire_context {
 	wire_32 pad;
 };
 
-/* A unicode object's bytes as they are in memory: kind 1 is Latin-1 (ASCII among it), 2, 4. */
+/*
+ * The bytes of a name as they are in memory. Of a unicode object by its kind: 1 is Latin-1 (ASCII
+ * among it), 2, 4. WIRE_TEXT_BYTES: a string of bytes in an encoding of its own.
+ */
+#define WIRE_TEXT_BYTES 0x80
 struct wire_text {
 	wire_16 bytes;
 	wire_8 kind; /* 0: could not be read */
@@ -146,6 +154,7 @@ struct wire_code {
 	wire_32 line;
 	struct wire_text filename_is, qualname_is, name_is;
 	wire_32 pad;
+	wire_64 address; /* of the code object, in the process's memory */
 	wire_8 filename[WIRE_FILENAME];
 	wire_8 qualname[WIRE_QUALNAME];
 	wire_8 name[WIRE_NAME];
@@ -171,7 +180,57 @@ struct wire_sighting {
 	wire_16 detail; /* SYSCALL: its number */
 };
 
+#define WIRE_CODE_ENTRY 0x80000000u /* of a code id: C code began this frame */
+
+/*
+ * The user's stack and registers, to be unwound. `stack` is an id like that of WIRE_STACK; one
+ * sighting of it follows. count: Python frames, innermost first; 0: native code alone. `captured`
+ * bytes from sp follow the struct; `depth` is all that lies between sp and the stack's top.
+ */
+struct wire_snapshot {
+	struct wire_head head;
+	wire_32 stack;
+	wire_32 count;
+	wire_64 ip, sp, bp, bx, r12, r13, r14, r15;
+	wire_64 depth;
+	wire_32 captured;
+	wire_32 image;
+	wire_32 codes[WIRE_FRAMES];
+};
+
 /* ---- map values ---- */
+
+/* A place that a native stack was unwound at. */
+struct wire_site_key {
+	wire_64 ip;
+	wire_64 depth; /* of sp, below the stack's top */
+	wire_32 process; /* serial */
+	wire_32 variant; /* 0, 1, ...: without holes */
+};
+
+/*
+ * What a stack at a site hangs on: words between sp and the top. A slot is a kind, and which word
+ * from sp. When the hash of their values is the same, so is the stack.
+ */
+enum wire_slot {
+	WIRE_SLOT_WORD, /* as it is: a return address */
+	WIRE_SLOT_RELATIVE, /* less sp: an address on the stack */
+	WIRE_SLOT_BP, /* the register bp, less sp */
+};
+#define WIRE_SLOT_BITS 13
+
+struct wire_site {
+	wire_64 hash;
+	wire_32 stack; /* id; 0: this code cannot be unwound */
+	wire_32 count;
+	wire_16 slots[WIRE_SITE_SLOTS];
+};
+
+static inline wire_64 wire_site_mix(wire_64 hash, wire_64 value)
+{
+	hash = (hash ^ value) * 0x9e3779b97f4a7c15ULL;
+	return hash ^ hash >> 29;
+}
 
 /* Per process (key: pid). */
 struct wire_target {
@@ -182,20 +241,40 @@ struct wire_target {
 
 /* Per image (key: its serial): set once user space has found and proven a runtime in it. */
 struct wire_runtime {
-	wire_64 address; /* of _PyRuntime */
+	wire_64 address; /* of _PyRuntime, or of the variable that stands for it */
+	wire_64 own_from, own_to; /* where the interpreter's file is mapped */
 	wire_32 layout; /* index into layouts */
 	wire_32 pad;
 };
 
-/* Offsets that the walk needs (probes/python/). */
+/* How a thread's state is found (bpf/pyframes.h). */
+enum wire_strategy {
+	WIRE_CFRAME_ON_STACK,
+	WIRE_ENTRY_FRAME_ON_STACK,
+	WIRE_THREAD_ID_UNIQUE
+};
+
+#define WIRE_FRAME_SPAN 128 /* room for the block of a frame; a power of two */
+#define WIRE_CODE_SPAN 256 /* the same of a code object */
+
+/*
+ * Offsets that the walk needs (probes/python/); -1: this version has no such field. Of a frame and
+ * of a code object one block each is read: from its base, so many bytes.
+ */
 struct wire_layout {
+	wire_16 strategy; /* enum wire_strategy */
+	wire_16 frame_bytes, code_bytes;
+	wire_16 code_word_whole; /* code_word is a pointer; else its first byte counts */
 	wire_s32 runtime_interpreters_head, interp_next, interp_threads_head, tstate_next;
-	wire_s32 tstate_cframe, cframe_current_frame;
-	wire_s32 frame_code, frame_previous;
-	wire_s32 code_firstlineno, code_filename, code_name, code_qualname, code_code_adaptive;
-	wire_s32 unicode_length, unicode_hash, unicode_state, unicode_ascii_data;
-	wire_s32 unicode_compact_data;
-	wire_s32 frame_owner, code_flags; /* -1: generators are not told apart */
+	wire_s32 tstate_frame, tstate_cframe, tstate_thread_id, cframe_current_frame;
+	wire_s32 frame_base, frame_code, frame_previous, frame_owner;
+	wire_s32 frame_is_entry;
+	wire_s32 owner_generator, owner_c_stack; /* values of frame_owner */
+	wire_s32 code_base, code_flags, code_firstlineno, code_filename, code_name, code_qualname;
+	wire_s32 code_word; /* what tells code at one address apart: first code word, or co_code */
+	wire_s32 unicode_length, unicode_hash;
+	wire_s32 unicode_state; /* -1: names are strings of bytes */
+	wire_s32 unicode_ascii_data, unicode_compact_data;
 };
 
 struct wire_port {
@@ -203,6 +282,27 @@ struct wire_port {
 	wire_32 netns;
 	wire_16 port;
 	wire_16 pad;
+};
+
+/* A register by its place among the 8-byte words of struct pt_regs (arch/x86/include/asm/ptrace.h).
+ */
+enum wire_register {
+	WIRE_R15,
+	WIRE_R14,
+	WIRE_R13,
+	WIRE_R12,
+	WIRE_RBP,
+	WIRE_RBX,
+	WIRE_R11,
+	WIRE_R10,
+	WIRE_R9,
+	WIRE_R8,
+	WIRE_RAX,
+	WIRE_RCX,
+	WIRE_RDX,
+	WIRE_RSI,
+	WIRE_RDI,
+	WIRE_REGISTERS /* also: none */
 };
 
 /* Set before loading (read-only for the programs). */
@@ -213,6 +313,8 @@ struct wire_config {
 	wire_64 pace_max_ns; /* longest distance */
 	wire_64 pace_wall_ns; /* after so long, CPU time or not */
 	wire_64 wakeup_bytes; /* wake the collector when so many bytes wait */
+	wire_32 snapshots; /* per CPU and slice: of stacks of native code alone */
+	wire_32 snapshots_python; /* the same, of stacks with Python frames */
 	wire_32 socket_tracepoints; /* boundary source: 1 sock_*_length, 0 sys_exit */
 	wire_32 pad;
 	wire_64 skip_syscalls[WIRE_SYSCALLS / 64]; /* bit set: its stack adds no knowledge */
@@ -224,7 +326,7 @@ struct wire_config {
 #define WIRE_STAGES(S)                                                                             \
 	S(PROCESS, "processes") S(CONNECTION, "connections") S(DATA, "socket-data")                \
 	S(CONTEXT, "contexts") S(WALK, "stack-walks") S(CODE, "code-objects") S(STACK, "stacks")   \
-	S(SIGHTING, "sightings")
+	S(SIGHTING, "sightings") S(NATIVE, "native-stacks")
 
 /* C(SYMBOL, class, cause): class A attempted, D delivered, S skipped, L lost. */
 #define WIRE_CAUSES(C)                                                                             \
@@ -233,7 +335,9 @@ struct wire_config {
 	C(SKIP_POLICY, S, "no-knowledge") C(SKIP_REPEAT, S, "repeat") C(SKIP_PACED, S, "paced")    \
 	C(SKIP_NO_FRAMES, S, "no-frames") C(LOST_RING, L, "ring-full")                             \
 	C(LOST_MAP, L, "map-full") C(LOST_READ, L, "read-failed") C(LOST_PARTIAL, L, "partial")    \
-	C(LOST_BUDGET, L, "budget") C(LOST_BUSY, L, "recursion")
+	C(LOST_BUDGET, L, "budget") C(LOST_BUSY, L, "recursion")                                   \
+	C(LOST_AMBIGUOUS, L, "ambiguous") C(LOST_UNWIND, L, "unwind")                              \
+	C(SKIP_NO_ROWS, S, "no-rows") C(SKIP_OTHER_STACK, S, "other-stack")
 /* clang-format on */
 
 #define WIRE_STAGE_VALUE(symbol, name) WIRE_STAGE_##symbol,
@@ -250,11 +354,14 @@ WIRE_ASSERT(wire_connection, 80);
 WIRE_ASSERT(wire_state, 32);
 WIRE_ASSERT(wire_data, 56);
 WIRE_ASSERT(wire_context, 64);
-WIRE_ASSERT(wire_code, 40 + WIRE_FILENAME + WIRE_QUALNAME + WIRE_NAME);
+WIRE_ASSERT(wire_code, 48 + WIRE_FILENAME + WIRE_QUALNAME + WIRE_NAME);
 WIRE_ASSERT(wire_stack, 32 + 4 * WIRE_FRAMES);
 WIRE_ASSERT(wire_sighting, 32);
+WIRE_ASSERT(wire_snapshot, 104 + 4 * WIRE_FRAMES);
+WIRE_ASSERT(wire_site_key, 24);
+WIRE_ASSERT(wire_site, 256);
 WIRE_ASSERT(wire_target, 16);
-WIRE_ASSERT(wire_runtime, 16);
-WIRE_ASSERT(wire_layout, 80);
+WIRE_ASSERT(wire_runtime, 32);
+WIRE_ASSERT(wire_layout, 116);
 
 #endif

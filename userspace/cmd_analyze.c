@@ -235,8 +235,8 @@ static const struct command_option analyze_options[] = {
 	  set_services },
 	{ "probes", 0, "DIR", "Probe files from DIR, in place of the embedded ones.", false,
 	  set_probes },
-	{ "reference", 0, "FILE", "Digests of a component's upstream files, as JSON.", true,
-	  set_reference },
+	{ "reference", 0, "FILE", "Digests of a component's upstream files and functions, as JSON.",
+	  true, set_reference },
 	{ "output", 'o', "FILE",
 	  "Write the report to FILE as JSON. An older report gives way, nothing else.", false,
 	  set_out },
@@ -252,7 +252,7 @@ const struct command cmd_analyze = {
 		"Reads evidence bundles, one a host or several, and says for each section of the "
 		"guideline which of its code ran for API calls, and whether that code equals a "
 		"reference or the host's packages; for each route, how many calls were seen in its "
-		"handlers; and what other code stood in the way.\n\n"
+		"handlers; and what other code stood in between or on the way.\n\n"
 		"Each claim names records of a bundle; 'daylight inspect FILE record KIND ID' "
 		"shows "
 		"them. Not observed is not absent: what could not be seen is said, and turned into "

@@ -134,11 +134,12 @@ const struct command cmd_inspect = {
 	.summary = "show what a bundle holds",
 	.description =
 		"Reads the evidence bundle FILE and prints a view of it. VIEW is summary (the "
-		"default), calls, processes, modules, functions, stacks, connections, loss, or "
-		"record KIND ID.\n\n"
+		"default), calls, processes, modules, functions, stacks, interpositions, "
+		"connections, loss, or record KIND ID.\n\n"
 		"calls lists each API call with the functions that were seen at work for it, "
-		"modules the files whose code could run, loss what each stage attempted, "
-		"delivered, skipped and lost. record prints one record with all its fields; "
+		"modules the files whose code could run, interpositions the code that stands in "
+		"another's place, loss what each stage attempted, delivered, skipped and lost. "
+		"record prints one record with all its fields; "
 		"the pointers of a report lead to it.\n\n"
 		"Works offline on any host and needs no privilege. Unknown values are null, or "
 		"'-' in text. Control characters in names are shown as \\xNN.",

@@ -29,7 +29,7 @@ offers 'verify' help ver
 offers '--help --json --jsonl' inspect --
 offers "$files" inspect ''
 offers 'host.daylight' inspect ho
-offers 'calls connections functions loss modules processes record stacks summary' \
+offers 'calls connections functions interpositions loss modules processes record stacks summary' \
 	inspect host.daylight ''
 offers 'calls connections' inspect --json host.daylight c
 offers 'connection connection_end context' inspect host.daylight record co

@@ -48,15 +48,17 @@ def need(value, keys, where):
     assert not missing, f"{where}: {missing}"
 
 
-need(doc, "schema bundle window host collector counts loss lost_total unsupported visibility", "top")
+need(doc, "schema bundle window host collector counts deep loss lost_total unsupported visibility",
+     "top")
+need(doc["deep"], "spans reasons calls", "deep")
 need(doc["bundle"], "format bytes sealed complete end_offset end_reason", "bundle")
 need(doc["window"], "id challenge start stop start_reason stop_reason gaps", "window")
 need(doc["host"], "name kernel boot_id arch", "host")
 need(doc["collector"], "version exe_sha256 options probes bpf", "collector")
 need(doc["collector"]["probes"][0], "name sha256 shipped", "probes")
 need(doc["collector"]["bpf"][0], "name tag", "bpf")
-need(doc["counts"], "processes modules functions stacks sightings connections calls calls_complete",
-     "counts")
+need(doc["counts"], "processes modules functions stacks sightings connections calls calls_complete "
+     "interpositions", "counts")
 need(doc["loss"][0], "stage attempted delivered skipped lost", "loss")
 need(doc["unsupported"][0], "process what version", "unsupported")
 need(doc["visibility"], "listeners connections", "visibility")
@@ -81,7 +83,8 @@ for row in rows:
     assert not set(keys.split()) - set(row), row
     assert {"id", "pid", "exe"} <= set(row["process"])
     for function in row["functions"]:
-        assert not set("function name qualname module path line links sources count".split()) \
+        assert not set(("function name qualname module path line offset language links "
+                        "sources count").split()) \
             - set(function), function
 assert [row["evidence"] for row in rows] == ["deep", "stacks", "none"], rows
 PY
@@ -99,8 +102,42 @@ for row in map(json.loads, open(sys.argv[1])):
         {"manager", "name", "version", "digest_matches"} <= set(row["package"])
 PY
 
+run 0 "$file" functions --jsonl
+/usr/bin/python3 - "$work/out" <<'PY' || fail "functions --jsonl"
+import json, sys
+
+rows = [json.loads(line) for line in open(sys.argv[1])]
+keys = "function name qualname module path line offset language source memory memory_matches"
+for row in rows:
+    assert not set(keys.split()) - set(row), row
+assert [row["memory_matches"] for row in rows] == [True, False, None, None, None], rows
+assert [row["offset"] for row in rows] == [None] * 4 + [0x1f30], rows
+PY
+run 0 "$file" stacks --jsonl
+/usr/bin/python3 - "$work/out" <<'PY' || fail "stacks --jsonl"
+import json, sys
+
+rows = [json.loads(line) for line in open(sys.argv[1])]
+keys = "stack process partial kind sightings count outermost frames"
+for row in rows:
+    assert not set(keys.split()) - set(row), row
+    assert (row["outermost"] is not None) == (row["kind"] == "whole"), row
+assert [row["kind"] for row in rows] == \
+    ["whole", "partial", "whole", "entered", "whole", "partial"], rows
+PY
+run 0 "$file" interpositions --jsonl
+/usr/bin/python3 - "$work/out" <<'PY' || fail "interpositions --jsonl"
+import json, sys
+
+rows = [json.loads(line) for line in open(sys.argv[1])]
+keys = "interposition process kind place module module_path by by_path detail when"
+for row in rows:
+    assert not set(keys.split()) - set(row), row
+assert [row["kind"] for row in rows] == ["rebound", "preload"], rows
+PY
+
 # The document's rows are the lines.
-for view in calls processes modules functions stacks connections loss; do
+for view in calls processes modules functions stacks interpositions connections loss; do
 	run 0 "$file" $view --jsonl
 	mv "$work/out" "$work/lines"
 	run 0 "$file" $view --json
@@ -116,7 +153,7 @@ done
 
 for kind in window window_end label probe program gap target listener process process_end mapping \
 	module identity pyc function stack context sighting binding connection connection_end call \
-	hop loss unsupported; do
+	hop loss unsupported deep function_source function_memory interposition; do
 	run 0 "$file" record $kind 1 --json
 	says out "\"record\": \"$kind\""
 	run 0 "$file" record $kind 1

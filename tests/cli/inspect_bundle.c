@@ -28,6 +28,7 @@ int main(int argc, char **argv)
 	if (f.w) {
 		fixture_host(&f);
 		fixture_calls(&f);
+		fixture_code(&f);
 		if (argc == 3)
 			more(&f);
 		fixture_window_end(&f);

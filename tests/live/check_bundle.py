@@ -27,8 +27,8 @@ FILE is the bundle; FILE.json, FILE.calls, FILE.connections and so on lie beside
   durable STATUS           (of a killed collector) what its --status-fd said to be on disk can be read
   cut                      the bundle ends early, says why, and has calls
   identities DIR NAME=HOW...  how the file NAME in DIR was looked at; only `open` has a digest
-  unsupported VERSION      the service's process is named as unsupported, with its version; its
-                           calls have no evidence and no functions
+  unsupported NAME PORT VERSION WHY...  each process is named as unsupported, for this reason and
+                           with this version; its calls have no evidence and no functions
   absent PLAIN TEXT...     no TEXT in the file PLAIN
 
 Prints what is wrong; exit code 1 when something is.
@@ -320,24 +320,25 @@ def identities(bundle, folder, *wanted):
                 wrong("%s: %s, digest %s; wanted %s" % (name, m["digest"]["how"], m["sha256"], how))
 
 
-def unsupported(bundle, version):
-    summary = summary_of(bundle)
-    served_by = {c["process"]["id"] for c in lines(bundle + ".calls")}
-    named = {u["process"]: u for u in summary["unsupported"]}
-    print("; ".join("%s (%s)" % (u["what"], u["version"]) for u in named.values()))
-    for process in served_by:
-        if process not in named:
-            wrong("process %s is not named" % process)
-        elif version.split(".")[:2] >= ["3", "11"] and (
-                named[process]["version"] != version or "no layout" not in named[process]["what"]):
-            wrong("%s is not version %s without a layout" % (named[process], version))
-    for p in lines(bundle + ".processes"):
-        if p["runtime"]:
-            wrong("process %s has the runtime %s" % (p["process"], p["runtime"]))
-    for c in lines(bundle + ".calls"):
-        if c["evidence"] != "none" or c["functions"]:
-            wrong("call %s has evidence %s, %d functions" % (c["call"], c["evidence"],
-                                                             len(c["functions"])))
+def unsupported(bundle, *rows):
+    runtimes = {p["process"]: p["runtime"] for p in lines(bundle + ".processes")}
+    named = {u["process"]: u for u in summary_of(bundle)["unsupported"]}
+    for name, port, version, why in [rows[i:i + 4] for i in range(0, len(rows), 4)]:
+        mine = {c["connection"] for c in lines(bundle + ".connections")
+                if c["local"].endswith(":" + port)}
+        calls = [c for c in lines(bundle + ".calls") if c["connection"] in mine]
+        if not calls:
+            wrong("%s has no calls" % name)
+        for c in calls:
+            have = named.get(c["process"]["id"], {})
+            if (have.get("what"), have.get("version")) != (why, version):
+                wrong("%s: %s, not %s (%s)" % (name, have, why, version))
+            if runtimes[c["process"]["id"]]:
+                wrong("%s has the runtime %s" % (name, runtimes[c["process"]["id"]]))
+            if c["evidence"] != "none" or c["functions"]:
+                wrong("%s: call %s has evidence %s, %d functions" % (
+                    name, c["call"], c["evidence"], len(c["functions"])))
+        print("%-10s %-12s %s" % (name, version, why))
 
 
 def absent(bundle, plain_file, *texts):

@@ -15,7 +15,7 @@ Options:
   --ambiguous ROUTE    no function of the route's calls has a link other than `ambiguous`
   --seen ROUTE=LINK    the calls of ROUTE have all functions of the route together, by LINK
   --without ROUTE=LINK no function of the route's calls has this link
-  --empty ROUTE        the route's calls have no functions at all
+  --empty ROUTE        the route's calls have no functions but native ones
   --ends ROUTE=REASON  how all calls of the route ended
   --partial            walks broke off, and were counted; nothing else was lost
 """
@@ -98,9 +98,9 @@ def main():
                 wrong("%s has %s by %s" % (c["request_id"], f["qualname"], f["links"]))
         if c["end_reason"] != ends.get(route, "complete"):
             wrong("%s ended: %s" % (c["request_id"], c["end_reason"]))
-        if c["functions"] and route in options.empty:
-            wrong("%s has %d functions, %s ..." % (c["request_id"], len(c["functions"]),
-                                                   c["functions"][0]["qualname"]))
+        python = [f["qualname"] for f in c["functions"] if f["line"] is not None]
+        if python and route in options.empty:
+            wrong("%s has %d functions, %s ..." % (c["request_id"], len(python), python[0]))
         total = counted.setdefault(route, [0, 0])
         total[0] += 1
         total[1] += bool(own) and own <= got

@@ -35,6 +35,19 @@ struct scene {
 	uint64_t status; /* of the call; 0: 200 */
 	bool elsewhere; /* the one stack is of code outside the component */
 	uint8_t window; /* 0: 0xa1 */
+	/* The call lies in a deep span, in which a function was entered: 1 is the handler's. */
+	uint64_t entered;
+	/* Code of the handler in memory, once for each that is set; of which process (0: 1). */
+	bool memory_equal, memory_differs, memory_null;
+	uint64_t memory_process;
+	/* The handler's source: bytes of the digests; 0: no record. */
+	uint8_t tokens, docstring;
+	/* Something stands in between: its kind, whose place (a module), in which process (0: 1).
+	 */
+	const char *between;
+	uint64_t between_module, between_process;
+	/* Of `elsewhere`: a package owns it, nobody looked, or asked for its package. */
+	bool gate_owned, gate_unknown, gate_not_asked;
 	/* A second process, forked from the first one, that runs the same code. */
 	bool second;
 };
@@ -100,8 +113,17 @@ static inline void scene_put_code(struct fixture *f, const struct scene *s)
 	if (s->elsewhere) {
 		put(f, MODULE, module, .kind = MODULE_FILE, .path = pub(f, "/srv/lib/gate.py"),
 		    .language = LANGUAGE_PYTHON);
+		if (!s->gate_unknown)
+			put(f, IDENTITY, identity, .module = 1, .process = 1,
+			    .sha256 = digest(f, 0x77), .build_id = REC_NULL,
+			    .package_manager = s->gate_owned	   ? pub(f, "dpkg")
+					       : s->gate_not_asked ? REC_NULL
+								   : REC_EMPTY,
+			    .package = s->gate_owned ? pub(f, "gates") : REC_EMPTY,
+			    .package_version = REC_EMPTY, .digest_matches = REC_NULL,
+			    .how = pub(f, "open"), .when = at_ms(60), .changed_after_load = 0);
 		put(f, FUNCTION, function, .module = 1, .name = pub(f, "gate"),
-		    .qualname = pub(f, "gate"), .line = 1);
+		    .qualname = pub(f, "gate"), .line = 1, .offset = REC_NULL);
 		put(f, STACK, stack, .process = 1, .frames = list(1), .partial = 0);
 		return;
 	}
@@ -116,13 +138,13 @@ static inline void scene_put_code(struct fixture *f, const struct scene *s)
 	    .language = LANGUAGE_PYTHON);
 	scene_put_file(f, s, 1);
 	put(f, FUNCTION, function, .module = s->dangling_function ? 99 : 1, .name = pub(f, "get"),
-	    .qualname = pub(f, "Things.get"), .line = 10);
+	    .qualname = pub(f, "Things.get"), .line = 10, .offset = REC_NULL);
 	put(f, FUNCTION, function, .module = 2, .name = pub(f, "more"), .qualname = pub(f, "more"),
-	    .line = 1);
+	    .line = 1, .offset = REC_NULL);
 	put(f, FUNCTION, function, .module = 3, .name = pub(f, "run"), .qualname = pub(f, "run"),
-	    .line = 5);
+	    .line = 5, .offset = REC_NULL);
 	put(f, FUNCTION, function, .module = 4, .name = pub(f, "not"), .qualname = pub(f, "not"),
-	    .line = 2);
+	    .line = 2, .offset = REC_NULL);
 	put(f, STACK, stack, .process = 1, .frames = list(1, 4, 3, 3), .partial = 0);
 	put(f, STACK, stack, .process = 1, .frames = list(2), .partial = 0);
 }
@@ -157,6 +179,45 @@ static inline void scene_put_call(struct fixture *f, const struct scene *s)
 		put(f, SIGHTING, sighting, .context = 2, .stack = 3, .source = SOURCE_SYSCALL,
 		    .first = at_ms(103), .last = at_ms(103), .count = 1);
 	}
+}
+
+static inline void scene_put_memory(struct fixture *f, const struct scene *s, uint64_t matches)
+{
+	put(f, FUNCTION_MEMORY, function_memory, .function = 1,
+	    .process = s->memory_process ? s->memory_process : 1, .magic = 3495,
+	    .memory = digest(f, 0x61), .compiled = digest(f, matches ? 0x61 : 0x62),
+	    .matches = matches, .how = pub(f, "memory"), .when = at_ms(110));
+}
+
+/* What is known of code beside its files. */
+static inline void scene_put_more(struct fixture *f, const struct scene *s)
+{
+	if (s->entered) {
+		uint64_t stack = put(f, STACK, stack, .process = 1, .frames = list(s->entered),
+				     .partial = 1);
+
+		put(f, DEEP, deep, .process = 1, .from = at_ms(90), .until = at_ms(120),
+		    .reason = pub(f, "first-calls"));
+		put(f, SIGHTING, sighting, .context = 1, .stack = stack, .source = SOURCE_DEEP,
+		    .first = at_ms(101), .last = at_ms(101), .count = 1);
+	}
+	if (s->memory_equal)
+		scene_put_memory(f, s, 1);
+	if (s->memory_differs)
+		scene_put_memory(f, s, 0);
+	if (s->memory_null)
+		scene_put_memory(f, s, REC_NULL);
+	if (s->tokens)
+		put(f, FUNCTION_SOURCE, function_source, .function = 1,
+		    .tokens = digest(f, s->tokens),
+		    .docstring = s->docstring ? digest(f, s->docstring) : REC_NULL,
+		    .how = pub(f, "source"));
+	if (s->between)
+		put(f, INTERPOSITION, interposition,
+		    .process = s->between_process ? s->between_process : 1,
+		    .kind = pub(f, s->between), .place = pub(f, "demo.api.Things.get"),
+		    .module = s->between_module ? s->between_module : REC_NULL, .by = 3,
+		    .detail = REC_EMPTY, .when = at_ms(70));
 }
 
 #define SCENE_START (FIXTURE_MONOTONIC - 1000000000000ULL) /* of the process, boot-time ns */
@@ -198,6 +259,7 @@ static inline void scene_write(struct fixture *f, const struct scene *s)
 	scene_put_code(f, s);
 	if (!s->no_call)
 		scene_put_call(f, s);
+	scene_put_more(f, s);
 	if (s->lost)
 		put(f, LOSS, loss, .time = at_ms(5), .stage = pub(f, "walk"), .class = LOSS_LOST,
 		    .cause = pub(f, "map-full"), .count = s->lost);
@@ -285,6 +347,18 @@ static inline const char *text_in(json_t *row, const char *key)
 	const char *text = json_string_value(json_object_get(row, key));
 
 	return text ? text : "(null)";
+}
+
+/* What weakens a claim: the first of that kind, or NULL. */
+static inline json_t *weakness(json_t *report, const char *claim, const char *what)
+{
+	json_t *row = row_by(report, "claims", "id", claim), *weak;
+	size_t i;
+
+	json_array_foreach(json_object_get(row, "weakened_by"), i, weak)
+		if (!strcmp(text_in(weak, "what"), what))
+			return weak;
+	return NULL;
 }
 
 #endif

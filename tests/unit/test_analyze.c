@@ -196,24 +196,13 @@ static void test_texts(void **state)
 	expect_claim(&plain, NULL, "route/demo/GET /v1/things", ", 0 are not known; handlers");
 }
 
-static json_t *find_weak(json_t *report, const char *claim, const char *what)
-{
-	json_t *row = row_by(report, "claims", "id", claim), *weak;
-	size_t i;
-
-	json_array_foreach(json_object_get(row, "weakened_by"), i, weak)
-		if (!strcmp(text_in(weak, "what"), what))
-			return weak;
-	return NULL;
-}
-
 /* What was passed over stands beside each claim that something was not seen. */
 static void test_sampled(void **state)
 {
 	json_t *report = scene_report(&(struct scene){ .sampled = true }), *weak, *walks;
 
 	(void)state;
-	weak = find_weak(report, "section/demo/extra", "sampled");
+	weak = weakness(report, "section/demo/extra", "sampled");
 	assert_non_null(weak);
 	assert_string_equal(text_in(weak, "text"),
 			    "stacks are samples, not a full list of what ran: of 4653 walks "
@@ -221,8 +210,8 @@ static void test_sampled(void **state)
 			    "114); system calls made walks only in phases "
 			    "(syscall-phase=30000ms, syscall-duty=100ms/1000ms)");
 	/* The handler was seen in the one call. */
-	assert_null(find_weak(report, "section/demo/things API", "sampled"));
-	assert_null(find_weak(report, "route/demo/GET /v1/things", "sampled"));
+	assert_null(weakness(report, "section/demo/things API", "sampled"));
+	assert_null(weakness(report, "route/demo/GET /v1/things", "sampled"));
 	walks = json_object_get(
 		json_object_get(
 			json_array_get(
@@ -236,12 +225,12 @@ static void test_sampled(void **state)
 		3666);
 	json_decref(report);
 	report = scene_report(&(struct scene){ .sampled = true, .elsewhere = true });
-	assert_non_null(find_weak(report, "section/demo/things API", "sampled"));
-	assert_non_null(find_weak(report, "route/demo/GET /v1/things", "sampled"));
+	assert_non_null(weakness(report, "section/demo/things API", "sampled"));
+	assert_non_null(weakness(report, "route/demo/GET /v1/things", "sampled"));
 	json_decref(report);
 	/* A bundle that does not say is no better. */
 	report = scene_report(&(struct scene){ .elsewhere = true });
-	weak = find_weak(report, "section/demo/extra", "sampled");
+	weak = weakness(report, "section/demo/extra", "sampled");
 	assert_non_null(weak);
 	assert_non_null(strstr(text_in(weak, "text"), "does not say"));
 	json_decref(report);
@@ -289,11 +278,11 @@ static void test_no_pyc(void **state)
 	(void)state;
 	assert_string_equal(
 		text_in(row_by(report, "sections", "section", "things API"), "compared"), "file");
-	assert_non_null(find_weak(report, "section/demo/things API", "no-pyc"));
-	assert_non_null(find_weak(report, "route/demo/GET /v1/things", "no-pyc"));
+	assert_non_null(weakness(report, "section/demo/things API", "no-pyc"));
+	assert_non_null(weakness(report, "route/demo/GET /v1/things", "no-pyc"));
 	json_decref(report);
 	report = scene_report(&(struct scene){ 0 });
-	assert_null(find_weak(report, "section/demo/things API", "no-pyc"));
+	assert_null(weakness(report, "section/demo/things API", "no-pyc"));
 	json_decref(report);
 }
 

@@ -138,72 +138,7 @@ static void test_no_route(void **state)
 	json_decref(report);
 }
 
-/* Deep evidence alone shows that a handler was not reached, and only when nothing is missing. */
-static void deep_scene(struct fixture *f, const struct scene *s, bool ambiguous)
-{
-	fixture_open(f);
-	fixture_window(f);
-	put(f, PROCESS, process, .pid = 11, .start = 1, .parent = REC_NULL, .exe = REC_NULL,
-	    .origin = ORIGIN_EXISTING, .seen = at_ms(0));
-	scene_put_code(f, s);
-	scene_put_call(f, s);
-	put(f, FUNCTION, function, .module = 3, .name = pub(f, "x"), .qualname = pub(f, "x"),
-	    .line = 50);
-	put(f, STACK, stack, .process = 1, .frames = list(5), .partial = 0);
-	put(f, SIGHTING, sighting, .context = 1, .stack = 3, .source = SOURCE_DEEP,
-	    .first = at_ms(101), .last = at_ms(102), .count = 1);
-	if (ambiguous)
-		put(f, BINDING, binding, .context = 1, .call = 1, .from = at_ms(100),
-		    .until = at_ms(109), .link = LINK_AMBIGUOUS);
-	if (s->lost)
-		put(f, LOSS, loss, .time = at_ms(5), .stage = pub(f, "walk"), .class = LOSS_LOST,
-		    .cause = pub(f, "map-full"), .count = s->lost);
-	fixture_window_end(f);
-	fixture_load(f);
-}
-
-static void expect_deep(const struct scene *s, bool ambiguous, int not_reached)
-{
-	struct analyze_result result;
-	struct err err = ERR_INIT;
-	const char *path;
-	struct fixture f;
-	json_t *row;
-
-	deep_scene(&f, s, ambiguous);
-	path = f.path;
-	assert_int_equal(scene_run(&path, 1, NULL, &result, &err), 0);
-	row = row_by(result.report, "routes", "route", "/v1/things");
-	assert_int_equal(json_integer_value(json_object_get(row, "deep")), 1);
-	assert_int_equal(json_integer_value(json_object_get(row, "not_reached")), not_reached);
-	assert_int_equal(json_integer_value(json_object_get(row, "no_sighting")), !not_reached);
-	json_decref(result.report);
-	fixture_release(&f);
-}
-
-static void test_deep(void **state)
-{
-	const struct scene clean = { .no_sighting = true };
-	const struct scene lossy = { .no_sighting = true, .lost = 1 };
-
-	(void)state;
-	expect_deep(&clean, false, 1);
-	expect_deep(&clean, true, 0);
-	expect_deep(&lossy, false, 0);
-}
-
 /* ---- the bundle itself ---- */
-
-static bool is_weakened(json_t *report, const char *claim, const char *what)
-{
-	json_t *row = row_by(report, "claims", "id", claim), *weak;
-	size_t i;
-
-	json_array_foreach(json_object_get(row, "weakened_by"), i, weak)
-		if (!strcmp(text_in(weak, "what"), what))
-			return true;
-	return false;
-}
 
 static void test_weakened(void **state)
 {
@@ -211,10 +146,10 @@ static void test_weakened(void **state)
 	json_t *report = scene_report(&s);
 
 	(void)state;
-	assert_true(is_weakened(report, "section/demo/things API", "loss"));
-	assert_true(is_weakened(report, "section/demo/things API", "unsupported"));
-	assert_true(is_weakened(report, "route/demo/GET /v1/things", "loss"));
-	assert_false(is_weakened(report, "section/demo/things API", "cut"));
+	assert_non_null(weakness(report, "section/demo/things API", "loss"));
+	assert_non_null(weakness(report, "section/demo/things API", "unsupported"));
+	assert_non_null(weakness(report, "route/demo/GET /v1/things", "loss"));
+	assert_null(weakness(report, "section/demo/things API", "cut"));
 	assert_int_equal(json_integer_value(json_object_get(
 				 json_array_get(json_object_get(report, "loss"), 0), "count")),
 			 3);
@@ -256,8 +191,8 @@ static void test_damaged(void **state)
 		assert_int_equal(scene_run(&path, 1, NULL, &result, &err), 0);
 		assert_int_equal(result.altered, !cut);
 		assert_true(result.incomplete);
-		assert_true(is_weakened(result.report, "section/demo/things API",
-					cut ? "cut" : "altered"));
+		assert_non_null(weakness(result.report, "section/demo/things API",
+					 cut ? "cut" : "altered"));
 		/* Known only because a stack showed it: that stack's sighting may be cut off. */
 		assert_string_equal(
 			text_in(row_by(result.report, "sections", "section", "extra"), "status"),
@@ -316,8 +251,8 @@ int main(void)
 		cmocka_unit_test(test_forked),	     cmocka_unit_test(test_bindings),
 		cmocka_unit_test(test_dangling),     cmocka_unit_test(test_other_service),
 		cmocka_unit_test(test_route_counts), cmocka_unit_test(test_no_route),
-		cmocka_unit_test(test_deep),	     cmocka_unit_test(test_weakened),
-		cmocka_unit_test(test_damaged),	     cmocka_unit_test(test_pointers),
+		cmocka_unit_test(test_weakened),     cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_pointers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,15 +25,20 @@ static const char service[] =
 static const char python[] =
 	"{\"schema\": 1, \"name\": \"x\", \"source\": \"s\", \"arch\": \"x86_64\",\n"
 	" \"version\": {\"major\": 3, \"minor\": 11}, \"strategy\": \"cframe-on-stack\",\n"
-	" \"pyc\": {\"magic\": 3495, \"tag\": \"cpython-311\"}, \"offsets\": {\n"
+	" \"anchor\": \"_PyRuntime\", \"owners\": {\"generator\": 1, \"c_stack\": null},\n"
+	" \"pyc\": {\"magic\": 3495, \"tag\": \"cpython-311\", \"header\": 16}, \"offsets\": {\n"
 	"\"runtime.interpreters_head\": 40, \"interp.next\": 0, \"interp.threads_head\": 16,"
+	"\"interp.eval_frame\": 1424, \"tstate.frame\": null, \"tstate.thread_id\": 152,"
 	"\"tstate.next\": 8, \"tstate.interp\": 16, \"tstate.cframe\": 56,"
 	"\"tstate.native_thread_id\": 160, \"cframe.current_frame\": 8, \"frame.code\": 32,"
 	"\"frame.previous\": 48, \"frame.owner\": 69, \"frame.is_entry\": null,"
-	"\"object.type\": 8, \"code.code_adaptive\": 184, \"code.firstlineno\": 72,"
+	"\"object.type\": 8, \"code.code\": null, \"code.code_adaptive\": 184,"
+	"\"code.firstlineno\": 72,"
 	"\"code.filename\": 112, \"code.name\": 120, \"code.qualname\": 128, \"code.flags\": 48,"
 	"\"unicode.length\": 16, \"unicode.hash\": 24, \"unicode.state\": 32,"
-	"\"unicode.ascii_data\": 48, \"unicode.compact_data\": 72}}\n";
+	"\"unicode.ascii_data\": 48, \"unicode.compact_data\": 72},\n"
+	"\"debug_offsets\": {\"cookie\": \"xdebugpy\", \"version\": 8, \"free_threaded\": 16,"
+	"\"fields\": {\"frame.code\": 240, \"code.name\": 288}}}\n";
 
 /* base with its first `old` replaced by `new`; free it. */
 static char *change(const char *base, const char *old, const char *new)

@@ -92,29 +92,23 @@ static void check_golden(const char *name, const char *text)
 
 static int setup(void **state)
 {
-	struct fixture *f = malloc(sizeof(*f));
+	struct fixture *f;
 
-	assert_non_null(f);
-	fixture_open(f);
+	fixture_setup(state);
+	f = *state;
 	fixture_host(f);
 	fixture_calls(f);
+	fixture_code(f);
 	fixture_window_end(f);
 	fixture_load(f);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fixture_release(*state);
-	free(*state);
 	return 0;
 }
 
 static void test_views(void **state)
 {
-	static const char *const views[] = { "summary",	  "calls",  "processes",   "modules",
-					     "functions", "stacks", "connections", "loss" };
+	static const char *const views[] = { "summary",	    "calls",	 "processes",
+					     "modules",	    "functions", "stacks",
+					     "connections", "loss",	 "interpositions" };
 
 	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++) {
 		static const struct {
@@ -142,7 +136,7 @@ static void test_views(void **state)
 static void test_text_fits_the_line(void **state)
 {
 	static const char *const views[] = { "calls",  "processes",   "modules", "functions",
-					     "stacks", "connections", "loss" };
+					     "stacks", "connections", "loss",	 "interpositions" };
 
 	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++) {
 		char *text = print(*state, views[i], NULL, INSPECT_TEXT), *line, *rest = text;
@@ -158,11 +152,8 @@ static void test_records(void **state)
 {
 	static const struct {
 		const char *kind, *id;
-	} records[] = { { "window", "1" },
-			{ "stack", "2" },
-			{ "call", "3" },
-			{ "module", "2" },
-			{ "loss", "4" } };
+	} records[] = { { "window", "1" }, { "stack", "2" }, { "call", "3" },
+			{ "module", "2" }, { "loss", "4" },  { "deep", "1" } };
 
 	for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
 		char name[64], *text;
@@ -188,5 +179,5 @@ int main(void)
 		cmocka_unit_test(test_records),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, fixture_teardown);
 }

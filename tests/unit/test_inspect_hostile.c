@@ -8,26 +8,10 @@
 
 #include "inspect/inspect.h"
 
-static const char *const views[] = { "summary",	  "calls",  "processes",   "modules",
-				     "functions", "stacks", "connections", "loss" };
+static const char *const views[] = { "summary",	    "calls",	 "processes",
+				     "modules",	    "functions", "stacks",
+				     "connections", "loss",	 "interpositions" };
 #define VIEWS (sizeof(views) / sizeof(views[0]))
-
-static int setup(void **state)
-{
-	struct fixture *f = malloc(sizeof(*f));
-
-	assert_non_null(f);
-	fixture_open(f);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fixture_release(*state);
-	free(*state);
-	return 0;
-}
 
 static char *print(const struct trace *t, const char *view, const char *id,
 		   enum inspect_format format)
@@ -101,6 +85,13 @@ static void test_strings_are_escaped(void **state)
 	    .service = s, .route = s, .request_id = s, .request_ids = list(s, s), .host = s);
 	put(f, LOSS, loss, .stage = s, .class = LOSS_LOST, .cause = s, .count = 1);
 	put(f, UNSUPPORTED, unsupported, .process = 1, .what = s, .version = s);
+	put(f, DEEP, deep, .process = 1, .reason = s);
+	put(f, FUNCTION_SOURCE, function_source, .function = 1, .tokens = s, .docstring = s,
+	    .how = s);
+	put(f, FUNCTION_MEMORY, function_memory, .function = 1, .memory = s, .compiled = s,
+	    .how = s);
+	put(f, INTERPOSITION, interposition, .process = 1, .kind = s, .place = s, .module = 1,
+	    .by = 1, .detail = s);
 	fixture_load(f);
 	for (size_t i = 0; i < VIEWS; i++) {
 		for (int format = INSPECT_TEXT; format <= INSPECT_JSONL; format++) {
@@ -188,7 +179,7 @@ static void test_dangling_references(void **state)
 	put(f, MODULE, module, .kind = 99, .path = REC_NULL, .language = 99);
 	put(f, FUNCTION, function, .module = 98, .name = REC_NULL, .qualname = 1 << 20,
 	    .line = REC_NULL);
-	put(f, STACK, stack, .process = 97, .frames = list(1, 2, REC_NULL), .partial = REC_NULL);
+	put(f, STACK, stack, .process = 97, .frames = list(1, 9, REC_NULL), .partial = REC_NULL);
 	put(f, STACK, stack, .process = 97, .partial = 1);
 	put(f, CALL, call, .process = 96, .connection = 95, .end_reason = 94,
 	    .request_ids = list(REC_NULL, 7, 8));
@@ -205,6 +196,17 @@ static void test_dangling_references(void **state)
 	    .count = UINT64_MAX - 1);
 	put(f, LOSS, loss, .stage = REC_NULL, .class = LOSS_LOST, .cause = pub(f, "x"),
 	    .count = UINT64_MAX - 1);
+	put(f, DEEP, deep, .process = 87, .from = REC_NULL, .until = REC_NULL, .reason = REC_NULL);
+	put(f, FUNCTION, function, .module = 98, .name = REC_EMPTY, .qualname = REC_EMPTY,
+	    .line = REC_NULL, .offset = UINT64_MAX - 1);
+	put(f, FUNCTION, function, .module = 97, .name = REC_EMPTY, .qualname = REC_EMPTY,
+	    .line = REC_NULL, .offset = 7);
+	put(f, FUNCTION_SOURCE, function_source, .function = 86, .tokens = 1 << 20,
+	    .docstring = REC_NULL, .how = REC_NULL);
+	put(f, FUNCTION_MEMORY, function_memory, .function = 1, .process = 85, .memory = REC_NULL,
+	    .compiled = 1 << 20, .matches = 7, .how = REC_NULL, .when = REC_NULL);
+	put(f, INTERPOSITION, interposition, .process = REC_NULL, .kind = REC_NULL,
+	    .place = 1 << 20, .module = 84, .by = REC_NULL, .detail = REC_NULL, .when = REC_NULL);
 	fixture_load(f);
 	for (size_t i = 0; i < VIEWS; i++)
 		for (int format = INSPECT_TEXT; format <= INSPECT_JSONL; format++)
@@ -292,6 +294,7 @@ static void test_full_output_is_an_error(void **state)
 
 	fixture_host(f);
 	fixture_calls(f);
+	fixture_code(f);
 	fixture_load(f);
 	for (size_t i = 0; i < VIEWS; i++) {
 		struct err err = ERR_INIT;
@@ -310,13 +313,12 @@ static void test_full_output_is_an_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_strings_are_escaped, setup, teardown),
+		fixture_test(test_strings_are_escaped),
 		cmocka_unit_test(test_escapes),
-		cmocka_unit_test_setup_teardown(test_dangling_references, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_early_end, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_usage_errors_name_what_exists, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(test_full_output_is_an_error, setup, teardown),
+		fixture_test(test_dangling_references),
+		fixture_test(test_early_end),
+		fixture_test(test_usage_errors_name_what_exists),
+		fixture_test(test_full_output_is_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

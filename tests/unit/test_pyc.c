@@ -135,21 +135,27 @@ static void look(void)
 	assert_non_null(s);
 	identity_file(s, 0, at("m.py"), 0, 0, &source_id);
 	assert_string_equal(source_id.how, "open");
-	assert_int_equal(pyc_look(0, at("m.py"), &source_id, tag, magic, 0, &pyc_seen), 0);
+	assert_int_equal(pyc_look(0, at("m.py"), &source_id, tag, magic, 16, 0, &pyc_seen), 0);
 	identity_store_free(s);
 }
 
 /* Proves m.py as it is now. */
-static struct pyc_item prove(void)
+static struct pyc_item prove_header(unsigned int header)
 {
 	struct err err = ERR_INIT;
 	struct pyc_item item = { .source_path = at("m.py"),
 				 .pyc_path = pyc_seen.path,
 				 .source_sha256 = source_id.sha256,
-				 .pyc_sha256 = pyc_seen.sha256 };
+				 .pyc_sha256 = pyc_seen.sha256,
+				 .header = header };
 
 	assert_int_equal(pyc_prove(PYTHON, &item, 1, 30 * SECOND, &err), 0);
 	return item;
+}
+
+static struct pyc_item prove(void)
+{
+	return prove_header(16);
 }
 
 static void test_look(void **state)
@@ -171,11 +177,12 @@ static void test_look(void **state)
 
 	clock_read(&now);
 	assert_int_equal(
-		pyc_look(0, at("m.py"), &source_id, tag, magic, now.realtime + SECOND, &pyc), 0);
+		pyc_look(0, at("m.py"), &source_id, tag, magic, 16, now.realtime + SECOND, &pyc),
+		0);
 	assert_int_equal(pyc.changed_after, 0);
 
 	/* Another version's file is not this interpreter's. */
-	pyc_look(0, at("m.py"), &source_id, tag, magic + 1, 0, &pyc);
+	pyc_look(0, at("m.py"), &source_id, tag, magic + 1, 16, 0, &pyc);
 	assert_string_equal(pyc.how, "unsupported-magic");
 	assert_int_equal(pyc.header_matches, 0);
 
@@ -201,17 +208,17 @@ static void test_look(void **state)
 
 	/* None: the folder's times tell whether one was there. */
 	assert_int_equal(unlink(expected), 0);
-	pyc_look(0, at("m.py"), &source_id, tag, magic, 0, &pyc);
+	pyc_look(0, at("m.py"), &source_id, tag, magic, 16, 0, &pyc);
 	assert_string_equal(pyc.how, "absent");
 	assert_true(pyc.changed_after == 1 && !pyc.has_sha256);
-	pyc_look(0, at("m.py"), &source_id, tag, magic, now.realtime + 3600 * SECOND, &pyc);
+	pyc_look(0, at("m.py"), &source_id, tag, magic, 16, now.realtime + 3600 * SECOND, &pyc);
 	assert_int_equal(pyc.changed_after, 0);
 	assert_int_equal(mkfifo(expected, 0644), 0);
-	pyc_look(0, at("m.py"), &source_id, tag, magic, 0, &pyc);
+	pyc_look(0, at("m.py"), &source_id, tag, magic, 16, 0, &pyc);
 	assert_string_equal(pyc.how, "not-regular");
 
 	/* Only modules are compiled to files. */
-	pyc_look(0, "/usr/bin/keystone-wsgi-public", &source_id, tag, magic, 0, &pyc);
+	pyc_look(0, "/usr/bin/keystone-wsgi-public", &source_id, tag, magic, 16, 0, &pyc);
 	assert_string_equal(pyc.how, "absent");
 	assert_string_equal(pyc.path, "");
 }
@@ -669,7 +676,7 @@ static int add_module(const char *path, const struct stat *st, int type, struct 
 	identity_file(corpus_store, 0, path, 0, 0, &id);
 	assert_string_equal(id.how, "open");
 	assert_int_equal(id.digest_matches, 1);
-	pyc_look(0, path, &id, tag, magic, 0, &pyc);
+	pyc_look(0, path, &id, tag, magic, 16, 0, &pyc);
 	if (!strcmp(pyc.how, "absent"))
 		return 0;
 	assert_string_equal(pyc.how, "open");
@@ -712,24 +719,52 @@ static void test_corpus(void **state)
 	assert_int_equal(proven, corpus_count);
 }
 
+/* Before 3.7 the header was shorter; in version 2 the file lies beside its source. */
+static void test_short_headers(void **state)
+{
+	struct pyc_item item;
+	struct pyc pyc;
+
+	(void)state;
+	NEED_PYTHON();
+	make_module();
+	look();
+	python("import glob, shutil\n"
+	       "p = glob.glob('__pycache__/m.*.pyc')[0]\n"
+	       "b = open(p, 'rb').read()\n"
+	       "open(p, 'wb').write(b[:4] + b[8:])\n"
+	       "open('m.pyc', 'wb').write(b[:4] + b[8:12] + b[16:])\n");
+	pyc_look(0, at("m.py"), &source_id, tag, magic, 12, 0, &pyc_seen);
+	assert_int_equal(pyc_seen.header_matches, 1);
+	item = prove_header(12);
+	assert_string_equal(item.why, "");
+	assert_int_equal(item.proven, 1);
+	/* With the wrong length nothing is proven. */
+	item = prove_header(16);
+	assert_int_equal(item.proven, -1);
+	pyc_look(0, at("m.py"), &source_id, NULL, magic, 8, 0, &pyc);
+	assert_string_equal(pyc.path, at("m.pyc"));
+	assert_int_equal(pyc.header_matches, 1);
+	pyc_seen = pyc;
+	item = prove_header(8);
+	assert_int_equal(item.proven, 1);
+	source_id.mtime += SECOND;
+	pyc_look(0, at("m.py"), &source_id, NULL, magic, 8, 0, &pyc);
+	assert_int_equal(pyc.header_matches, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_look),
-		TEST(test_same),
-		TEST(test_attacks),
-		TEST(test_hidden_attacks),
-		TEST(test_damaged),
-		TEST(test_other_source),
-		TEST(test_elsewhere),
-		TEST(test_nothing_to_run),
-		TEST(test_crash),
-		TEST(test_timeout),
-		TEST(test_fence),
-		TEST(test_unprivileged),
-		cmocka_unit_test(test_corpus),
+		TEST(test_look),	  TEST(test_same),
+		TEST(test_attacks),	  TEST(test_hidden_attacks),
+		TEST(test_damaged),	  TEST(test_other_source),
+		TEST(test_elsewhere),	  TEST(test_nothing_to_run),
+		TEST(test_crash),	  TEST(test_timeout),
+		TEST(test_fence),	  TEST(test_unprivileged),
+		TEST(test_short_headers), cmocka_unit_test(test_corpus),
 	};
 
 	return cmocka_run_group_tests(tests, find_python, NULL);

@@ -101,6 +101,14 @@ static void test_golden(void **state)
 {
 	const struct scene plain = { 0 };
 	const struct scene poor = { .digest_matches = 1, .lost = 3, .unsupported = true };
+	const struct scene between = { .entered = 1,
+				       .memory_differs = true,
+				       .tokens = 0x54,
+				       .between = "wrapper",
+				       .between_module = 1 };
+	const struct scene memory = {
+		.entered = 1, .memory_equal = true, .tokens = 0x51, .between = "preload"
+	};
 	const struct scene silent = { .elsewhere = true, .sampled = true, .listeners = true };
 
 	(void)state;
@@ -108,17 +116,27 @@ static void test_golden(void **state)
 	golden_pair("unmodified", &plain, FOLDER "reference.json");
 	golden_pair("modified", &poor, NULL);
 	golden_pair("silent", &silent, NULL);
+	golden_pair("between", &between, FOLDER "reference-functions.json");
+	golden_pair("memory", &memory, FOLDER "reference-functions.json");
 }
 
 /* The keys of the contract are there, in every row. */
 static void test_keys(void **state)
 {
-	static const char *const top[] = { "schema", "inputs", "sections", "routes", "claims" };
+	static const char *const top[] = { "schema", "inputs",	       "sections",	  "routes",
+					   "claims", "interpositions", "outside_packages" };
 	static const char *const section[] = { "component", "section",	 "designated", "list",
 					       "status",    "level",	 "reference",  "compared",
-					       "files",	    "functions", "calls",      "claims" };
-	static const char *const route[] = { "component", "method",  "route",	    "calls",
-					     "deep",	  "reached", "not_reached", "no_sighting" };
+					       "files",	    "functions", "calls",      "claims",
+					       "replaced",  "calls_deep" };
+	static const char *const route[] = { "component",      "method",      "route",
+					     "calls",	       "deep",	      "reached",
+					     "not_reached",    "no_sighting", "unsighted",
+					     "deep_no_handler" };
+	static const char *const functions[] = {
+		"mapped",	"ran",	"differ",      "unlisted", "docstring_differ",
+		"not_compared", "deep", "not_entered", "memory",   "differing"
+	};
 	static const char *const claim[] = { "id", "text", "status", "records", "weakened_by" };
 	json_t *report = scene_report(&(struct scene){ .no_route = true }), *row;
 	size_t i;
@@ -129,8 +147,10 @@ static void test_keys(void **state)
 		if (!json_object_get(row, keys[k_]))                   \
 	fail_msg("'%s' is missing", keys[k_])
 	HAS(report, top);
-	json_array_foreach(json_object_get(report, "sections"), i, row)
+	json_array_foreach(json_object_get(report, "sections"), i, row) {
 		HAS(row, section);
+		HAS(json_object_get(row, "functions"), functions);
+	}
 	json_array_foreach(json_object_get(report, "routes"), i, row)
 		HAS(row, route);
 	json_array_foreach(json_object_get(report, "claims"), i, row)
@@ -163,7 +183,9 @@ static void test_no_report(void **state)
 		"{\"schema\":\"daylight.report/0\"}",
 		"{\"schema\":\"daylight.report/"
 		"0\",\"sections\":[1,{}],\"routes\":[{}],\"claims\":3,"
-		"\"other_code\":[{}],\"weakened_by\":[{}],\"visibility\":[{}],\"inputs\":[]}",
+		"\"other_code\":[{}],\"interpositions\":[1,{},{\"sections\":[1]}],"
+		"\"outside_packages\":[{}, "
+		"[]],\"weakened_by\":[{}],\"visibility\":[{}],\"inputs\":[]}",
 	};
 
 	(void)state;

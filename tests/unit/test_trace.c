@@ -5,23 +5,6 @@
 
 #include "base/bytes.h"
 
-static int setup(void **state)
-{
-	struct fixture *f = malloc(sizeof(*f));
-
-	assert_non_null(f);
-	fixture_open(f);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fixture_release(*state);
-	free(*state);
-	return 0;
-}
-
 static const struct trace *load_all(void **state)
 {
 	struct fixture *f = *state;
@@ -379,20 +362,20 @@ static void test_large(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_tables, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_sha256_is_of_the_file, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_relations, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_realtime, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_call_functions, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_call_functions_bound_twice, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_call_functions_as_plain_scan, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_losses, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_hostile_references, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_ids_out_of_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_ids_with_holes, setup, teardown),
+		fixture_test(test_tables),
+		fixture_test(test_sha256_is_of_the_file),
+		fixture_test(test_relations),
+		fixture_test(test_realtime),
+		fixture_test(test_call_functions),
+		fixture_test(test_call_functions_bound_twice),
+		fixture_test(test_call_functions_as_plain_scan),
+		fixture_test(test_losses),
+		fixture_test(test_empty),
+		fixture_test(test_hostile_references),
+		fixture_test(test_ids_out_of_order),
+		fixture_test(test_ids_with_holes),
 		cmocka_unit_test(test_not_a_bundle),
-		cmocka_unit_test_setup_teardown(test_large, setup, teardown),
+		fixture_test(test_large),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

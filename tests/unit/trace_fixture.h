@@ -158,14 +158,14 @@ static inline void fixture_host(struct fixture *f)
 	    .sha256 = digest(f, 0x33), .size = 5, .mtime = 6, .ctime = 7, .header_matches = 1,
 	    .proven = 1, .how = pub(f, "open"), .when = at_ms(3), .changed_after_load = 0);
 	put(f, FUNCTION, function, .module = 2, .name = pub(f, "post"),
-	    .qualname = pub(f, "AuthTokenResource.post"), .line = 100);
+	    .qualname = pub(f, "AuthTokenResource.post"), .line = 100, .offset = REC_NULL);
 	put(f, FUNCTION, function, .module = 2, .name = pub(f, "get"),
-	    .qualname = pub(f, "AuthTokenResource.get"), .line = 90);
+	    .qualname = pub(f, "AuthTokenResource.get"), .line = 90, .offset = REC_NULL);
 	put(f, FUNCTION, function, .module = 4, .name = pub(f, "validate"),
 	    .qualname = pub(f, "TokenProviderWithALongClassName.validate_a_token_in_some_way"),
-	    .line = 7);
+	    .line = 7, .offset = REC_NULL);
 	put(f, FUNCTION, function, .module = 3, .name = pub(f, "_find"),
-	    .qualname = pub(f, "_find"), .line = 1);
+	    .qualname = pub(f, "_find"), .line = 1, .offset = REC_NULL);
 	put(f, STACK, stack, .process = 1, .frames = list(3, 2, 4, 4), .partial = 0);
 	put(f, STACK, stack, .process = 1, .frames = list(1, 4), .partial = 1);
 	put(f, STACK, stack, .process = 1, .frames = list(1), .partial = 0);
@@ -256,24 +256,89 @@ static inline void fixture_calls(struct fixture *f)
 	    .link = LINK_AMBIGUOUS);
 	put(f, HOP, hop, .call = 1, .connection = 2, .time = at_ms(102));
 
-	put(f, LOSS, loss, .time = at_ms(100), .stage = pub(f, "stacks"), .class = LOSS_ATTEMPTED,
+	put(f, DEEP, deep, .process = 1, .from = at_ms(99), .until = at_ms(150),
+	    .reason = pub(f, "first-calls"));
+
+	/* Long after the calls, and after a reading without loss. */
+	put(f, LOSS, loss, .time = at_ms(30000), .stage = pub(f, "stacks"), .class = LOSS_ATTEMPTED,
 	    .cause = REC_EMPTY, .count = 5);
-	put(f, LOSS, loss, .time = at_ms(100), .stage = pub(f, "stacks"), .class = LOSS_LOST,
+	put(f, LOSS, loss, .time = at_ms(40000), .stage = pub(f, "stacks"), .class = LOSS_LOST,
 	    .cause = pub(f, "map-full"), .count = 1);
-	put(f, LOSS, loss, .time = at_ms(900), .stage = pub(f, "stacks"), .class = LOSS_ATTEMPTED,
+	put(f, LOSS, loss, .time = at_ms(41000), .stage = pub(f, "stacks"), .class = LOSS_ATTEMPTED,
 	    .cause = REC_EMPTY, .count = 30);
-	put(f, LOSS, loss, .time = at_ms(900), .stage = pub(f, "stacks"), .class = LOSS_DELIVERED,
+	put(f, LOSS, loss, .time = at_ms(41000), .stage = pub(f, "stacks"), .class = LOSS_DELIVERED,
 	    .cause = REC_EMPTY, .count = 17);
-	put(f, LOSS, loss, .time = at_ms(900), .stage = pub(f, "stacks"), .class = LOSS_SKIPPED,
+	put(f, LOSS, loss, .time = at_ms(41000), .stage = pub(f, "stacks"), .class = LOSS_SKIPPED,
 	    .cause = pub(f, "repeat"), .count = 10);
-	put(f, LOSS, loss, .time = at_ms(900), .stage = pub(f, "stacks"), .class = LOSS_LOST,
+	put(f, LOSS, loss, .time = at_ms(41000), .stage = pub(f, "stacks"), .class = LOSS_LOST,
 	    .cause = pub(f, "map-full"), .count = 2);
-	put(f, LOSS, loss, .time = at_ms(900), .stage = pub(f, "stacks"), .class = LOSS_LOST,
+	put(f, LOSS, loss, .time = at_ms(41000), .stage = pub(f, "stacks"), .class = LOSS_LOST,
 	    .cause = pub(f, "budget"), .count = 1);
-	put(f, LOSS, loss, .time = at_ms(900), .stage = pub(f, "bundle"), .class = LOSS_ATTEMPTED,
+	put(f, LOSS, loss, .time = at_ms(41000), .stage = pub(f, "bundle"), .class = LOSS_ATTEMPTED,
 	    .cause = REC_EMPTY, .count = 8);
-	put(f, LOSS, loss, .time = at_ms(900), .stage = pub(f, "bundle"), .class = LOSS_DELIVERED,
+	put(f, LOSS, loss, .time = at_ms(41000), .stage = pub(f, "bundle"), .class = LOSS_DELIVERED,
 	    .cause = REC_EMPTY, .count = 8);
 }
+
+/*
+ * What more may be known of the code: a function that was entered (stack 4), a native one (5) below
+ * a Python one (stack 5), digests of sources and of memory, code that stands between. Goes behind
+ * fixture_calls.
+ */
+static inline void fixture_code(struct fixture *f)
+{
+	put(f, STACK, stack, .process = 1, .frames = list(3), .partial = 1);
+	put(f, FUNCTION, function, .module = 1, .name = REC_EMPTY, .qualname = REC_EMPTY,
+	    .line = REC_NULL, .offset = 0x1f30);
+	put(f, STACK, stack, .process = 1, .frames = list(5, 3, 5), .partial = 0);
+	/* More than one frame: not what a tap leaves. */
+	put(f, STACK, stack, .process = 1, .frames = list(3, 4), .partial = 1);
+	for (uint64_t stack = 4; stack <= 6; stack += 2)
+		put(f, SIGHTING, sighting, .context = 1, .stack = stack, .source = SOURCE_DEEP,
+		    .first = at_ms(104), .last = at_ms(104), .count = 1);
+	put(f, FUNCTION_SOURCE, function_source, .function = 1, .tokens = digest(f, 0x51),
+	    .docstring = digest(f, 0x52), .how = pub(f, "source"));
+	put(f, FUNCTION_SOURCE, function_source, .function = 4, .tokens = REC_NULL,
+	    .docstring = REC_NULL, .how = pub(f, "no-source"));
+	put(f, FUNCTION_MEMORY, function_memory, .function = 1, .process = 1, .magic = 3495,
+	    .memory = digest(f, 0x61), .compiled = digest(f, 0x61), .matches = 1,
+	    .how = pub(f, "memory"), .when = at_ms(110));
+	put(f, FUNCTION_MEMORY, function_memory, .function = 2, .process = 1, .magic = 3495,
+	    .memory = digest(f, 0x62), .compiled = digest(f, 0x63), .matches = 0,
+	    .how = pub(f, "memory"), .when = at_ms(110));
+	put(f, FUNCTION_MEMORY, function_memory, .function = 2, .process = 2, .magic = 3495,
+	    .memory = digest(f, 0x63), .compiled = digest(f, 0x63), .matches = 1,
+	    .how = pub(f, "memory"), .when = at_ms(111));
+	put(f, FUNCTION_MEMORY, function_memory, .function = 3, .process = 1, .magic = REC_NULL,
+	    .memory = REC_NULL, .compiled = REC_NULL, .matches = REC_NULL, .how = pub(f, "gone"),
+	    .when = at_ms(112));
+	put(f, INTERPOSITION, interposition, .process = 1, .kind = pub(f, "rebound"),
+	    .place = pub(f, "keystone.api.auth.AuthTokenResource.get"), .module = 2, .by = 4,
+	    .detail = pub(f, "validate"), .when = at_ms(120));
+	put(f, INTERPOSITION, interposition, .process = 1, .kind = pub(f, "preload"),
+	    .place = pub(f, "LD_PRELOAD"), .module = REC_NULL, .by = 1, .detail = REC_EMPTY,
+	    .when = at_ms(121));
+}
+
+/* For cmocka: a fixture that is open. */
+static inline int fixture_setup(void **state)
+{
+	struct fixture *f = malloc(sizeof(*f));
+
+	assert_non_null(f);
+	fixture_open(f);
+	*state = f;
+	return 0;
+}
+
+static inline int fixture_teardown(void **state)
+{
+	fixture_release(*state);
+	free(*state);
+	return 0;
+}
+
+/* A test with such a fixture as its state. */
+#define fixture_test(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 #endif

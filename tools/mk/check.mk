@@ -44,6 +44,20 @@ CHECK_LIVE := $(filter-out %-lib.sh,$(wildcard tests/live/*.sh))
 CHECK_SERVICES := $(filter-out %-lib.sh,$(wildcard tests/services/*.sh))
 CHECKS := $(CHECK_STATIC) $(CHECK_UNIT) $(CHECK_CLI) $(CHECK_LIVE) $(CHECK_SERVICES)
 
+# Programs of the live tests that need the library, and their BPF objects.
+ifeq ($(COLLECT),1)
+LIVE_PROGRAMS := $(B)/live/taps_count $(B)/live/taps.bpf.o
+endif
+$(B)/live/%: $(B)/obj/tests/live/%.o $(call obj,$(SRC_OFFLINE) $(SRC_COLLECT_LIB)) \
+		$(B)/obj/gen/probes_embedded.o
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+$(B)/live/%.bpf.o: tests/live/%.bpf.c
+	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -MT $@ -c -o $@ $<
+
 .PHONY: check-build
 check-build: $(CHECK_UNIT) $(LIVE_PROGRAMS)
 
@@ -54,7 +68,7 @@ check-fuzz: $(addprefix $(A)/replay_,$(FUZZ))
 	$(run) $^
 check-cli: all
 	$(run) $(wildcard tests/cli/$(or $(T),*).sh)
-check-live: all
+check-live: all $(LIVE_PROGRAMS)
 	$(run) $(filter-out %-lib.sh,$(wildcard tests/live/$(or $(T),*).sh))
 check-services: all
 	$(run) $(filter-out %-lib.sh,$(wildcard tests/services/$(or $(T),*).sh))

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "analyze/interpose.h"
 #include "analyze/sampling.h"
 
 json_t *claim_text(const char *text)
@@ -59,7 +60,7 @@ int claim_record(struct claim *c, const struct evidence *e, enum rec_kind kind, 
 	json_t *record;
 	size_t i;
 
-	if (!id || id == REC_NULL || !trace_find(e->trace, kind, id) ||
+	if (!id || id > INT64_MAX || !trace_find(e->trace, kind, id) ||
 	    json_array_size(c->records) == CLAIM_RECORDS_MAX)
 		return 0;
 	json_array_foreach(c->records, i, record)
@@ -180,20 +181,18 @@ static int weaken_gaps(const struct evidence *e, json_t *out)
 	for (size_t i = 0; i < n && !rc; i++) {
 		const struct rec_gap *g = trace_at(e->trace, REC_GAP_KIND, i);
 		const char *name = trace_text(e->trace, g->what);
-		uint64_t count, ns;
+		json_int_t count, ns;
 
 		name = name && *name ? name : "not named";
 		sum = json_object_get(sums, name);
-		count = 1 + (uint64_t)json_integer_value(json_array_get(sum, 0));
-		ns = (uint64_t)json_integer_value(json_array_get(sum, 1));
+		count = 1 + json_integer_value(json_array_get(sum, 0));
+		ns = json_integer_value(json_array_get(sum, 1));
 		if (g->from != REC_NULL && g->until != REC_NULL && g->until > g->from)
-			ns += g->until - g->from;
+			ns = claim_sum(ns, g->until - g->from);
 		/* A name that is no UTF-8 cannot be a key. */
-		if (json_object_set_new(sums, name,
-					json_pack("[I, I]", (json_int_t)count, (json_int_t)ns)))
-			rc = json_object_set_new(
-				sums, "unreadable name",
-				json_pack("[I, I]", (json_int_t)count, (json_int_t)ns));
+		if (json_object_set_new(sums, name, json_pack("[I, I]", count, ns)))
+			rc = json_object_set_new(sums, "unreadable name",
+						 json_pack("[I, I]", count, ns));
 	}
 	json_object_foreach(sums, what, sum)
 		if (!rc)
@@ -291,7 +290,7 @@ json_t *claim_weaknesses(const struct survey *s)
 
 		if (weaken_end(e, out) || weaken_loss(e, out) || weaken_gaps(e, out) ||
 		    weaken_unsupported(e, out) || weaken_bindings(e, out) ||
-		    weaken_connections(e, out)) {
+		    weaken_connections(e, out) || interpose_weaken(e, out)) {
 			json_decref(out);
 			return NULL;
 		}

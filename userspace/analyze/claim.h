@@ -9,7 +9,7 @@
 
 #include "analyze/survey.h"
 
-#define CLAIM_RECORDS_MAX 9
+#define CLAIM_RECORDS_MAX 12
 
 /* A JSON string of any bytes: what is not UTF-8 becomes \xNN. NULL text: null. */
 json_t *claim_text(const char *text);
@@ -18,6 +18,17 @@ static inline const char *claim_plural(uint64_t count)
 {
 	return count == 1 ? "" : "s";
 }
+/* A count for JSON, and a sum of them: any number may stand in a bundle. */
+static inline json_int_t claim_number(uint64_t count)
+{
+	return count > INT64_MAX ? INT64_MAX : (json_int_t)count;
+}
+
+static inline json_int_t claim_sum(json_int_t sum, uint64_t count)
+{
+	return sum > INT64_MAX - claim_number(count) ? INT64_MAX : sum + claim_number(count);
+}
+
 /* The same as claim_text by format. */
 json_t *claim_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -30,8 +41,8 @@ struct claim {
 
 /* Starts a claim that carries what weakens every claim. -1: no memory. */
 int claim_init(struct claim *c, const json_t *weakened, const char *id);
-/* Names a record, unless it does not exist, is named already, or nine are. id 0, REC_NULL: none.
- */
+/* Names a record, unless it does not exist, is named already, or twelve are. id 0,
+ * REC_NULL: none. */
 int claim_record(struct claim *c, const struct evidence *e, enum rec_kind kind, uint64_t id);
 /* The chain of an example: call, binding, sighting, stack, function. */
 int claim_example(struct claim *c, const struct evidence *e, const struct group_example *example);

@@ -14,19 +14,21 @@ enum verdict_rank {
 	VERDICT_AS_PACKAGED, /* equal to the package database */
 	VERDICT_UNREFERENCED, /* unchanged since it was loaded; nothing to compare it with */
 	VERDICT_UNKNOWN, /* `reason` says why no comparison holds */
-	VERDICT_MODIFIED, /* `level` says where: the file or its .pyc */
+	VERDICT_MODIFIED, /* `level` says where: the file, its .pyc or the memory */
 };
 
 struct verdict {
 	enum verdict_rank rank;
-	const char *level; /* "file", "pyc" or NULL */
+	const char *level; /* "file", "pyc", "memory" or NULL */
 	const char *reason; /* of VERDICT_UNKNOWN; static */
 	bool compared; /* the comparison holds (equal or not) */
 	bool with_pyc; /* and the compiled file was part of it */
+	bool with_memory; /* and so were all functions that ran, as they were in memory */
 	bool no_pyc; /* there was no compiled file beside the source */
 	bool differs; /* what lies on disk differs, whether or not it is what was loaded */
 	const struct rec_identity *identity; /* what was compared; NULL: none */
 	const struct rec_pyc *pyc;
+	const struct rec_function_memory *memory; /* of a function that differs; NULL: none */
 };
 
 /*

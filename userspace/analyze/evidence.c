@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define EVIDENCE_ANCESTORS_MAX 64
+
 static int compare_ids(const void *a, const void *b)
 {
 	const struct evidence_id *x = a, *y = b;
@@ -97,6 +99,29 @@ bool evidence_serves(const struct evidence *e, uint64_t process)
 {
 	return process != REC_NULL && bsearch(&process, e->serving, e->serving_count,
 					      sizeof(*e->serving), compare_numbers);
+}
+
+/* The first of its line that the bundle knows. An exec begins a new memory. */
+static uint64_t first_ancestor(const struct evidence *e, uint64_t process)
+{
+	const struct rec_process *p = trace_find(e->trace, REC_PROCESS_KIND, process);
+
+	for (int i = 0; p && p->origin != ORIGIN_EXEC && i < EVIDENCE_ANCESTORS_MAX; i++) {
+		const struct rec_process *parent =
+			trace_find(e->trace, REC_PROCESS_KIND, p->parent);
+
+		if (!parent || (p->origin == ORIGIN_EXISTING && parent->exe != p->exe))
+			break;
+		p = parent;
+	}
+	return p ? p->id : REC_NULL;
+}
+
+bool evidence_family(const struct evidence *e, uint64_t a, uint64_t b)
+{
+	uint64_t x = first_ancestor(e, a), y = first_ancestor(e, b);
+
+	return a == b || x == REC_NULL || y == REC_NULL || x == y;
 }
 
 static int index_code(struct evidence *e)
@@ -266,6 +291,7 @@ static size_t times_search(const struct evidence_time *times, size_t count, uint
 	return lo;
 }
 
+/* With `seen` NULL it only gathers what kinds of sightings there are. */
 static void walk_times(struct evidence *e, const struct evidence_time *times, uint64_t until,
 		       struct evidence_seen *at,
 		       void (*seen)(void *ctx, const struct evidence_seen *seen), void *ctx,
@@ -283,7 +309,7 @@ static void walk_times(struct evidence *e, const struct evidence_time *times, ui
 			out->ambiguous = true;
 		else if (s->source < SOURCE_COUNT)
 			out->sure |= 1U << s->source;
-		if (e->stack_stamp[at->sure][stack] == e->stamp)
+		if (!seen || e->stack_stamp[at->sure][stack] == e->stamp)
 			continue;
 		e->stack_stamp[at->sure][stack] = e->stamp;
 		at->sighting = s;
@@ -296,16 +322,14 @@ static void walk_times(struct evidence *e, const struct evidence_time *times, ui
 	}
 }
 
-void evidence_walk(struct evidence *e, const struct rec_call *call,
-		   void (*seen)(void *ctx, const struct evidence_seen *seen), void *ctx,
-		   struct evidence_sources *out)
+static void walk_bindings(struct evidence *e, const struct rec_call *call,
+			  void (*seen)(void *ctx, const struct evidence_seen *seen), void *ctx,
+			  struct evidence_sources *out)
 {
 	size_t first, n = trace_related(e->trace, TRACE_BINDING_CALL, call->id, &first);
 
-	*out = (struct evidence_sources){ 0 };
-	e->stamp++;
 	for (size_t i = 0; i < n; i++) {
-		struct evidence_seen at = { 0 };
+		struct evidence_seen at = { .deep = out->deep };
 		uint64_t until;
 
 		at.binding = trace_related_at(e->trace, TRACE_BINDING_CALL, first + i);
@@ -314,8 +338,19 @@ void evidence_walk(struct evidence *e, const struct rec_call *call,
 			continue;
 		/* A binding that was never ended says nothing of the time behind its call. */
 		until = at.binding->until == REC_NULL ? call->end : at.binding->until;
-		at.sure = at.binding->link < LINK_COUNT && at.binding->link != LINK_AMBIGUOUS;
+		at.sure = trace_link_sure(at.binding->link);
 		walk_times(e, e->by_first, until, &at, seen, ctx, out);
 		walk_times(e, e->by_last, until, &at, seen, ctx, out);
 	}
+}
+
+void evidence_walk(struct evidence *e, const struct rec_call *call,
+		   void (*seen)(void *ctx, const struct evidence_seen *seen), void *ctx,
+		   struct evidence_sources *out)
+{
+	*out = (struct evidence_sources){ 0 };
+	e->stamp++;
+	walk_bindings(e, call, NULL, NULL, out);
+	out->deep = trace_call_deep(e->trace, call, out->sure);
+	walk_bindings(e, call, seen, ctx, out);
 }

@@ -30,7 +30,7 @@ struct evidence_ids {
 struct evidence_function {
 	const struct rec_function *rec;
 	uint32_t module; /* row, or EVIDENCE_NONE */
-	const void *counted_in; /* survey_other.c: where it was counted last */
+	const void *counted_in, *counted_out; /* survey_other.c, survey_outside.c: where last */
 };
 
 struct evidence_module {
@@ -41,6 +41,9 @@ struct evidence_module {
 	/* survey_other.c: the owner it was counted under last, and for which component. */
 	void *other;
 	const void *other_for;
+	/* survey_outside.c: the same. */
+	void *outside;
+	const void *outside_for;
 };
 
 /* A sighting on its context's time line. */
@@ -79,10 +82,16 @@ int evidence_load(struct evidence *e, const char *path, struct err *err);
 void evidence_release(struct evidence *e);
 
 bool evidence_serves(const struct evidence *e, uint64_t process);
+/*
+ * Has one of them been forked from the other, or both from a third one, as far as the bundle knows?
+ * They share what was done to their memory before. True when one of them is not known.
+ */
+bool evidence_family(const struct evidence *e, uint64_t a, uint64_t b);
 
 /* A function that worked for a call, and what shows it. sure: the binding is not ambiguous. */
 struct evidence_seen {
 	bool sure;
+	bool deep; /* the call is */
 	uint32_t function; /* row */
 	const struct rec_binding *binding;
 	const struct rec_sighting *sighting;
@@ -99,6 +108,7 @@ struct evidence_seen {
 struct evidence_sources {
 	uint32_t sure; /* 1 << enum source, by bindings that are not ambiguous */
 	bool ambiguous; /* there was another one */
+	bool deep; /* trace_call_deep */
 };
 void evidence_walk(struct evidence *e, const struct rec_call *call,
 		   void (*seen)(void *ctx, const struct evidence_seen *seen), void *ctx,

@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+#include "analyze/input.h"
+#include "analyze/interpose.h"
+#include "analyze/memory.h"
+
 int group_init(struct group *g)
 {
 	*g = (struct group){ 0 };
@@ -69,6 +73,16 @@ struct group_instance *group_add(struct group *g, const char *relative, struct e
 	return instance;
 }
 
+bool group_has_module(const struct group *g, const struct evidence *e, uint64_t module)
+{
+	for (size_t i = 0; i < g->files_count; i++)
+		for (size_t j = 0; j < g->files[i].instances_count; j++)
+			if (g->files[i].instances[j]->evidence == e &&
+			    g->files[i].instances[j]->module->rec->id == module)
+				return true;
+	return false;
+}
+
 int group_add_reference(struct group *g, const struct reference *r,
 			bool (*wanted)(void *ctx, const char *relative), void *ctx)
 {
@@ -114,7 +128,42 @@ static int add_number(uint64_t **list, size_t *count, uint64_t number)
 	return 1;
 }
 
-static int add_function(struct group *g, struct group_instance *instance, uint32_t row)
+static int compare_ran(const struct group_ran *a, const struct group_ran *b)
+{
+	if (a->process != b->process)
+		return a->process < b->process ? -1 : 1;
+	return a->function < b->function ? -1 : a->function > b->function;
+}
+
+/* As add_number, for a function in a process. */
+static int add_ran_in(struct group_instance *instance, const struct group_ran *ran)
+{
+	size_t lo = 0, hi = instance->functions_count;
+	struct group_ran *all;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (compare_ran(&instance->functions[mid], ran) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo < instance->functions_count && !compare_ran(&instance->functions[lo], ran)) {
+		instance->functions[lo].deep |= ran->deep;
+		return 0;
+	}
+	all = realloc(instance->functions, (instance->functions_count + 1) * sizeof(*all));
+	if (!all)
+		return -1;
+	memmove(&all[lo + 1], &all[lo], (instance->functions_count - lo) * sizeof(*all));
+	all[lo] = *ran;
+	instance->functions = all;
+	instance->functions_count++;
+	return 1;
+}
+
+char *group_function_key(const struct group_instance *instance, uint32_t row)
 {
 	const struct evidence *e = instance->evidence;
 	const struct rec_function *f = e->functions[row].rec;
@@ -122,22 +171,34 @@ static int add_function(struct group *g, struct group_instance *instance, uint32
 	char *key = NULL;
 	int rc;
 
-	rc = add_number(&instance->functions, &instance->functions_count, row);
-	if (rc <= 0)
-		return rc;
 	if (!qualname)
 		qualname = trace_text(e->trace, f->name);
-	if (asprintf(&key, "%s\n%s\n%llu", instance->module->path, qualname ? qualname : "?",
-		     (unsigned long long)f->line) < 0)
-		return -1;
+	/* A native function without a name is known by its place. */
+	if (e->modules[e->functions[row].module].rec->language == LANGUAGE_NATIVE)
+		rc = asprintf(&key, "%s\n%s\n+%llu", instance->module->path,
+			      qualname ? qualname : "?", (unsigned long long)f->offset);
+	else
+		rc = asprintf(&key, "%s\n%s\n%llu", instance->module->path,
+			      qualname ? qualname : "?", (unsigned long long)f->line);
 	/* A name that is no UTF-8 is counted under its place in the file alone. */
-	rc = json_object_set_new(g->functions, key, json_true());
-	if (rc) {
-		char place[32];
-
-		snprintf(place, sizeof(place), "\n%llu", (unsigned long long)f->line);
-		rc = json_object_set_new(g->functions, place, json_true());
+	if (rc >= 0 && !input_is_utf8(key)) {
+		free(key);
+		rc = asprintf(&key, "\n%llu", (unsigned long long)f->line);
 	}
+	return rc < 0 ? NULL : key;
+}
+
+static int add_function(struct group *g, struct group_instance *instance,
+			const struct evidence_seen *seen)
+{
+	const struct group_ran ran = { seen->context->process, seen->function, seen->deep };
+	int rc = add_ran_in(instance, &ran);
+	char *key;
+
+	if (rc <= 0)
+		return rc;
+	key = group_function_key(instance, seen->function);
+	rc = key ? json_object_set_new(g->functions, key, json_true()) : -1;
 	free(key);
 	return rc;
 }
@@ -165,11 +226,12 @@ int group_see(struct group *g, struct group_instance *instance, const struct evi
 	if (g->call_stamp != serial) {
 		g->call_stamp = serial;
 		g->calls++;
+		g->calls_deep += seen->deep;
 	}
 	if (add_number(&instance->processes, &instance->processes_count, seen->context->process) <
 	    0)
 		return -1;
-	return add_function(g, instance, seen->function);
+	return add_function(g, instance, seen);
 }
 
 static int compare_files(const void *a, const void *b)
@@ -196,6 +258,11 @@ static void judge_file(struct group_file *file, const char *digest, struct group
 		if (instance->ran) {
 			compare_module(instance->evidence, instance->module, digest,
 				       instance->processes, instance->processes_count, &v);
+			memory_judge(instance, &v);
+			if (v.memory && !out->memory) {
+				out->memory = v.memory;
+				out->memory_in = instance->evidence;
+			}
 			/* At the end of a window files are looked at again; a cut one has no end.
 			 */
 			if (!instance->evidence->complete && v.identity &&
@@ -206,6 +273,7 @@ static void judge_file(struct group_file *file, const char *digest, struct group
 				file->judged = instance;
 			} else if (v.rank == file->verdict.rank) {
 				file->verdict.with_pyc &= v.with_pyc;
+				file->verdict.with_memory &= v.with_memory;
 			}
 			file->verdict.differs = differs || v.differs;
 			file->verdict.no_pyc = no_pyc || v.no_pyc;
@@ -221,6 +289,12 @@ static void judge_file(struct group_file *file, const char *digest, struct group
 	}
 }
 
+/* A file that differs says most; memory that differs shows it of what ran. */
+static int level_rank(const char *level)
+{
+	return !strcmp(level, "file") ? 0 : !strcmp(level, "pyc") ? 1 : 2;
+}
+
 static void add_ran(struct group_result *out, const struct group_file *file)
 {
 	const struct verdict *v = &file->verdict;
@@ -230,13 +304,42 @@ static void add_ran(struct group_result *out, const struct group_file *file)
 	out->compared = (out->files_ran == 1 || out->compared) && v->compared;
 	out->no_pyc |= v->no_pyc;
 	out->with_pyc = (out->files_ran == 1 || out->with_pyc) && v->with_pyc;
+	out->with_memory = (out->files_ran == 1 || out->with_memory) && v->with_memory;
 	if (out->files_ran == 1 || v->rank > out->rank) {
 		out->rank = v->rank;
 		out->reason = v->reason;
 		out->level = v->level;
 		out->decides = file;
-	} else if (v->rank == out->rank && v->level && !strcmp(v->level, "file")) {
+	} else if (v->rank == out->rank && v->level &&
+		   level_rank(v->level) < level_rank(out->level)) {
 		out->level = v->level;
+		out->decides = file;
+	}
+}
+
+/*
+ * Other code stands in the place of an attribute, a function's code or a function of the group's
+ * module. What the file on the disk holds is then not what runs under its name.
+ */
+static void judge_places(const struct group_instance *instance, struct group_result *out)
+{
+	const struct evidence *e = instance->evidence;
+	size_t first, n = trace_related(e->trace, TRACE_INTERPOSITION_MODULE,
+					instance->module->rec->id, &first);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct rec_interposition *in =
+			trace_related_at(e->trace, TRACE_INTERPOSITION_MODULE, first + i);
+		bool concerns = !instance->processes_count;
+
+		for (size_t j = 0; j < instance->processes_count && !concerns; j++)
+			concerns = evidence_family(e, in->process, instance->processes[j]);
+		if (!concerns || !interpose_replaces(e, in))
+			continue;
+		if (!out->replaced++) {
+			out->place = in;
+			out->place_in = e;
+		}
 	}
 }
 
@@ -251,6 +354,8 @@ void group_judge(struct group *g, const struct reference *reference, struct grou
 		struct group_file *file = &g->files[i];
 
 		judge_file(file, reference ? reference_file(reference, file->relative) : NULL, out);
+		for (size_t j = 0; j < file->instances_count; j++)
+			judge_places(file->instances[j], out);
 		if (file->ran)
 			add_ran(out, file);
 		if (file->loaded) {
@@ -265,7 +370,12 @@ void group_judge(struct group *g, const struct reference *reference, struct grou
 	if (!out->decides)
 		out->decides = loaded;
 	if (!out->files_ran)
-		out->compared = out->with_pyc = false;
+		out->compared = out->with_pyc = out->with_memory = false;
+	if (out->files_ran && out->replaced && out->rank != VERDICT_MODIFIED) {
+		out->rank = VERDICT_MODIFIED;
+		out->level = "memory";
+		out->reason = NULL;
+	}
 }
 
 static bool names_ran(const struct group *g, const struct reference *r)

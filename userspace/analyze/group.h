@@ -16,6 +16,13 @@ struct group_example {
 	uint64_t call, binding, sighting, stack, function;
 };
 
+/* A function that ran in a process. */
+struct group_ran {
+	uint64_t process;
+	uint32_t function; /* row */
+	bool deep; /* in a deep call */
+};
+
 /* A file of the group in one bundle. */
 struct group_instance {
 	struct evidence *evidence;
@@ -23,7 +30,7 @@ struct group_instance {
 	bool ran; /* in a completed call, by a binding that is not ambiguous */
 	uint64_t *processes; /* that it ran in, rising */
 	size_t processes_count;
-	uint64_t *functions; /* rows of those that ran, rising */
+	struct group_ran *functions; /* that ran, by process and row */
 	size_t functions_count;
 	uint64_t last; /* time of its last such sighting */
 	struct group_example example; /* of a running, or of what came closest to it */
@@ -46,6 +53,7 @@ struct group {
 	json_t *file_index; /* relative -> position in files */
 	json_t *functions; /* set of "path\nqualname\nline" that ran */
 	uint64_t calls; /* completed calls that its code worked for */
+	uint64_t calls_deep; /* those of them that are deep */
 	uint64_t call_stamp; /* the last one that was counted */
 	uint64_t ambiguous, incomplete; /* sightings that could not be used */
 };
@@ -67,6 +75,15 @@ int group_add_reference(struct group *g, const struct reference *r,
 int group_see(struct group *g, struct group_instance *instance, const struct evidence_seen *seen,
 	      const struct rec_call *call, bool complete, uint64_t serial);
 
+/* Is the module (its id) one of the group's files in that bundle? */
+bool group_has_module(const struct group *g, const struct evidence *e, uint64_t module);
+
+/*
+ * What names a function in all bundles: its file's path, its qualified name and first line, or, of
+ * native code, its offset. The caller frees it; NULL: no memory.
+ */
+char *group_function_key(const struct group_instance *instance, uint32_t row);
+
 /* What the files of the group that ran add up to. */
 struct group_result {
 	size_t files_ran, files_differ, files_loaded, loaded_differ;
@@ -75,11 +92,19 @@ struct group_result {
 	enum verdict_rank rank;
 	const char *level, *reason;
 	bool with_pyc; /* every file that ran was compared together with its .pyc */
+	bool with_memory; /* and with the memory of each function that ran */
 	bool compared; /* every file that ran was compared */
 	bool no_pyc; /* of one of them no compiled file was found */
 	bool early; /* a file was looked at before it was last seen running */
 	const struct reference *reference; /* that was used, or NULL */
 	const struct group_file *decides; /* the file whose verdict it is, or one that says most */
+	/* A function that differs in memory, and where. */
+	const struct rec_function_memory *memory;
+	const struct evidence *memory_in;
+	/* Other code stands in the place of code of the group: how often, the first, and where. */
+	size_t replaced;
+	const struct rec_interposition *place;
+	const struct evidence *place_in;
 };
 
 /* Compares with one reference (or none); may be called again with another one. Add nothing after.

@@ -79,19 +79,24 @@ out:
 	return root;
 }
 
+bool input_is_utf8(const char *text)
+{
+	json_t *utf8 = json_string(text);
+
+	json_decref(utf8);
+	return utf8 != NULL;
+}
+
 int input_is_name(const char *text)
 {
 	size_t len = strlen(text);
-	json_t *utf8;
 
 	if (!len || len > INPUT_TEXT_MAX)
 		return 0;
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
 			return 0;
-	utf8 = json_string(text);
-	json_decref(utf8);
-	return utf8 != NULL;
+	return input_is_utf8(text);
 }
 
 const char *input_text(const json_t *object, const char *key, const char *where, struct err *err)

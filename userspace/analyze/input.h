@@ -5,6 +5,7 @@
 #define DAYLIGHT_ANALYZE_INPUT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -29,5 +30,6 @@ json_t *input_parse(const void *data, size_t len, const char *what, const char *
 const char *input_text(const json_t *object, const char *key, const char *where, struct err *err);
 /* True for a text that is fit to be a name: UTF-8, not empty or too long, no control characters. */
 int input_is_name(const char *text);
+bool input_is_utf8(const char *text);
 
 #endif

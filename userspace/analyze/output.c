@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "analyze/interpose.h"
+
 #define OTHER_MODULES_MAX 16 /* names of modules that are listed of one owner */
 
 static int compare_others(const void *a, const void *b)
@@ -98,10 +100,11 @@ json_t *output_report(struct survey *s)
 	sections = output_sections(s, weakened, claims);
 	routes = output_routes(s, weakened, claims);
 	/* A member that is NULL makes the whole NULL, and json_pack releases the others. */
-	out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
+	out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
 			ANALYZE_SCHEMA, "inputs", output_inputs(s), "sections", sections, "routes",
-			routes, "claims", claims, "other_code", output_others(s), "not_compared",
-			not_compared(s), "weakened_by", weakened, "loss", output_loss(s),
-			"visibility", output_visibility(s));
+			routes, "claims", claims, "other_code", output_others(s), "interpositions",
+			interpose_rows(s), "outside_packages", interpose_outside_rows(s),
+			"not_compared", not_compared(s), "weakened_by", weakened, "loss",
+			output_loss(s), "visibility", output_visibility(s));
 	return out;
 }

@@ -91,10 +91,11 @@ static int add_rows(const struct survey *s, json_t *bundles, json_t *definitions
 
 		if (json_array_append_new(
 			    references,
-			    json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:I}", "component",
+			    json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:I}", "component",
 				      r->component, "package", r->package, "version", r->version,
 				      "kind", "none", "says_signed", r->says_signed, "sha256",
-				      r->sha256, "files", (json_int_t)json_object_size(r->files))))
+				      r->sha256, "files", (json_int_t)json_object_size(r->files),
+				      "functions", (json_int_t)json_array_size(r->functions))))
 			return -1;
 	}
 	return 0;
@@ -132,8 +133,8 @@ json_t *output_loss(const struct survey *s)
 						       trace_sha256(e->trace), "stage",
 						       claim_text(rows[j].stage), "cause",
 						       claim_text(rows[j].cause), "count",
-						       (json_int_t)rows[j].count, "record",
-						       (json_int_t)rows[j].record));
+						       claim_number(rows[j].count), "record",
+						       claim_number(rows[j].record)));
 		free(rows);
 		if (bad) {
 			json_decref(out);
@@ -166,8 +167,8 @@ static json_t *uncovered(const struct evidence *e)
 			    json_pack("{s:s, s:o, s:o, s:I}", "family", rec_family_name(l->family),
 				      "address", public_address(e, l->address), "port",
 				      l->port == REC_NULL ? json_null()
-							  : json_integer((json_int_t)l->port),
-				      "record", (json_int_t)l->id))) {
+							  : json_integer(claim_number(l->port)),
+				      "record", claim_number(l->id)))) {
 			json_decref(out);
 			return NULL;
 		}
@@ -189,7 +190,7 @@ static json_t *visibility_row(const struct evidence *e)
 			continue;
 		accepted++;
 		if (end && end->suspect != REC_NULL)
-			suspect += (json_int_t)end->suspect;
+			suspect = claim_sum(suspect, end->suspect);
 		if (!why || !*why)
 			continue;
 		odd++;

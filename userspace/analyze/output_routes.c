@@ -54,12 +54,28 @@ static char *list_statuses(json_t *statuses)
 	return text;
 }
 
+/* Of the deep calls. Work that was handed to a context that is not bound to the call is not seen.
+ */
+static json_t *deep_text(const struct survey_route *route)
+{
+	unsigned long long deep = route->deep, elsewhere = route->deep_elsewhere;
+
+	if (!deep)
+		return json_string("");
+	if (!elsewhere)
+		return claim_format("; %llu deep, a handler was entered in each", deep);
+	return claim_format("; %llu deep, in %llu of them no handler was entered by what is known "
+			    "to have worked for the call (that is not a proof that none ran)",
+			    deep, elsewhere);
+}
+
 static int route_claim(struct survey *s, struct survey_route *route, const struct group_result *r,
 		       const struct status *status, const json_t *weakened, const char *id,
 		       json_t *claims)
 {
 	uint64_t complete = route->calls - route->incomplete;
-	uint64_t unknown = complete - route->reached - route->not_reached;
+	uint64_t unknown = complete - route->reached;
+	json_t *deep = deep_text(route);
 	char *statuses = list_statuses(route->unseen_statuses);
 	char *comparison = r->files_ran ? status_comparison(r) : NULL;
 	struct claim c;
@@ -68,13 +84,15 @@ static int route_claim(struct survey *s, struct survey_route *route, const struc
 	rc = claim_init(&c, weakened, id);
 	c.status = json_string(status->name);
 	c.text = claim_format("%s, %s %s: %llu of %llu completed call%s seen in a handler, %llu "
-			      "did not reach one, %llu %s not known%s%s%s.",
+			      "%s not known%s%s%s%s.",
 			      route->component, route->method, route->text,
 			      (unsigned long long)route->reached, (unsigned long long)complete,
-			      complete == 1 ? " was" : "s were",
-			      (unsigned long long)route->not_reached, (unsigned long long)unknown,
+			      complete == 1 ? " was" : "s were", (unsigned long long)unknown,
 			      unknown == 1 ? "is" : "are", statuses ? statuses : "",
-			      comparison ? "; handlers: " : "", comparison ? comparison : "");
+			      deep ? json_string_value(deep) : "", comparison ? "; handlers: " : "",
+			      comparison ? comparison : "");
+	rc |= deep ? 0 : -1;
+	json_decref(deep);
 	c.shows = "a call not known";
 	if (!rc && route->unseen_in)
 		rc = claim_example(&c, route->unseen_in, &route->unseen);
@@ -128,20 +146,22 @@ static json_t *route_row(struct survey *s, struct survey_route *route, const jso
 		}
 		free(id);
 	}
-	return json_pack("{s:s?, s:s, s:s?, s:s?, s:I, s:I, s:o, s:o, s:o, s:O, s:I, s:I, s:o, "
-			 "s:s?, s:s?, s:o}",
-			 "component", route->component, "method", route->method, "route",
-			 route->text, "route_id", route->route ? route->route->id : NULL, "calls",
-			 (json_int_t)route->calls, "deep", (json_int_t)route->deep, "reached",
-			 count_or_null(known, route->reached), "not_reached",
-			 count_or_null(known, route->not_reached), "no_sighting",
-			 count_or_null(known, route->no_sighting), "no_sighting_statuses",
-			 route->unseen_statuses, "incomplete", (json_int_t)route->incomplete,
-			 "sighted", (json_int_t)route->sighted, "handlers", handlers_row(route),
-			 "status", status.name, "reason",
-			 known ? (status.reason[0] ? status.reason : NULL)
-			       : "no handler is known for these calls",
-			 "claims", ids);
+	return json_pack(
+		"{s:s?, s:s, s:s?, s:s?, s:I, s:I, s:o, s:o, s:o, s:o, s:O, s:I, s:I, s:I, "
+		"s:o, s:s?, s:s?, s:o}",
+		"component", route->component, "method", route->method, "route", route->text,
+		"route_id", route->route ? route->route->id : NULL, "calls",
+		(json_int_t)route->calls, "deep", (json_int_t)route->deep, "deep_no_handler",
+		count_or_null(known, route->deep_elsewhere), "reached",
+		count_or_null(known, route->reached), "not_reached", count_or_null(known, 0),
+		"no_sighting", count_or_null(known, route->no_sighting), "no_sighting_statuses",
+		route->unseen_statuses, "incomplete", (json_int_t)route->incomplete, "sighted",
+		(json_int_t)route->sighted, "unsighted",
+		(json_int_t)(route->calls - route->sighted), "handlers", handlers_row(route),
+		"status", status.name, "reason",
+		known ? (status.reason[0] ? status.reason : NULL)
+		      : "no handler is known for these calls",
+		"claims", ids);
 }
 
 json_t *output_routes(struct survey *s, const json_t *weakened, json_t *claims)

@@ -1,6 +1,7 @@
 /* The section rows of a report and their claims. */
 #include <string.h>
 
+#include "analyze/functions.h"
 #include "analyze/output.h"
 
 /* Does anything list the files that the section has? */
@@ -22,23 +23,55 @@ static json_t *known_files(const struct survey_section *section, size_t count)
 	return claim_format("%zu file%s", count, claim_plural(count));
 }
 
+/* "; in 20 deep calls 12 functions of it ran, ..."; "" without one. NULL: no memory. */
+static json_t *deep_text(const struct survey_section *section, const struct functions *f)
+{
+	unsigned long long calls = section->group.calls_deep;
+
+	if (!calls)
+		return json_string("");
+	if (!f->listed)
+		return claim_format("; in %llu deep call%s %zu of these functions ran", calls,
+				    claim_plural(calls), f->deep);
+	return claim_format("; in %llu deep call%s %zu of these functions ran, and %zu of the %zu "
+			    "that the reference lists were not entered (not observed is not "
+			    "absent)",
+			    calls, claim_plural(calls), f->deep, f->not_entered, f->mapped);
+}
+
+/* How the source of the functions that ran compares with the reference's; "" without one. */
+static json_t *source_text(const struct functions *f)
+{
+	if (!f->listed)
+		return json_string("");
+	return claim_format("; by the tokens of their source %zu of %zu functions differ from the "
+			    "reference, %zu are not in it, %zu differ in the docstring alone, %zu "
+			    "are not compared",
+			    f->differ, f->ran, f->unlisted, f->docstring_differ, f->not_compared);
+}
+
 static json_t *section_text(const struct survey_section *section, const struct group_result *r,
-			    const struct status *status, const char *comparison)
+			    const struct status *status, const struct functions *counted,
+			    const char *comparison)
 {
 	const char *component = section->section->component, *name = section->section->section;
 	const char *open = has_reference(section) ? "" : "; how many the section has is not known";
 	uint64_t functions = json_object_size(section->group.functions);
 	uint64_t calls = section->group.calls, of = section->component_calls;
-	json_t *files, *text;
+	json_t *files, *text, *deep, *source;
 
 	if (section->mappings_count && r->files_ran) {
+		deep = deep_text(section, counted);
+		source = source_text(counted);
 		files = known_files(section, r->files_ran);
 		text = claim_format(
-			"%s, %s: %s and %llu function%s ran in %llu completed call%s%s; "
-			"%s.",
+			"%s, %s: %s and %llu function%s ran in %llu completed call%s%s%s; "
+			"%s%s.",
 			component, name, json_string_value(files), (unsigned long long)functions,
 			claim_plural(functions), (unsigned long long)calls, claim_plural(calls),
-			open, comparison);
+			open, json_string_value(deep), comparison, json_string_value(source));
+		json_decref(deep);
+		json_decref(source);
 	} else if (!strcmp(status->name, "loaded")) {
 		files = known_files(section, r->files_loaded);
 		text = claim_format("%s, %s: %s present in a serving process%s; none was seen "
@@ -64,7 +97,8 @@ static json_t *section_text(const struct survey_section *section, const struct g
 
 static int section_claim(struct survey *s, const struct survey_section *section,
 			 const struct group_result *r, const struct status *status,
-			 const json_t *weakened, const char *id, json_t *claims)
+			 const struct functions *counted, const json_t *weakened, const char *id,
+			 json_t *claims)
 {
 	char *comparison = r->files_ran ? status_comparison(r) : NULL;
 	struct claim c;
@@ -72,7 +106,7 @@ static int section_claim(struct survey *s, const struct survey_section *section,
 
 	rc = claim_init(&c, weakened, id);
 	c.status = json_string(status->name);
-	c.text = section_text(section, r, status, comparison ? comparison : "");
+	c.text = section_text(section, r, status, counted, comparison ? comparison : "");
 	if (section->mappings_count && !rc) {
 		c.shows = "a call not known";
 		if (!r->files_ran && section->unseen_in)
@@ -105,16 +139,30 @@ static json_t *files_row(const struct survey_section *section, const struct grou
 		"loaded_differ", (json_int_t)r->loaded_differ);
 }
 
-/* Functions that exist are listed by nothing yet; those that differ only where no file does. */
-static json_t *functions_row(const struct survey_section *section, const struct group_result *r)
+static json_t *count_if(bool known, size_t count)
 {
+	return known ? json_integer((json_int_t)count) : json_null();
+}
+
+/* Functions that exist are listed by a reference alone. Without one none differs where no file
+ * does. */
+static json_t *functions_row(const struct survey_section *section, const struct group_result *r,
+			     const struct functions *f)
+{
+	bool mapped = section->mappings_count > 0;
 	bool same = r->files_ran && r->rank <= VERDICT_AS_PACKAGED;
 
-	if (!section->mappings_count)
-		return json_pack("{s:n, s:n, s:n}", "mapped", "ran", "differ");
-	return json_pack("{s:n, s:I, s:o}", "mapped", "ran",
-			 (json_int_t)json_object_size(section->group.functions), "differ",
-			 same ? json_integer(0) : json_null());
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o}, s:O}",
+			 "mapped", count_if(f->listed, f->mapped), "ran", count_if(mapped, f->ran),
+			 "differ", count_if(f->listed || same, f->differ), "unlisted",
+			 count_if(f->listed, f->unlisted), "docstring_differ",
+			 count_if(f->listed, f->docstring_differ), "not_compared",
+			 count_if(f->listed, f->not_compared), "deep", count_if(mapped, f->deep),
+			 "not_entered",
+			 count_if(f->listed && section->group.calls_deep, f->not_entered), "memory",
+			 "equal", count_if(mapped, f->memory_equal), "differ",
+			 count_if(mapped, f->memory_differ), "not_compared",
+			 count_if(mapped, f->memory_unknown), "differing", f->differing);
 }
 
 /* Every file that ran, with its own verdict. */
@@ -141,38 +189,47 @@ static json_t *ran_list(const struct survey_section *section)
 	return list;
 }
 
+static json_t *make_row(const struct survey_section *section, const struct group_result *r,
+			const struct status *status, const struct functions *counted,
+			const char *id)
+{
+	bool mapped = section->mappings_count > 0;
+
+	return json_pack(
+		"{s:s, s:s, s:b, s:s, s:s, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+		"s:o, s:[s]}",
+		"component", section->section->component, "section", section->section->section,
+		"designated", section->section->designated, "list", section->section->list,
+		"status", status->name, "level",
+		r->files_ran && r->rank == VERDICT_MODIFIED ? r->level : NULL, "reason",
+		status->reason[0] ? status->reason : NULL, "reference", status_reference(r),
+		"compared", status_compared(r), "files", files_row(section, r), "ran",
+		ran_list(section), "functions", functions_row(section, r, counted), "replaced",
+		count_if(mapped, r->replaced), "calls", count_if(mapped, section->group.calls),
+		"calls_deep", count_if(mapped, section->group.calls_deep), "route_calls",
+		count_if(section->has_routes, section->route_calls), "claims", id);
+}
+
 static json_t *section_row(struct survey *s, struct survey_section *section, const json_t *weakened,
 			   json_t *claims)
 {
+	struct functions counted;
 	struct group_result r;
 	struct status status;
-	json_t *row;
+	json_t *row = NULL;
 	char *id;
 
 	group_judge_best(&section->group, section->section->component, s->references,
 			 s->references_count, &r);
+	functions_count(&section->group, r.reference, &counted);
 	status_of_section(s, section, &r, &status);
 	if (asprintf(&id, "section/%s/%s", section->section->component, section->section->section) <
 	    0)
-		return NULL;
-	if (section_claim(s, section, &r, &status, weakened, id, claims)) {
-		free(id);
-		return NULL;
-	}
-	row = json_pack(
-		"{s:s, s:s, s:b, s:s, s:s, s:s?, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:[s]}",
-		"component", section->section->component, "section", section->section->section,
-		"designated", section->section->designated, "list", section->section->list,
-		"status", status.name, "level",
-		r.files_ran && r.rank == VERDICT_MODIFIED ? r.level : NULL, "reason",
-		status.reason[0] ? status.reason : NULL, "reference", status_reference(&r),
-		"compared", status_compared(&r), "files", files_row(section, &r), "ran",
-		ran_list(section), "functions", functions_row(section, &r), "calls",
-		section->mappings_count ? json_integer((json_int_t)section->group.calls)
-					: json_null(),
-		"route_calls",
-		section->has_routes ? json_integer((json_int_t)section->route_calls) : json_null(),
-		"claims", id);
+		id = NULL;
+	if (id && counted.differing &&
+	    !section_claim(s, section, &r, &status, &counted, weakened, id, claims))
+		row = make_row(section, &r, &status, &counted, id);
+	functions_release(&counted);
 	free(id);
 	return row;
 }

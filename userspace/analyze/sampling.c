@@ -20,12 +20,12 @@ static json_t *walks_row(const struct evidence *e)
 			continue;
 		known = true;
 		if (rows[i].class == LOSS_ATTEMPTED)
-			attempted = (json_int_t)rows[i].count;
+			attempted = claim_number(rows[i].count);
 		else if (rows[i].class == LOSS_DELIVERED)
-			delivered = (json_int_t)rows[i].count;
+			delivered = claim_number(rows[i].count);
 		else if (rows[i].class == LOSS_SKIPPED && rows[i].count)
 			json_object_set_new(skipped, rows[i].cause,
-					    json_integer((json_int_t)rows[i].count));
+					    json_integer(claim_number(rows[i].count)));
 	}
 	free(rows);
 	if (n < 0 || !known) {
@@ -112,7 +112,7 @@ json_t *sampling_text(const struct evidence *e)
 	json_t *count;
 
 	json_object_foreach((json_t *)skipped, cause, count)
-		passed += json_integer_value(count);
+		passed = claim_sum(passed, (uint64_t)json_integer_value(count));
 	if (causes && options && json_is_object(walks) && !passed && !*options)
 		out = json_null();
 	else if (causes && options && !json_is_object(walks))

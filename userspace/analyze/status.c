@@ -1,6 +1,7 @@
 /* Statuses, and what they rest on. The order of the questions is the rule; docs/evidence.md. */
 #include <string.h>
 
+#include "analyze/interpose.h"
 #include "analyze/output.h"
 
 static const char *const rank_names[] = {
@@ -102,11 +103,6 @@ void status_of_route(const struct survey_route *route, const struct group_result
 		    r->rank == VERDICT_UNKNOWN ? "the handler ran, but is compared with nothing: "
 					       : "",
 		    r->rank == VERDICT_UNKNOWN && r->reason ? r->reason : "");
-	else if (route->not_reached == complete)
-		out->name = "not-observed";
-	else if (route->not_reached)
-		set(out, "unknown", "%llu completed call%s did not reach a handler",
-		    (unsigned long long)route->not_reached, claim_plural(route->not_reached));
 	else
 		set(out, "unknown", "no handler was sighted in %llu of %llu completed call%s",
 		    (unsigned long long)(complete - route->reached), (unsigned long long)complete,
@@ -149,19 +145,62 @@ json_t *status_reference(const struct group_result *r)
 			 claim_text(identity_text(r, 'v')));
 }
 
+static bool level_is(const struct group_result *r, const char *level)
+{
+	return r->level && !strcmp(r->level, level);
+}
+
 json_t *status_compared(const struct group_result *r)
 {
 	if (!r->files_ran || r->rank == VERDICT_UNKNOWN)
 		return json_null();
 	if (r->rank == VERDICT_MODIFIED)
-		return json_string(r->level && !strcmp(r->level, "pyc") ? "file+pyc" : "file");
-	return json_string(r->with_pyc ? "file+pyc" : "file");
+		return json_string(level_is(r, "pyc")	   ? "file+pyc"
+				   : level_is(r, "memory") ? "memory"
+							   : "file");
+	return json_string(r->with_memory ? "memory" : r->with_pyc ? "file+pyc" : "file");
 }
 
-char *status_comparison(const struct group_result *r)
+/* "Things.get (line 10) of api.py in process 1 (pid 11), record function_memory 3" */
+static json_t *memory_text(const struct group_result *r)
+{
+	const struct trace *t = r->memory_in->trace;
+	const struct rec_function *f = trace_find(t, REC_FUNCTION_KIND, r->memory->function);
+	const struct rec_module *m = f ? trace_find(t, REC_MODULE_KIND, f->module) : NULL;
+	const struct rec_process *p = trace_find(t, REC_PROCESS_KIND, r->memory->process);
+	const char *name = f ? trace_text(t, f->qualname) : NULL;
+	const char *path = m ? trace_text(t, m->path) : NULL;
+
+	return claim_format("in memory %s (line %llu) of %s was other code than its file gives, in "
+			    "process %llu (pid %llu; record function_memory %llu)",
+			    name ? name : "?", f ? (unsigned long long)f->line : 0,
+			    path ? path : "?", (unsigned long long)r->memory->process,
+			    p ? (unsigned long long)p->pid : 0, (unsigned long long)r->memory->id);
+}
+
+/* What stands in the place of the group's code. */
+static json_t *place_text(const struct group_result *r)
+{
+	json_t *text = interpose_text(r->place_in, r->place), *out;
+
+	if (!text)
+		return NULL;
+	out = r->replaced == 1
+		      ? claim_format("other code stands in its place: %s", json_string_value(text))
+		      : claim_format(
+				"other code stands in its place at %zu points, one of them: %s",
+				r->replaced, json_string_value(text));
+	json_decref(text);
+	return out;
+}
+
+static char *file_comparison(const struct group_result *r)
 {
 	const char *package = identity_text(r, 'p'), *version = identity_text(r, 'v');
-	const char *how = r->with_pyc ? "file and .pyc" : "file";
+	const char *how = r->with_memory
+				  ? (r->with_pyc ? "file, .pyc and memory" : "file and memory")
+			  : r->with_pyc ? "file and .pyc"
+					: "file";
 	char *out = NULL;
 	int rc;
 
@@ -182,7 +221,9 @@ char *status_comparison(const struct group_result *r)
 			      r->decides->relative);
 		break;
 	case VERDICT_MODIFIED:
-		if (r->level && !strcmp(r->level, "pyc"))
+		if (level_is(r, "memory"))
+			rc = asprintf(&out, "the files on the disk are not known to differ");
+		else if (level_is(r, "pyc"))
 			rc = asprintf(&out,
 				      "%s: the compiled file holds other code than its source",
 				      r->decides->relative);
@@ -201,6 +242,22 @@ char *status_comparison(const struct group_result *r)
 	return rc < 0 ? NULL : out;
 }
 
+char *status_comparison(const struct group_result *r)
+{
+	char *file = file_comparison(r), *out = NULL;
+	json_t *memory = r->memory ? memory_text(r) : json_string("");
+	json_t *place = r->replaced ? place_text(r) : json_string("");
+
+	if (!file || !memory || !place ||
+	    asprintf(&out, "%s%s%s%s%s", file, r->memory ? "; " : "", json_string_value(memory),
+		     r->replaced ? "; " : "", json_string_value(place)) < 0)
+		out = NULL;
+	free(file);
+	json_decref(memory);
+	json_decref(place);
+	return out;
+}
+
 /* What came closest: code that was seen in a call, though not usably. */
 static const struct group_instance *any_seen(const struct group *g)
 {
@@ -211,8 +268,24 @@ static const struct group_instance *any_seen(const struct group *g)
 	return NULL;
 }
 
-int status_records(struct claim *c, const struct survey *s, const struct group *g,
-		   const struct group_result *r)
+/* The function that differs in memory, and what stands in the place of code. */
+static int memory_records(struct claim *c, const struct group_result *r)
+{
+	if (r->memory) {
+		c->shows = "memory that differs";
+		if (claim_record(c, r->memory_in, REC_FUNCTION_MEMORY_KIND, r->memory->id) ||
+		    claim_record(c, r->memory_in, REC_FUNCTION_KIND, r->memory->function))
+			return -1;
+	}
+	if (r->replaced) {
+		c->shows = "code in its place";
+		return claim_record(c, r->place_in, REC_INTERPOSITION_KIND, r->place->id);
+	}
+	return 0;
+}
+
+static int file_records(struct claim *c, const struct survey *s, const struct group *g,
+			const struct group_result *r)
 {
 	const struct group_instance *at = r->decides ? r->decides->judged : NULL;
 	const struct verdict *v = at ? &r->decides->verdict : NULL;
@@ -253,8 +326,18 @@ int status_records(struct claim *c, const struct survey *s, const struct group *
 	return 0;
 }
 
+int status_records(struct claim *c, const struct survey *s, const struct group *g,
+		   const struct group_result *r)
+{
+	return file_records(c, s, g, r) || memory_records(c, r) ? -1 : 0;
+}
+
 int status_weaken(struct claim *c, const struct group_result *r)
 {
+	json_t *place = r->replaced ? place_text(r) : NULL;
+
+	if (place && claim_weaken(c->weakened, r->place_in, "interposed", place))
+		return -1;
 	if (r->no_pyc && r->rank <= VERDICT_UNREFERENCED &&
 	    claim_weaken(c->weakened, NULL, "no-pyc",
 			 json_string("no compiled file was found beside a source; where the "

@@ -224,6 +224,17 @@ static bool counts_for(const struct walk *w, const struct service_definition *de
 	return !w->definition || w->definition == definition;
 }
 
+/* Code that is in no section of the component. */
+static void see_outside(struct walk *w, const struct evidence_seen *seen)
+{
+	const char *component = w->definition ? survey_component(w->definition) : NULL;
+	bool owned = true;
+
+	if (survey_see_other(w->s, w->e, component, w->call, seen, &owned) ||
+	    (!owned && survey_see_outside(w->s, w->e, component, w->route, w->call, seen)))
+		w->failed = true;
+}
+
 static void see(void *ctx, const struct evidence_seen *seen)
 {
 	struct walk *w = ctx;
@@ -243,10 +254,8 @@ static void see(void *ctx, const struct evidence_seen *seen)
 		if (group_see(m->group, m->instance, seen, w->call, w->complete, w->s->serial))
 			w->failed = true;
 	}
-	if (!inside && seen->sure && w->complete &&
-	    survey_see_other(w->s, w->e, w->definition ? survey_component(w->definition) : NULL,
-			     w->call, seen))
-		w->failed = true;
+	if (!inside && seen->sure && w->complete)
+		see_outside(w, seen);
 }
 
 static void count_status(struct walk *w)
@@ -286,15 +295,6 @@ static void count_unseen(struct walk *w)
 	}
 }
 
-/* Only what is deep, and of which nothing is missing, can show that code was not reached. */
-static bool shows_absence(const struct walk *w, const struct evidence_sources *sources)
-{
-	return w->complete && (sources->sure & 1U << SOURCE_DEEP) && !sources->ambiguous &&
-	       !w->call->lost && !w->e->lost && w->e->complete && !w->e->hidden &&
-	       !trace_count(w->e->trace, REC_UNSUPPORTED_KIND) && w->route->route &&
-	       w->route->route->handlers_count;
-}
-
 /* Of which component is the call, and is anything known of it? */
 static void count_component(struct walk *w, const struct evidence_sources *sources)
 {
@@ -321,13 +321,12 @@ static void count_call(struct walk *w)
 	evidence_walk(w->e, w->call, see, w, &sources);
 	count_component(w, &sources);
 	w->route->calls++;
-	w->route->deep += (sources.sure & 1U << SOURCE_DEEP) != 0;
+	w->route->deep += sources.deep;
 	w->route->sighted += sources.sure != 0;
 	w->route->incomplete += !w->complete;
+	w->route->deep_elsewhere += sources.deep && !w->handler;
 	if (w->handler)
 		w->route->reached++;
-	else if (shows_absence(w, &sources))
-		w->route->not_reached++;
 	else
 		count_unseen(w);
 }
@@ -360,7 +359,8 @@ int survey_run(struct survey *s, const struct analyze_options *options, struct e
 	*s = (struct survey){ .options = options };
 	s->route_index = json_object();
 	s->other_index = json_object();
-	if (!s->route_index || !s->other_index)
+	s->outside_index = json_object();
+	if (!s->route_index || !s->other_index || !s->outside_index)
 		return no_memory(err);
 	if (survey_load_inputs(s, err))
 		return -1;
@@ -395,6 +395,7 @@ void survey_release(struct survey *s)
 	for (size_t i = 0; i < s->bundles_count; i++)
 		evidence_release(&s->bundles[i]);
 	survey_release_others(s);
+	survey_release_outside(s);
 	free(s->sections);
 	free(s->routes);
 	free(s->references);

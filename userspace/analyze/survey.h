@@ -39,7 +39,8 @@ struct survey_route {
 	const struct service_route *route; /* NULL: the calls have no route that is known */
 	const char *component; /* NULL: not known */
 	char *method, *text; /* the route's template; the text is NULL without a route */
-	uint64_t calls, deep, reached, not_reached, no_sighting, incomplete, sighted;
+	uint64_t calls, deep, reached, no_sighting, incomplete, sighted;
+	uint64_t deep_elsewhere; /* deep calls for which no function of a handler was seen */
 	struct group group; /* the handlers */
 	json_t *unseen_statuses; /* of completed calls in no_sighting: status -> count */
 	struct group_example unseen; /* a completed call without a sighting of a handler */
@@ -60,6 +61,18 @@ struct survey_other {
 	uint64_t module;
 };
 
+/* A module that no package owns and no section of the component names, and that ran in calls. */
+struct survey_outside {
+	char *key;
+	char *component; /* NULL: the calls' component is not known */
+	const struct evidence *evidence;
+	const struct evidence_module *module;
+	const struct rec_identity *identity; /* shows that no package owns it; NULL: not known */
+	json_t *functions, *routes; /* sets */
+	uint64_t calls, call_stamp;
+	struct group_example example;
+};
+
 struct survey {
 	const struct analyze_options *options;
 	struct guideline guideline;
@@ -73,7 +86,9 @@ struct survey {
 	size_t routes_count;
 	struct survey_other **others;
 	size_t others_count;
-	json_t *route_index, *other_index; /* key -> position */
+	struct survey_outside **outside;
+	size_t outside_count;
+	json_t *route_index, *other_index, *outside_index; /* key -> position */
 	uint64_t serial; /* of the call in work, over all bundles */
 };
 
@@ -96,9 +111,20 @@ struct survey_route *survey_get_route(struct survey *s, const struct evidence *e
 /* Rows for the calls of all bundles. -1: no memory. */
 int survey_make_routes(struct survey *s);
 
-/* survey_other.c: code that is in none of the component's sections worked for the call. */
+/*
+ * survey_other.c: code that is in none of the component's sections worked for the call. *owned:
+ * a package owns it.
+ */
 int survey_see_other(struct survey *s, struct evidence *e, const char *component,
-		     const struct rec_call *call, const struct evidence_seen *seen);
+		     const struct rec_call *call, const struct evidence_seen *seen, bool *owned);
 void survey_release_others(struct survey *s);
+
+/* survey_outside.c: the same, for code of a module that no package owns. */
+int survey_see_outside(struct survey *s, struct evidence *e, const char *component,
+		       const struct survey_route *route, const struct rec_call *call,
+		       const struct evidence_seen *seen);
+void survey_release_outside(struct survey *s);
+/* The templates of its routes, in order. NULL: no memory. */
+json_t *survey_outside_routes(const struct survey_outside *o);
 
 #endif

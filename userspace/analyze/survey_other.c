@@ -137,7 +137,7 @@ static int count_function(struct survey_other *o, struct evidence *e,
 }
 
 int survey_see_other(struct survey *s, struct evidence *e, const char *component,
-		     const struct rec_call *call, const struct evidence_seen *seen)
+		     const struct rec_call *call, const struct evidence_seen *seen, bool *owned)
 {
 	struct evidence_module *m = &e->modules[e->functions[seen->function].module];
 	struct survey_other *o = m->other;
@@ -160,5 +160,6 @@ int survey_see_other(struct survey *s, struct evidence *e, const char *component
 						     seen->sighting->id, seen->stack->id,
 						     e->functions[seen->function].rec->id };
 	}
+	*owned = !strcmp(o->owner_kind, "package");
 	return count_function(o, e, m, seen->function);
 }

@@ -188,6 +188,8 @@ void trace_free(struct trace *t)
 	for (int i = 0; i < TRACE_RELATION_COUNT; i++)
 		free(t->indexes[i].keys);
 	free(t->spans);
+	free(t->deep.items);
+	free(t->holes.items);
 	for (struct trace_chunk *chunk = t->chunks; chunk; chunk = next) {
 		next = chunk->next;
 		free(chunk);

@@ -40,6 +40,8 @@ const struct rec_window_end *trace_window_end(const struct trace *t);
 /* The newest identity / pyc record of a module, or NULL. */
 const struct rec_identity *trace_identity(const struct trace *t, uint64_t module);
 const struct rec_pyc *trace_pyc(const struct trace *t, uint64_t module);
+/* The newest source digest of a function, or NULL. */
+const struct rec_function_source *trace_function_source(const struct trace *t, uint64_t function);
 /* The end record of a connection / a process, or NULL. */
 const struct rec_connection_end *trace_connection_end(const struct trace *t, uint64_t connection);
 const struct rec_process_end *trace_process_end(const struct trace *t, uint64_t process);
@@ -62,7 +64,10 @@ const struct rec_process_end *trace_process_end(const struct trace *t, uint64_t 
 	R(CALL_CONNECTION, CALL, call, connection) \
 	R(HOP_CALL, HOP, hop, call) \
 	R(BINDING_CALL, BINDING, binding, call) \
-	R(SIGHTING_STACK, SIGHTING, sighting, stack)
+	R(SIGHTING_STACK, SIGHTING, sighting, stack) \
+	R(FUNCTION_SOURCE_FUNCTION, FUNCTION_SOURCE, function_source, function) \
+	R(FUNCTION_MEMORY_FUNCTION, FUNCTION_MEMORY, function_memory, function) \
+	R(INTERPOSITION_MODULE, INTERPOSITION, interposition, module)
 /* clang-format on */
 
 #define TRACE_RELATION_VALUE(SYMBOL, KIND, kind, field) TRACE_##SYMBOL,
@@ -93,6 +98,19 @@ struct trace_call_function {
  * whatever the number of bindings or of places in the stack.
  */
 long trace_call_functions(const struct trace *t, uint64_t call, struct trace_call_function **out);
+
+/*
+ * True when each function that the interpreter started for the call was seen, as far as the bundle
+ * tells: the call is complete and lies, from its first byte to its end, inside a `deep` span of its
+ * process and of the process of each context that is bound to it; none of the bindings is
+ * ambiguous; nothing that could hold one of its sightings was lost or not watched at that time
+ * (trace_deep.c says how that is known); and at least one function was seen to be entered.
+ * sure_sources: how its code was seen by bindings that are not ambiguous, 1 << enum source.
+ */
+bool trace_call_deep(const struct trace *t, const struct rec_call *call, uint32_t sure_sources);
+
+/* Is that link one that a claim may rest on: known, and not ambiguous? */
+bool trace_link_sure(uint64_t link);
 
 /*
  * The ledger: final totals by (stage, class, cause), stages in order of appearance. Release with

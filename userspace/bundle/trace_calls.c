@@ -76,6 +76,11 @@ static void gather_merge(struct gather *into, const struct gather *from)
 		into->f.count = UINT64_MAX;
 }
 
+bool trace_link_sure(uint64_t link)
+{
+	return link < LINK_COUNT && link != LINK_AMBIGUOUS;
+}
+
 /* A bit of an enum value; a value that this version does not know has none. */
 static uint32_t value_bit(uint64_t value, unsigned int count)
 {
@@ -91,7 +96,7 @@ static int gather_sighting(const struct trace *t, const struct rec_binding *bind
 
 	if (!slot)
 		return -1;
-	seen.sure = binding->link != LINK_AMBIGUOUS && binding->link < LINK_COUNT;
+	seen.sure = trace_link_sure(binding->link);
 	seen.f.sighting = s->id;
 	seen.f.binding = binding->id;
 	seen.f.links = value_bit(binding->link, LINK_COUNT);

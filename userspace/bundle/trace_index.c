@@ -34,8 +34,7 @@ static int compare_spans(const void *a, const void *b)
 	return x->row < y->row ? -1 : x->row > y->row;
 }
 
-/* Takes count items of size from the trace's memory; NULL without an error for count 0. */
-static int trace_take(struct trace *t, size_t count, size_t size, void *out, struct err *err)
+int trace_take(struct trace *t, size_t count, size_t size, void *out, struct err *err)
 {
 	void *p = NULL;
 
@@ -136,7 +135,7 @@ int trace_index_build(struct trace *t, struct err *err)
 			return -1;
 		t->indexes[i].count = t->tables[relations[i].kind].count;
 	}
-	return trace_build_spans(t, err);
+	return trace_build_spans(t, err) || trace_deep_build(t, err) ? -1 : 0;
 }
 
 size_t trace_key_search(const struct trace_key *keys, size_t count, uint64_t key)
@@ -191,6 +190,11 @@ const struct rec_identity *trace_identity(const struct trace *t, uint64_t module
 const struct rec_pyc *trace_pyc(const struct trace *t, uint64_t module)
 {
 	return trace_related_last(t, TRACE_PYC_MODULE, module);
+}
+
+const struct rec_function_source *trace_function_source(const struct trace *t, uint64_t function)
+{
+	return trace_related_last(t, TRACE_FUNCTION_SOURCE_FUNCTION, function);
 }
 
 const struct rec_connection_end *trace_connection_end(const struct trace *t, uint64_t connection)

@@ -40,6 +40,19 @@ struct trace_span {
 	uint32_t row;
 };
 
+/*
+ * A span of time, ends included, of a process (REC_NULL: of all). Sorted by (process, from); until
+ * is the latest end of this span and those before it of the process.
+ */
+struct trace_reach {
+	uint64_t process, from, until;
+};
+
+struct trace_reaches {
+	struct trace_reach *items;
+	size_t count;
+};
+
 struct trace {
 	struct bundle_reader *reader; /* owns the strings */
 	struct bundle_end end;
@@ -49,6 +62,9 @@ struct trace {
 	struct trace_index indexes[TRACE_RELATION_COUNT];
 	struct trace_span *spans;
 	size_t spans_count;
+	struct trace_reaches deep; /* function starts were seen */
+	struct trace_reaches holes; /* something was lost or not watched */
+	uint64_t seen_until; /* the last of the three clocks' readings, or REC_NULL for ever */
 	size_t bytes, bytes_max; /* memory held by tables, lists and indexes, and its limit */
 };
 
@@ -57,6 +73,10 @@ int trace_charge(struct trace *t, size_t bytes, struct err *err);
 
 /* trace_index.c: after the last record. */
 int trace_index_build(struct trace *t, struct err *err);
+/* trace_deep.c: the same. */
+int trace_deep_build(struct trace *t, struct err *err);
+/* Takes count items of size from the trace's memory; NULL without an error for count 0. */
+int trace_take(struct trace *t, size_t count, size_t size, void *out, struct err *err);
 /* The first of `count` sorted keys that is not less than key. */
 size_t trace_key_search(const struct trace_key *keys, size_t count, uint64_t key);
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "catalog/python_taps.h"
 
 /* ---- probe files ---- */
 
@@ -21,6 +22,8 @@ struct catalog_file {
 	char sha256[65];
 	bool shipped; /* equal to the embedded file of that name */
 };
+
+struct python_code;
 
 /* ---- python layouts: probes/python/<name>.json ---- */
 
@@ -36,22 +39,47 @@ enum python_strategy {
  */
 /* clang-format off */
 #define PYTHON_OFFSETS(O)                                                                          \
-	O(runtime_interpreters_head) O(interp_next) O(interp_threads_head) O(tstate_next)          \
-	O(tstate_interp) O(tstate_cframe) O(tstate_native_thread_id) O(cframe_current_frame)       \
+	O(runtime_interpreters_head) O(interp_next) O(interp_threads_head) O(interp_eval_frame)    \
+	O(tstate_next) O(tstate_interp) O(tstate_frame) O(tstate_cframe) O(tstate_thread_id)       \
+	O(tstate_native_thread_id) O(cframe_current_frame)                                         \
 	O(frame_code) O(frame_previous) O(frame_owner) O(frame_is_entry) O(object_type)            \
-	O(code_code_adaptive) O(code_firstlineno) O(code_filename) O(code_name)                    \
+	O(code_code) O(code_code_adaptive) O(code_firstlineno) O(code_filename) O(code_name)       \
 	O(code_qualname) O(code_flags) O(unicode_length) O(unicode_hash) O(unicode_state)          \
 	O(unicode_ascii_data) O(unicode_compact_data)
 /* clang-format on */
 
+#define PYTHON_COOKIE_MAX 8
+#define PYTHON_TABLE_MAX 4096 /* bytes of an interpreter's own table */
+
+/*
+ * The table of offsets that an interpreter carries in its own memory, at the anchor. Members say
+ * where in the table the offset of that name stands; -1: the table does not have it.
+ */
+struct python_table {
+	bool present; /* this version has a table */
+	char cookie[PYTHON_COOKIE_MAX]; /* its first bytes; not terminated */
+	int32_t version, free_threaded; /* where they stand */
+#define PYTHON_OFFSET_MEMBER(name) int32_t name;
+	PYTHON_OFFSETS(PYTHON_OFFSET_MEMBER)
+};
+
 struct python_layout {
 	const char *name; /* "cpython-3.11" */
 	unsigned int major, minor;
+	/*
+	 * The symbol that leads to the interpreters: a variable, to whose address
+	 * runtime_interpreters_head is added, or a function that returns the first one.
+	 */
+	const char *anchor;
 	enum python_strategy strategy;
 	unsigned int pyc_magic; /* first two bytes of a .pyc, little endian */
-	const char *pyc_tag; /* "cpython-311" */
-#define PYTHON_OFFSET_MEMBER(name) int32_t name;
+	const char *pyc_tag; /* "cpython-311"; NULL: the .pyc lies beside its source, as "x.pyc" */
+	unsigned int pyc_header; /* bytes before the code */
+	int owner_generator, owner_c_stack; /* values of frame_owner; -1: this version has none */
+	struct python_taps taps;
 	PYTHON_OFFSETS(PYTHON_OFFSET_MEMBER)
+	struct python_table table;
+	const struct python_code *code; /* python_opcodes.h; NULL: code objects are not read */
 };
 
 /* ---- service definitions: probes/services/<name>.json ---- */
@@ -123,6 +151,16 @@ const struct catalog_file *catalog_file_at(const struct catalog *c, size_t i);
 
 const struct python_layout *catalog_python(const struct catalog *c, unsigned int major,
 					   unsigned int minor);
+/* Bytes of a table that matter: 0 when the layout has none, at most PYTHON_TABLE_MAX. */
+size_t python_table_size(const struct python_layout *layout);
+/*
+ * The layout with the offsets that an interpreter's own table (python_table_size bytes) states.
+ * version: as the interpreter names it elsewhere (PY_VERSION_HEX). 0, or -1 with the reason in
+ * `why`: it is no such table, it is of another version or of a build without the GIL, or an offset
+ * is not possible.
+ */
+int python_table_apply(const struct python_layout *layout, const uint8_t *table, size_t size,
+		       uint32_t version, struct python_layout *out, char *why, size_t why_size);
 /* All layouts, for `doctor`. */
 size_t catalog_python_count(const struct catalog *c);
 const struct python_layout *catalog_python_at(const struct catalog *c, size_t i);

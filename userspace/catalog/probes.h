@@ -11,6 +11,8 @@
  */
 int python_layout_read(const struct probe_reader *r, const char *stem, const void *data,
 		       size_t size, struct python_layout *out);
+/* Object `taps` of a layout's document: PYTHON_TAPS_NONE when there is none. */
+int python_taps_read(const struct probe_reader *r, const json_t *root, struct python_taps *out);
 int service_definition_read(const struct probe_reader *r, const char *stem, const void *data,
 			    size_t size, struct service_definition *out);
 

@@ -12,6 +12,7 @@
 #include <bpf/libbpf.h>
 
 #include "base/log.h"
+#include "collect/layouts.h"
 #include "daylight.skel.h"
 
 struct attach {
@@ -19,8 +20,7 @@ struct attach {
 	struct ring_buffer *ring;
 	struct bpf_link *syscalls;
 	struct attach_options options;
-	const struct python_layout *layouts[WIRE_LAYOUTS];
-	size_t layouts_count;
+	struct layouts layouts;
 	bool tracepoints;
 	int cpus;
 };
@@ -84,6 +84,8 @@ static void configure(struct attach *a)
 	c->pace_max_ns = 5000000;
 	c->pace_wall_ns = 20000000;
 	c->wakeup_bytes = 256 * 1024;
+	c->snapshots = 256;
+	c->snapshots_python = 4;
 	c->socket_tracepoints = a->tracepoints;
 	for (size_t i = 0; i < sizeof(skipped_syscalls) / sizeof(skipped_syscalls[0]); i++)
 		c->skip_syscalls[skipped_syscalls[i] / 64] |= 1ULL << skipped_syscalls[i] % 64;
@@ -103,6 +105,7 @@ static int load(struct attach *a, struct err *err)
 		return err_set(err, ERR_MACHINE, "the number of CPUs cannot be read from /sys");
 	configure(a);
 	bpf_map__set_max_entries(a->skel->maps.chunks, (uint32_t)a->cpus);
+	bpf_map__set_max_entries(a->skel->maps.snapshots, (uint32_t)a->cpus);
 	bpf_program__set_autoload(a->skel->progs.socket_received, a->tracepoints);
 	bpf_program__set_autoload(a->skel->progs.socket_sent, a->tracepoints);
 	bpf_program__set_autoload(a->skel->progs.socket_call, !a->tracepoints);
@@ -189,66 +192,30 @@ bool attach_is_target(struct attach *a, uint32_t pid, struct wire_target *out)
 }
 
 /* Index of a layout in the kernel's table, or -1: the walk cannot use it. */
-static int layout_index(struct attach *a, const struct python_layout *p)
+static int layout_index(struct attach *a, const struct python_layout *layout)
 {
-	struct wire_layout l;
-	int32_t owner_at = p->frame_owner;
-	uint32_t index;
+	size_t known = a->layouts.count;
+	int place = layouts_place(&a->layouts, layout);
+	uint32_t index = (uint32_t)place;
 
-	for (size_t i = 0; i < a->layouts_count; i++)
-		if (a->layouts[i] == p)
-			return (int)i;
-	/* What the walker's reads assume (bpf/pyframes.h). */
-	if (a->layouts_count == WIRE_LAYOUTS || p->strategy != PYTHON_CFRAME_ON_STACK ||
-	    p->unicode_hash - p->unicode_length != 8 ||
-	    p->unicode_state - p->unicode_length != 16 ||
-	    (p->frame_previous - p->frame_code != 8 && p->frame_previous - p->frame_code != 16))
+	if (place >= (int)known &&
+	    bpf_map__update_elem(a->skel->maps.layouts, &index, sizeof(index),
+				 &a->layouts.at[place], sizeof(a->layouts.at[place]), BPF_ANY)) {
+		a->layouts.count = known;
 		return -1;
-	if (owner_at < p->frame_code || owner_at >= p->frame_code + 40)
-		owner_at = -1;
-	for (int i = 0; i < 4; i++) {
-		int32_t at[] = { p->code_filename, p->code_name, p->code_qualname,
-				 p->code_code_adaptive };
-		int32_t from = at[i] - p->code_firstlineno;
-
-		if ((from < 0 || from > 120 || from % 8) && !(i == 2 && at[i] < 0))
-			return -1;
 	}
-	l = (struct wire_layout){
-		.runtime_interpreters_head = p->runtime_interpreters_head,
-		.interp_next = p->interp_next,
-		.interp_threads_head = p->interp_threads_head,
-		.tstate_next = p->tstate_next,
-		.tstate_cframe = p->tstate_cframe,
-		.cframe_current_frame = p->cframe_current_frame,
-		.frame_code = p->frame_code,
-		.frame_previous = p->frame_previous,
-		.code_firstlineno = p->code_firstlineno,
-		.code_filename = p->code_filename,
-		.code_name = p->code_name,
-		.code_qualname = p->code_qualname,
-		.code_code_adaptive = p->code_code_adaptive,
-		.unicode_length = p->unicode_length,
-		.unicode_hash = p->unicode_hash,
-		.unicode_state = p->unicode_state,
-		.unicode_ascii_data = p->unicode_ascii_data,
-		.unicode_compact_data = p->unicode_compact_data,
-		.frame_owner = owner_at,
-		.code_flags = p->code_flags,
-	};
-	index = (uint32_t)a->layouts_count;
-	if (bpf_map__update_elem(a->skel->maps.layouts, &index, sizeof(index), &l, sizeof(l),
-				 BPF_ANY))
-		return -1;
-	a->layouts[a->layouts_count++] = p;
-	return (int)index;
+	return place;
 }
 
-bool attach_runtime(struct attach *a, uint32_t image, uint64_t address,
-		    const struct python_layout *layout)
+bool attach_runtime(struct attach *a, uint32_t image, const struct python_runtime *found)
 {
-	int index = layout_index(a, layout);
-	struct wire_runtime runtime = { .address = address, .layout = (uint32_t)index };
+	int index = layout_index(a, &found->live);
+	struct wire_runtime runtime = {
+		.address = found->address,
+		.own_from = found->own_from,
+		.own_to = found->own_to,
+		.layout = (uint32_t)index,
+	};
 
 	return index >= 0 && !bpf_map__update_elem(a->skel->maps.runtimes, &image, sizeof(image),
 						   &runtime, sizeof(runtime), BPF_ANY);
@@ -257,6 +224,12 @@ bool attach_runtime(struct attach *a, uint32_t image, uint64_t address,
 void attach_runtime_forget(struct attach *a, uint32_t image)
 {
 	bpf_map__delete_elem(a->skel->maps.runtimes, &image, sizeof(image), 0);
+}
+
+int attach_site(struct attach *a, const struct wire_site_key *key, const struct wire_site *site)
+{
+	return bpf_map__update_elem(a->skel->maps.sites, key, sizeof(*key), site, sizeof(*site),
+				    BPF_ANY);
 }
 
 int attach_port(struct attach *a, uint32_t netns, const uint8_t *address, uint16_t port,

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "catalog/catalog.h"
 #include "collect/collect.h"
+#include "collect/python.h"
 #include "wire.h"
 
 struct attach;
@@ -38,9 +39,10 @@ bool attach_is_target(struct attach *a, uint32_t pid, struct wire_target *out);
  * The memory image with this serial, in all its processes, has a proven runtime: walk it. False
  * when the walk cannot use the layout, or the table is full.
  */
-bool attach_runtime(struct attach *a, uint32_t image, uint64_t address,
-		    const struct python_layout *layout);
+bool attach_runtime(struct attach *a, uint32_t image, const struct python_runtime *found);
 void attach_runtime_forget(struct attach *a, uint32_t image);
+/* From now on a stack at this site is known. Returns 0 or negative. */
+int attach_site(struct attach *a, const struct wire_site_key *key, const struct wire_site *site);
 /* Connections to this local address (16 bytes, zeros: any) and port are a target's inbound ones. */
 int attach_port(struct attach *a, uint32_t netns, const uint8_t *address, uint16_t port,
 		struct err *err);

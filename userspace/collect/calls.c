@@ -215,7 +215,7 @@ void calls_data(struct calls *c, const struct wire_data *e, size_t size)
 	connection->process = e->head.process;
 	process = processes_find(c->s->processes, e->head.process);
 	if (process)
-		process->active = true;
+		process->active = process->worked = true;
 	put_connection(connection);
 	c->stats.chunks++;
 	http1_feed(connection->http, &chunk);

@@ -21,6 +21,7 @@
 #include "collect/sightings.h"
 #include "collect/spawn.h"
 #include "collect/targets.h"
+#include "collect/unwind.h"
 #include "collect/window.h"
 
 #define SECOND 1000000000ULL
@@ -89,6 +90,7 @@ static void on_event(void *ctx, const struct wire_head *e, size_t size)
 		[WIRE_CODE] = sizeof(struct wire_code),
 		[WIRE_STACK] = sizeof(struct wire_stack),
 		[WIRE_SIGHTING] = sizeof(struct wire_sighting),
+		[WIRE_SNAPSHOT] = sizeof(struct wire_snapshot),
 	};
 	struct session *s = ctx;
 	struct process *process;
@@ -128,6 +130,10 @@ static void on_event(void *ctx, const struct wire_head *e, size_t size)
 		break;
 	case WIRE_SIGHTING:
 		sightings_event(s->sightings, (const struct wire_sighting *)e);
+		break;
+	case WIRE_SNAPSHOT:
+		unwind_snapshot(s->unwind, processes_find(s->processes, e->process),
+				(const struct wire_snapshot *)e, size);
 		break;
 	case WIRE_LISTEN: /* a target's port is watched already */
 		s->search |= !e->process;
@@ -171,8 +177,9 @@ static int open_parts(struct session *s, struct err *err)
 	s->modules = modules_new(s, err);
 	s->processes = processes_new(s);
 	s->sightings = sightings_new(s);
+	s->unwind = unwind_new(s);
 	s->calls = calls_new(s);
-	if (!s->modules || !s->processes || !s->sightings || !s->calls)
+	if (!s->modules || !s->processes || !s->sightings || !s->unwind || !s->calls)
 		return err_set(err, ERR_INTERNAL, "out of memory");
 	return 0;
 }
@@ -180,6 +187,7 @@ static int open_parts(struct session *s, struct err *err)
 static void close_parts(struct session *s)
 {
 	calls_free(s->calls);
+	unwind_free(s->unwind);
 	sightings_free(s->sightings);
 	processes_free(s->processes);
 	modules_free(s->modules);
@@ -278,6 +286,7 @@ static const char *run(struct session *s, struct spawn *spawn)
 		clock_read(&now);
 		processes_tick(s->processes, now.monotonic);
 		modules_tick(s->modules);
+		unwind_tick(s->unwind);
 		phase_tick(s, &phase, now.monotonic);
 		bundle_writer_tick(s->writer, now.monotonic);
 		if (now.monotonic >= second) {
@@ -325,6 +334,7 @@ static uint64_t end(struct session *s, const char *reason)
 	attach_drain(s->attach);
 	progress_clear();
 	calls_finish(s->calls, clock_monotonic());
+	unwind_finish(s->unwind, stop_signals > 1 ? 1 : SETTLE_NS);
 	sightings_flush(s->sightings);
 	processes_finish(s->processes);
 	targets_listeners(s);

@@ -19,8 +19,8 @@
 
 struct identity {
 	/*
-	 * "open", or why not: "not-regular", "too-large", "missing", "denied", "changed", "gone"
-	 * (the process ended), "failed" (I/O error): see collect/rootfile.h.
+	 * "open", or why not: "not-regular", "too-large", "missing", "behind-file" (in an
+	 * archive), "denied", "changed", "gone" (the process ended), "failed" (I/O error): see collect/rootfile.h.
 	 */
 	const char *how;
 	/* device is st_dev as stat(2) gives it (makedev(3)), not the kernel's own encoding. */
@@ -66,10 +66,11 @@ int identity_open(pid_t pid, const char *path, struct stat *st, const char **how
  * folder that was moved (its ctime is later and is not its mtime), or that was written to when the
  * folder above was written to as well; the nearest folder that is left when the file is missing.
  * Also when it is another file than `id` (may be NULL) describes. 0: shown to be unchanged. -1: it
- * cannot be looked at (the process, and its root with it, may be gone). A chmod or chown of a folder on the way, and the first write below
- * a folder of an overlayfs' lower layer, look like a move and count as one. A name made in one
- * folder of the way alone does not count. Not seen: a file system mounted over a folder. File
- * times are coarse, so what happened up to 10 ms before `since` counts as later.
+ * cannot be looked at (the process, and its root with it, may be gone). A chmod or chown of a
+ * folder on the way, and the first write below a folder of an overlayfs' lower layer, look like a
+ * move and count as one. A name made in one folder of the way alone does not count. Not seen: a
+ * file system mounted over a folder. File times are coarse, so what happened up to 10 ms before
+ * `since` counts as later.
  */
 int identity_changed_since(pid_t pid, const char *path, const struct identity *id, uint64_t since);
 
@@ -83,12 +84,13 @@ struct pyc {
 	uint8_t sha256[32];
 	uint64_t size, mtime, ctime;
 	int header_matches; /* 1, 0, -1: cannot tell */
-	int changed_after; /* it, or the folder that would hold it, changed after `since`; 1, 0, -1 */
+	int changed_after; /* it, or the folder that would hold it, changed after `since`; 1, 0, -1
+			    */
 };
 
-/* tag and magic are the interpreter's (struct python_layout). since: process start, realtime ns. */
+/* tag, magic and header are the interpreter's (struct python_layout). since: process start, realtime ns. */
 int pyc_look(pid_t pid, const char *source_path, const struct identity *source, const char *tag,
-	     unsigned int magic, uint64_t since, struct pyc *out);
+	     unsigned int magic, unsigned int header, uint64_t since, struct pyc *out);
 
 /*
  * Does the process keep its compiled files elsewhere than beside their sources? NULL: no. Else how:
@@ -98,6 +100,16 @@ int pyc_look(pid_t pid, const char *source_path, const struct identity *source, 
  * a program's own argument of that name are taken for a yes.
  */
 const char *pyc_elsewhere(pid_t pid);
+
+/*
+ * The bytes of a source or a compiled file that must have this digest; "" or why not: a value of
+ * identity.how, or "other-root". When the process is gone the file is taken from the collector's
+ * own root: it counts only with the digest that was seen in the process's time. ours: only if the
+ * process's root is the collector's.
+ */
+struct bytes;
+const char *pyc_fetch(pid_t pid, bool ours, const char *path, const uint8_t *sha256,
+		      struct bytes *out);
 
 /*
  * Proves compiled files after the window: for each item, the source is compiled by the
@@ -119,10 +131,26 @@ struct pyc_item {
 	const char *pyc_path; /* NULL: there is none */
 	const uint8_t *source_sha256; /* what must be compiled: 32 bytes, checked again */
 	const uint8_t *pyc_sha256;
+	unsigned int header; /* bytes before its code; 0: as from 3.7 on, 16 */
 	int proven;
 	const char *why; /* "" when proven is 0 or 1 */
 };
 int pyc_prove(const char *exe, struct pyc_item *items, size_t count, uint64_t timeout_ns,
 	      struct err *err);
+
+/*
+ * Compiles sources after the window, behind the same fence, for as long as it is not released or
+ * its time is over. Zero-initialised but for the helper (PYC_COMPILER_INIT in
+ * collect/pyc_helper.h).
+ */
+struct pyc_compiler;
+/*
+ * What marshal.dumps() gives for the code of a source, compiled by `exe`, whose magic this must be,
+ * at this level of optimisation. Returns "" or why not: as pyc_item.why.
+ */
+const char *pyc_compile(struct pyc_compiler *c, const char *exe, unsigned int magic,
+			unsigned int optimize, const char *path, const struct bytes *source,
+			struct bytes *out);
+void pyc_compiler_release(struct pyc_compiler *c);
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "collect/identity.h"
 #include "collect/processes.h"
+#include "collect/sources.h"
 
 #define PROVE_NS 120000000000ULL
 
@@ -27,6 +28,7 @@ struct file {
 	const char *elsewhere; /* its compiled file is not beside it, or cannot be told; or NULL */
 	char interpreter[512];
 	bool ran;
+	struct source_list source; /* the functions of it that ran */
 	/* By the worker, then read by the session's thread once `done`. */
 	struct identity identity;
 	struct pyc *pyc;
@@ -67,7 +69,7 @@ static void look(struct module_files *f, struct file *file)
 		file->pyc = calloc(1, sizeof(*file->pyc));
 	if (file->layout && file->pyc)
 		pyc_look(file->root, file->path, &file->identity, file->layout->pyc_tag,
-			 file->layout->pyc_magic, file->since, file->pyc);
+			 file->layout->pyc_magic, file->layout->pyc_header, file->since, file->pyc);
 	if (file->pyc && file->elsewhere) {
 		file->pyc->how = file->elsewhere;
 		file->pyc->has_sha256 = false;
@@ -142,6 +144,7 @@ void module_files_free(struct module_files *f)
 	for (size_t i = 0; i < f->count; i++) {
 		free(f->files[i]->path);
 		free(f->files[i]->pyc);
+		source_release(&f->files[i]->source);
 		free(f->files[i]);
 	}
 	free(f->files);
@@ -235,6 +238,17 @@ void module_files_ran(struct module_files *f, uint64_t module)
 		f->files[f->by_module[module] - 1]->ran = true;
 }
 
+void module_files_function(struct module_files *f, uint64_t module, uint64_t function,
+			   const char *name, const char *qualname, uint64_t line)
+{
+	struct file *file = NULL;
+
+	if (module < f->by_module_count && f->by_module[module])
+		file = f->files[f->by_module[module] - 1];
+	if (file && file->layout)
+		source_add(&file->source, function, name, qualname, line);
+}
+
 /* ---- records ---- */
 
 static uint64_t digest_string(struct module_files *f, bool has, const uint8_t *sha256)
@@ -295,8 +309,8 @@ static void put_pyc(struct module_files *f, const struct file *file, int proven,
 		.how = session_public(
 			f->s, proven < 0 && why && strcmp(pyc->how, "absent") ? why : pyc->how),
 		.when = file->when,
-		.changed_after_load = pyc->changed_after < 0 ? REC_NULL
-							     : (uint64_t)pyc->changed_after,
+		.changed_after_load =
+			pyc->changed_after < 0 ? REC_NULL : (uint64_t)pyc->changed_after,
 	};
 
 	bundle_writer_put(f->s->writer, REC_PYC_KIND, &rec);
@@ -357,9 +371,8 @@ static void look_again(struct module_files *f)
 		bool pyc_before = file->pyc && file->pyc->changed_after > 0;
 
 		/* With its process its root may be gone (-1); what was seen before stands. */
-		if (!file->changed &&
-		    identity_changed_since(file->root, file->path, &file->identity, file->since) >
-			    0) {
+		if (!file->changed && identity_changed_since(file->root, file->path,
+							     &file->identity, file->since) > 0) {
 			identity_file(f->store, file->root, file->path, 0, 0, &file->identity);
 			file->when = clock_monotonic();
 			file->changed = 1;
@@ -369,7 +382,8 @@ static void look_again(struct module_files *f)
 			struct pyc now;
 
 			pyc_look(file->root, file->path, &file->identity, file->layout->pyc_tag,
-				 file->layout->pyc_magic, file->since, &now);
+				 file->layout->pyc_magic, file->layout->pyc_header, file->since,
+				 &now);
 			if (now.changed_after > 0) {
 				*file->pyc = now;
 				put_pyc(f, file, -1, "changed");
@@ -392,6 +406,7 @@ static void prove_with(struct module_files *f, const char *interpreter, struct f
 		items[i].pyc_path = files[i]->pyc->path;
 		items[i].source_sha256 = files[i]->identity.sha256;
 		items[i].pyc_sha256 = files[i]->pyc->sha256;
+		items[i].header = files[i]->layout->pyc_header;
 		items[i].proven = -1;
 		items[i].why = "failed";
 	}
@@ -427,13 +442,58 @@ static void prove(struct module_files *f)
 	free(taken);
 }
 
+/* Its thread works while compiled files are proven. */
+static struct sources *read_sources(struct module_files *f)
+{
+	struct source_file *files = calloc(f->written + 1, sizeof(*files));
+	size_t count = 0;
+
+	for (size_t i = 0; files && i < f->written; i++) {
+		struct file *file = f->files[i];
+
+		if (file->source.functions.len)
+			files[count++] = (struct source_file){ .source = &file->source,
+							       .root = file->root,
+							       .path = file->path,
+							       .identity = &file->identity,
+							       .changed = file->changed > 0 };
+	}
+	return files ? sources_start(files, count) : NULL;
+}
+
 void module_files_finish(struct module_files *f, bool thorough)
 {
+	struct sources *sources;
+
 	f->given_up = true;
 	if (!thorough)
 		return;
 	look_again(f);
+	sources = read_sources(f);
 	prove(f);
+	sources_put(sources, f->s);
+}
+
+bool module_files_get(const struct module_files *f, uint64_t module, struct module_file *out)
+{
+	const struct file *file = module < f->by_module_count && f->by_module[module]
+					  ? f->files[f->by_module[module] - 1]
+					  : NULL;
+
+	if (!file || !file->written)
+		return false;
+	*out = (struct module_file){
+		.root = file->root,
+		.path = file->path,
+		.interpreter = file->interpreter,
+		.layout = file->layout,
+		.identity = &file->identity,
+		.changed = file->changed,
+		.since = file->since,
+		.pyc = file->pyc,
+		.elsewhere = file->elsewhere,
+	};
+	return true;
 }
 
 void module_files_stats(const struct module_files *f, struct modules_stats *out)

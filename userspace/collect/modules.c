@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collect/function_memory.h"
 #include "collect/module_files.h"
 #include "collect/processes.h"
 
@@ -24,6 +25,7 @@ struct function {
 struct modules {
 	struct session *s;
 	struct module_files *files;
+	struct function_memory *memory;
 	struct module *table;
 	struct function *functions;
 	uint64_t *codes; /* function id by code id; 0: none */
@@ -41,8 +43,9 @@ struct modules *modules_new(struct session *s, struct err *err)
 	}
 	m->s = s;
 	m->files = module_files_new(s, err);
-	if (!m->files) {
-		free(m);
+	m->memory = m->files ? function_memory_new(s, err) : NULL;
+	if (!m->memory) {
+		modules_free(m);
 		return NULL;
 	}
 	return m;
@@ -55,6 +58,7 @@ void modules_free(struct modules *m)
 
 	if (!m)
 		return;
+	function_memory_free(m->memory);
 	module_files_free(m->files);
 	HASH_ITER(hh, m->table, module, next_module) {
 		HASH_DEL(m->table, module);
@@ -128,12 +132,50 @@ uint64_t modules_native(struct modules *m, struct process *p, const char *path, 
 			 inode);
 }
 
-/* A unicode object's bytes as UTF-8 in out. False when they could not be read. */
+/* Length of the UTF-8 character at data, or 0. */
+static size_t utf8_length(const uint8_t *data, size_t left)
+{
+	size_t n = data[0] < 0x80 ? 1 : data[0] >= 0xf0 ? 4 : data[0] >= 0xe0 ? 3 : 2;
+
+	if ((data[0] >= 0x80 && data[0] < 0xc2) || data[0] > 0xf4 || n > left ||
+	    (data[0] == 0xe0 && data[1] < 0xa0) || (data[0] == 0xf0 && data[1] < 0x90) ||
+	    (data[0] == 0xf4 && data[1] > 0x8f))
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((data[i] & 0xc0) != 0x80)
+			return 0;
+	return n;
+}
+
+/* A string of bytes: what is no UTF-8 shows as U+FFFD. */
+static bool text_of_bytes(const uint8_t *data, size_t len, char *out, size_t size)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < len && at + 5 < size;) {
+		size_t n = utf8_length(data + i, len - i);
+
+		if (n)
+			memcpy(out + at, data + i, n);
+		else
+			memcpy(out + at, "\xef\xbf\xbd", 3);
+		if (n == 1 && !data[i])
+			out[at] = '?';
+		at += n ? n : 3;
+		i += n ? n : 1;
+	}
+	out[at] = '\0';
+	return true;
+}
+
+/* The bytes of a name as UTF-8 in out. False when they could not be read. */
 static bool text_of(const struct wire_text *is, const uint8_t *data, size_t max, char *out,
 		    size_t size)
 {
 	size_t at = 0, units;
 
+	if (is->kind == WIRE_TEXT_BYTES && is->bytes <= max)
+		return text_of_bytes(data, is->bytes, out, size);
 	if ((is->kind != 1 && is->kind != 2 && is->kind != 4) || is->bytes > max)
 		return false;
 	units = is->bytes / is->kind;
@@ -190,15 +232,11 @@ static uint64_t python_module(struct modules *m, struct process *p, const char *
 	return module_id(m, p, MODULE_FILE, path, LANGUAGE_PYTHON, 0, 0);
 }
 
-static uint64_t function_id(struct modules *m, uint64_t module, const char *name,
-			    const char *qualname, uint64_t line, enum string_class class)
+static uint64_t function_of_key(struct modules *m, const char *key, struct rec_function rec,
+				const char *name, const char *qualname, enum string_class class)
 {
-	char key[WIRE_QUALNAME * 4 + 64];
 	struct function *function;
-	struct rec_function rec;
 
-	snprintf(key, sizeof(key), "%llu %llu %s", (unsigned long long)module,
-		 (unsigned long long)line, qualname);
 	HASH_FIND_STR(m->functions, key, function);
 	if (function)
 		return function->id;
@@ -209,16 +247,35 @@ static uint64_t function_id(struct modules *m, uint64_t module, const char *name
 	}
 	function->id = bundle_writer_id(m->s->writer, REC_FUNCTION_KIND);
 	HASH_ADD_KEYPTR(hh, m->functions, function->key, strlen(function->key), function);
-	rec = (struct rec_function){
-		.id = function->id,
-		.module = module,
-		.name = bundle_writer_text(m->s->writer, name, class),
-		.qualname = bundle_writer_text(m->s->writer, qualname, class),
-		.line = line,
-		.offset = REC_NULL,
-	};
+	rec.id = function->id;
+	rec.name = bundle_writer_text(m->s->writer, name, class);
+	rec.qualname = bundle_writer_text(m->s->writer, qualname, class);
 	bundle_writer_put(m->s->writer, REC_FUNCTION_KIND, &rec);
+	if (rec.offset == REC_NULL)
+		module_files_function(m->files, rec.module, function->id, name, qualname, rec.line);
 	return function->id;
+}
+
+static uint64_t function_id(struct modules *m, uint64_t module, const char *name,
+			    const char *qualname, uint64_t line, enum string_class class)
+{
+	struct rec_function rec = { .module = module, .line = line, .offset = REC_NULL };
+	char key[WIRE_QUALNAME * 4 + 64];
+
+	snprintf(key, sizeof(key), "%llu %llu %s", (unsigned long long)module,
+		 (unsigned long long)line, qualname);
+	return function_of_key(m, key, rec, name, qualname, class);
+}
+
+uint64_t modules_native_function(struct modules *m, uint64_t module, uint64_t offset,
+				 const char *name)
+{
+	struct rec_function rec = { .module = module, .line = REC_NULL, .offset = offset };
+	char key[64];
+
+	snprintf(key, sizeof(key), "%llu @%llx", (unsigned long long)module,
+		 (unsigned long long)offset);
+	return function_of_key(m, key, rec, name, name, STRING_PUBLIC);
 }
 
 #define GENERATED_MAX 64 /* bytes kept of a generated name */
@@ -272,6 +329,8 @@ void modules_code(struct modules *m, struct process *p, const struct wire_code *
 	if (function != REC_NULL) {
 		m->codes[code->code] = function;
 		module_files_ran(m->files, module);
+		if (filename[0] && filename[0] != '<' && !code->filename_is.cut)
+			function_memory_add(m->memory, p, module, function, code);
 	}
 }
 
@@ -297,7 +356,9 @@ bool modules_settle(struct modules *m, uint64_t timeout_ns)
 
 void modules_finish(struct modules *m, bool thorough)
 {
+	function_memory_look_again(m->memory);
 	module_files_finish(m->files, thorough);
+	function_memory_finish(m->memory, m->files, thorough);
 }
 
 void modules_stats(const struct modules *m, struct modules_stats *out)

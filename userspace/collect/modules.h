@@ -23,6 +23,10 @@ void modules_code(struct modules *m, struct process *p, const struct wire_code *
 /* Function id of a code id, or REC_NULL when its record was lost. */
 uint64_t modules_function(const struct modules *m, uint32_t code);
 
+/* Function id of native code: its first byte as linked, and its symbol or "". REC_NULL: no memory. */
+uint64_t modules_native_function(struct modules *m, uint64_t module, uint64_t offset,
+				 const char *name);
+
 /* Writes the records of files that the worker has identified since. */
 void modules_tick(struct modules *m);
 /* Waits until the worker is done with all it was given, at most timeout_ns. False: timed out. */

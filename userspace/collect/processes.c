@@ -108,8 +108,7 @@ static void find_runtime(struct session *s, struct process *process, uint64_t no
 	struct python_runtime *r = &process->runtime;
 
 	python_find(process->pid, s->catalog, r);
-	if (r->state == PYTHON_READY &&
-	    !attach_runtime(s->attach, process->memory, r->address, r->layout)) {
+	if (r->state == PYTHON_READY && !attach_runtime(s->attach, process->memory, r)) {
 		r->state = PYTHON_REFUSED;
 		snprintf(r->why, sizeof(r->why), "the kernel side cannot walk this layout");
 	}
@@ -304,6 +303,26 @@ void processes_event(struct processes *p, const struct wire_process *e)
 		appeared(p, e);
 }
 
+/* A program may replace its interpreter's evaluator at any time; forks share the image's runtime.
+ */
+static void check_evaluator(struct processes *p, struct process *process)
+{
+	struct process *other, *next;
+
+	if (process->runtime.state != PYTHON_READY || !is_current(p->s, process) ||
+	    !python_evaluator_replaced(process->pid, &process->runtime))
+		return;
+	attach_runtime_forget(p->s->attach, process->memory);
+	HASH_ITER(hh, p->table, other, next) {
+		if (other->memory != process->memory || other->runtime.state != PYTHON_READY)
+			continue;
+		process_put_record(p->s, other);
+		other->runtime.state = PYTHON_REFUSED;
+		session_unsupported(p->s, other->serial, PYTHON_EVALUATOR_REPLACED,
+				    other->runtime.version);
+	}
+}
+
 static void look_again(struct processes *p, struct process *process, uint64_t now)
 {
 	struct session *s = p->s;
@@ -321,8 +340,10 @@ static void look_again(struct processes *p, struct process *process, uint64_t no
 		process_put_record(s, process);
 	if (now >= process->scan_at) {
 		process->scan_at = now + SCAN_NS;
-		if (process->active)
+		if (process->active) {
 			scan_mappings(s, process);
+			check_evaluator(p, process);
+		}
 		process->active = false;
 	}
 }

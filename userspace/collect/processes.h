@@ -41,6 +41,7 @@ struct process {
 	bool put; /* the record was put, or there shall be none */
 	bool child; /* our own, before it became the command */
 	bool active; /* did something since the last look */
+	bool worked; /* moved data of a connection */
 	bool ended;
 	uint64_t ended_at; /* monotonic ns */
 	UT_hash_handle hh;

@@ -14,7 +14,12 @@
 #include "collect/rootfile.h"
 
 #define FILE_MAX (32ULL * 1024 * 1024) /* of one source or compiled file */
-#define HEADER 16 /* PEP 552: magic, flags, then mtime and size, or a hash of the source */
+/*
+ * PEP 552, from 3.7 on: magic, flags, then mtime and size, or a hash of the source. Before: magic,
+ * mtime and, in version 3, size.
+ */
+#define HEADER 16
+#define HEADER_WITHOUT_SIZE 8
 #define HASH_BASED 1
 #define ITEM_NS 10000000000ULL /* for one item, start of the interpreter included */
 
@@ -25,7 +30,10 @@ static int sha256_of(const struct bytes *b, uint8_t out[32])
 
 /* ---- looking ---- */
 
-/* PEP 3147: "/a/b/name.py" is compiled to "/a/b/__pycache__/name.TAG.pyc". */
+/*
+ * PEP 3147: "/a/b/name.py" is compiled to "/a/b/__pycache__/name.TAG.pyc"; without a tag, to
+ * "/a/b/name.pyc".
+ */
 static int cache_path(const char *source, const char *tag, char *out, size_t cap)
 {
 	const char *slash = strrchr(source, '/');
@@ -35,17 +43,21 @@ static int cache_path(const char *source, const char *tag, char *out, size_t cap
 	if (source[0] != '/' || len < 4 || strcmp(source + len - 3, ".py") ||
 	    slash == source + len - 4)
 		return -1;
-	n = snprintf(out, cap, "%.*s/__pycache__/%.*s.%s.pyc", (int)(slash - source), source,
-		     (int)(len - 3 - (size_t)(slash + 1 - source)), slash + 1, tag);
+	if (!tag)
+		n = snprintf(out, cap, "%sc", source);
+	else
+		n = snprintf(out, cap, "%.*s/__pycache__/%.*s.%s.pyc", (int)(slash - source),
+			     source, (int)(len - 3 - (size_t)(slash + 1 - source)), slash + 1, tag);
 	return n < 0 || (size_t)n >= cap ? -1 : 0;
 }
 
-static int header_matches(const struct bytes *file, unsigned int magic,
+static int header_matches(const struct bytes *file, unsigned int magic, unsigned int header,
 			  const struct identity *source)
 {
 	struct bytes_reader r = { .data = file->data, .len = file->len };
-	uint32_t word = bytes_get_le32(&r), flags = bytes_get_le32(&r);
-	uint32_t mtime = bytes_get_le32(&r), size = bytes_get_le32(&r);
+	uint32_t word = bytes_get_le32(&r), flags = header < HEADER ? 0 : bytes_get_le32(&r);
+	uint32_t mtime = bytes_get_le32(&r);
+	uint32_t size = header == HEADER_WITHOUT_SIZE ? (uint32_t)source->size : bytes_get_le32(&r);
 
 	if (r.bad || word != ((magic & 0xffff) | 0x0a0d0000u))
 		return 0;
@@ -59,7 +71,7 @@ static int header_matches(const struct bytes *file, unsigned int magic,
 }
 
 int pyc_look(pid_t pid, const char *source_path, const struct identity *source, const char *tag,
-	     unsigned int magic, uint64_t since, struct pyc *out)
+	     unsigned int magic, unsigned int header, uint64_t since, struct pyc *out)
 {
 	cleanup_close int root = -1;
 	struct bytes file = BYTES_INIT;
@@ -82,11 +94,11 @@ int pyc_look(pid_t pid, const char *source_path, const struct identity *source, 
 	out->size = (uint64_t)st.st_size;
 	out->mtime = rootfile_ns(&st.st_mtim);
 	out->ctime = rootfile_ns(&st.st_ctim);
-	if (!strcmp(out->how, ROOTFILE_MISSING)) {
+	if (!strcmp(out->how, ROOTFILE_MISSING) || !strcmp(out->how, ROOTFILE_BEHIND)) {
 		out->how = "absent";
 	} else if (!strcmp(out->how, ROOTFILE_OPEN)) {
 		out->has_sha256 = !sha256_of(&file, out->sha256);
-		out->header_matches = header_matches(&file, magic, source);
+		out->header_matches = header_matches(&file, magic, header, source);
 		if (file.len >= 2 && (file.data[0] | file.data[1] << 8) != (int)(magic & 0xffff))
 			out->how = "unsupported-magic";
 	}
@@ -159,13 +171,21 @@ static bool own_root(int root)
 	       ours.st_ino == theirs.st_ino;
 }
 
-/* Reads a file that must have this digest. Returns "" or why not. */
-static const char *fetch(int root, const char *path, const uint8_t *sha256, struct bytes *out)
+const char *pyc_fetch(pid_t pid, bool ours, const char *path, const uint8_t *sha256,
+		      struct bytes *out)
 {
+	const char *how = "";
+	cleanup_close int root = rootfile_root(pid, &how);
 	uint8_t now[32];
 	struct stat st;
-	const char *how = rootfile_slurp(root, path, FILE_MAX, out, &st);
 
+	if (root < 0 && pid)
+		root = rootfile_root(0, &how);
+	if (root < 0)
+		return how;
+	if (ours && !own_root(root))
+		return "other-root";
+	how = rootfile_slurp(root, path, FILE_MAX, out, &st);
 	if (strcmp(how, ROOTFILE_OPEN))
 		return how;
 	if (!sha256 || sha256_of(out, now) || memcmp(now, sha256, sizeof(now)))
@@ -173,25 +193,14 @@ static const char *fetch(int root, const char *path, const uint8_t *sha256, stru
 	return "";
 }
 
-/*
- * The bytes of both files. When the process is gone its files are taken from our own root: they
- * count only with the digests that were seen in its time.
- */
 static const char *fetch_item(const struct pyc_item *item, struct bytes *source, struct bytes *pyc)
 {
-	const char *how = "";
-	cleanup_close int root = rootfile_root(item->pid, &how);
+	const char *how;
 
 	if (!item->pyc_path)
 		return "absent";
-	if (root < 0 && item->pid)
-		root = rootfile_root(0, &how);
-	if (root < 0)
-		return how;
-	if (!own_root(root))
-		return "other-root";
-	how = fetch(root, item->source_path, item->source_sha256, source);
-	return *how ? how : fetch(root, item->pyc_path, item->pyc_sha256, pyc);
+	how = pyc_fetch(item->pid, true, item->source_path, item->source_sha256, source);
+	return *how ? how : pyc_fetch(item->pid, true, item->pyc_path, item->pyc_sha256, pyc);
 }
 
 static void take_answer(struct pyc_item *item, int answer)
@@ -219,6 +228,21 @@ static void take_answer(struct pyc_item *item, int answer)
 	default:
 		item->why = "failed";
 	}
+}
+
+/* The helper takes one kind of header: others get its length. Of it only the magic counts there. */
+static int long_header(const struct pyc_item *item, struct bytes *pyc)
+{
+	size_t more = HEADER - item->header;
+
+	if (!item->header || item->header >= HEADER || pyc->len < item->header)
+		return 0;
+	if (bytes_reserve(pyc, more))
+		return -1;
+	memmove(pyc->data + HEADER, pyc->data + item->header, pyc->len - item->header);
+	memset(pyc->data + 4, 0, HEADER - 4);
+	pyc->len += more;
+	return 0;
 }
 
 /* Asks the running helper about one item. */
@@ -256,6 +280,8 @@ int pyc_prove(const char *exe, struct pyc_item *items, size_t count, uint64_t ti
 		items[i].why = broken ? broken : now < deadline ? "" : "timeout";
 		if (!*items[i].why)
 			items[i].why = fetch_item(&items[i], &source, &pyc);
+		if (!*items[i].why && long_header(&items[i], &pyc))
+			items[i].why = "failed";
 		if (*items[i].why)
 			continue;
 		if (end > deadline)

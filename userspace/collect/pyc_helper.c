@@ -109,19 +109,29 @@ static int wait_ready(int fd, short events, uint64_t deadline)
 	}
 }
 
-static int get_byte(struct pyc_helper *h, uint64_t deadline)
+static int get_bytes(struct pyc_helper *h, void *out, size_t len, uint64_t deadline)
 {
-	for (;;) {
-		uint8_t byte;
-		ssize_t n = recv(h->fd, &byte, 1, MSG_DONTWAIT);
+	size_t at = 0;
 
-		if (n == 1)
-			return byte;
-		if (n == 0 || (errno != EAGAIN && errno != EINTR))
+	while (at < len) {
+		ssize_t n = recv(h->fd, (uint8_t *)out + at, len - at, MSG_DONTWAIT);
+
+		if (n > 0)
+			at += (size_t)n;
+		else if (n == 0 || (errno != EAGAIN && errno != EINTR))
 			return PYC_ASK_DIED;
-		if (!wait_ready(h->fd, POLLIN, deadline))
+		else if (!wait_ready(h->fd, POLLIN, deadline))
 			return PYC_ASK_TIMEOUT;
 	}
+	return 0;
+}
+
+static int get_byte(struct pyc_helper *h, uint64_t deadline)
+{
+	uint8_t byte;
+	int ret = get_bytes(h, &byte, 1, deadline);
+
+	return ret ? ret : byte;
 }
 
 static int put_bytes(struct pyc_helper *h, const void *data, size_t len, uint64_t deadline)
@@ -194,5 +204,22 @@ int pyc_helper_ask(struct pyc_helper *h, const struct bytes *path, const struct 
 			ret = get_byte(h, deadline);
 	}
 	bytes_release(&head);
+	return ret;
+}
+
+int pyc_helper_take(struct pyc_helper *h, struct bytes *out, size_t max, uint64_t deadline)
+{
+	uint8_t head[4];
+	struct bytes_reader r = { .data = head, .len = sizeof(head) };
+	int ret = get_bytes(h, head, sizeof(head), deadline);
+	uint32_t len = bytes_get_le32(&r);
+
+	if (ret)
+		return ret;
+	out->len = 0;
+	if (len > max || bytes_reserve(out, (size_t)len + 1))
+		return PYC_ASK_DIED;
+	ret = get_bytes(h, out->data, len, deadline);
+	out->len = ret ? 0 : len;
 	return ret;
 }

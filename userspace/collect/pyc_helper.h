@@ -6,6 +6,7 @@
 #ifndef DAYLIGHT_COLLECT_PYC_HELPER_H
 #define DAYLIGHT_COLLECT_PYC_HELPER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -24,6 +25,7 @@ enum pyc_answer {
 	PYC_SOURCE = 's', /* the source does not compile */
 	PYC_DAMAGED = 'd', /* the .pyc cannot be read */
 	PYC_FAILED = 'f', /* out of memory, nested too deep */
+	PYC_CODE = 'c', /* the compiled code follows: pyc_helper_take */
 };
 
 struct pyc_helper {
@@ -50,8 +52,26 @@ void pyc_helper_stop(struct pyc_helper *h);
 #define PYC_ASK_TIMEOUT (-1)
 #define PYC_ASK_DIED (-2)
 
-/* Sends one request and returns the answer, or one of the two above (stop it then). */
+/*
+ * Sends one request and returns the answer, or one of the two above (stop it then). Instead of a
+ * .pyc, three bytes ask for the compiled code: the magic (two bytes, little endian) and the level
+ * of optimisation.
+ */
 int pyc_helper_ask(struct pyc_helper *h, const struct bytes *path, const struct bytes *source,
 		   const struct bytes *pyc, uint64_t deadline);
+/* What follows PYC_CODE, at most max bytes. 0, or one of the two above. */
+int pyc_helper_take(struct pyc_helper *h, struct bytes *out, size_t max, uint64_t deadline);
+
+struct pyc_compiler {
+	struct pyc_helper helper;
+	char exe[512]; /* that runs, or does not start */
+	bool broken;
+	uint64_t deadline; /* of all that it is asked; 0: not begun */
+};
+
+#define PYC_COMPILER_INIT                     \
+	{                                     \
+		PYC_HELPER_INIT, "", false, 0 \
+	}
 
 #endif

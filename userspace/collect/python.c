@@ -1,9 +1,6 @@
-/* Finds and proves the CPython runtime of a live process. */
+/* Finds the CPython runtime of a live process, its version and its layout. */
 #include "collect/python.h"
 
-#include <fcntl.h>
-#include <gelf.h>
-#include <libelf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,260 +9,321 @@
 #include "base/cleanup.h"
 #include "collect/identity.h"
 #include "collect/procfs.h"
+#include "collect/python_elf.h"
+#include "collect/python_prove.h"
 
-#define SEARCH_THREADS 256 /* thread states that the proof looks at */
-#define SEARCH_INTERPRETERS 64
+#define CANDIDATES_MAX 8
 
-/* Virtual addresses (as linked) in an ELF file; 0: not there. */
-struct python_symbols {
-	uint64_t runtime, version, code_type, debug_mark;
-	bool fixed; /* not position independent */
-	uint64_t load_offset, load_address; /* of the first executable segment */
+enum known_symbol {
+	SYMBOL_CODE_TYPE,
+	SYMBOL_TYPE_TYPE,
+	SYMBOL_VERSION,
+	SYMBOL_VERSION_TEXT,
+	SYMBOL_EVALUATOR,
+	/* Only in builds for debugging. */
+	SYMBOL_DEBUG_FIRST,
+	SYMBOL_ANCHOR = SYMBOL_DEBUG_FIRST + 4, /* its name depends on the version */
+	SYMBOL_COUNT
 };
 
-static void look_up(Elf *elf, Elf_Scn *scn, const GElf_Shdr *header, struct python_symbols *out)
-{
-	static const char *const names[] = { "_PyRuntime", "Py_Version", "PyCode_Type",
-					     "_Py_RefTotal" };
-	uint64_t *const values[] = { &out->runtime, &out->version, &out->code_type,
-				     &out->debug_mark };
-	Elf_Data *data = elf_getdata(scn, NULL);
-	size_t count;
+static const char *const symbol_names[SYMBOL_ANCHOR] = {
+	"PyCode_Type",
+	"PyType_Type",
+	"Py_Version",
+	"Py_GetVersion",
+	"_PyEval_EvalFrameDefault",
+	"_Py_NegativeRefcount",
+	"_Py_RefTotal",
+	"_Py_AddToAllObjects",
+	"_Py_PrintReferences",
+};
 
-	if (!data || !header->sh_entsize)
-		return;
-	count = header->sh_size / header->sh_entsize;
-	for (size_t i = 0; i < count; i++) {
-		GElf_Sym sym;
-		const char *name;
-
-		if (!gelf_getsym(data, (int)i, &sym))
-			return;
-		if (!sym.st_value || sym.st_shndx == SHN_UNDEF)
-			continue;
-		name = elf_strptr(elf, header->sh_link, sym.st_name);
-		for (size_t n = 0; name && n < sizeof(names) / sizeof(names[0]); n++)
-			if (!strcmp(name, names[n]))
-				*values[n] = sym.st_value;
-	}
-}
-
-static int read_symbols(int fd, struct python_symbols *out)
-{
-	Elf_Scn *scn = NULL;
-	GElf_Ehdr ehdr;
-	size_t headers = 0;
-	bool found = false;
-	Elf *elf;
-
-	memset(out, 0, sizeof(*out));
-	elf_version(EV_CURRENT);
-	elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
-	if (!elf)
-		return -1;
-	if (elf_kind(elf) != ELF_K_ELF || !gelf_getehdr(elf, &ehdr) ||
-	    elf_getphdrnum(elf, &headers)) {
-		elf_end(elf);
-		return -1;
-	}
-	out->fixed = ehdr.e_type == ET_EXEC;
-	for (size_t i = 0; i < headers; i++) {
-		GElf_Phdr p;
-
-		if (gelf_getphdr(elf, (int)i, &p) && p.p_type == PT_LOAD && p.p_flags & PF_X) {
-			out->load_offset = p.p_offset;
-			out->load_address = p.p_vaddr;
-			found = true;
-			break;
-		}
-	}
-	while ((scn = elf_nextscn(elf, scn))) {
-		GElf_Shdr header;
-
-		if (gelf_getshdr(scn, &header) &&
-		    (header.sh_type == SHT_DYNSYM || header.sh_type == SHT_SYMTAB))
-			look_up(elf, scn, &header, out);
-	}
-	elf_end(elf);
-	return found ? 0 : -1;
-}
-
+/* A file that defines CPython's types, as the process maps it. */
 struct candidate {
-	struct python_symbols symbols;
+	struct python_symbol symbols[SYMBOL_COUNT];
+	uint64_t bias;
 	char path[512];
-	uint64_t device, inode, bias;
-	char last[512];
-	pid_t pid;
-	bool found;
+	uint64_t inode;
 };
 
-static bool looks_like_python(const char *path)
+struct candidates {
+	pid_t pid;
+	char exe[512];
+	char last[512]; /* a file has several mappings */
+	struct candidate at[CANDIDATES_MAX];
+	size_t count;
+};
+
+static bool may_be_python(const struct candidates *c, const char *path)
 {
 	const char *name = strrchr(path, '/');
 
 	name = name ? name + 1 : path;
-	return !strncmp(name, "python", 6) || !strncmp(name, "libpython", 9);
+	return !strncmp(name, "python", 6) || !strncmp(name, "libpython", 9) ||
+	       !strcmp(path, c->exe);
 }
 
 static int each_mapping(void *ctx, const struct procfs_mapping *m)
 {
-	struct candidate *c = ctx;
+	struct candidates *all = ctx;
+	struct candidate *c = &all->at[all->count];
+	struct python_image image;
 	cleanup_close int fd = -1;
 	const char *how;
 	struct stat st;
-	const uint64_t page = 4095;
 
-	if (!m->executable || !looks_like_python(m->path) || !strcmp(m->path, c->last) ||
-	    strlen(m->path) >= sizeof(c->path))
+	if (!m->executable || !strcmp(m->path, all->last) || strlen(m->path) >= sizeof(c->path) ||
+	    !may_be_python(all, m->path))
 		return 0;
-	snprintf(c->last, sizeof(c->last), "%s", m->path);
-	fd = identity_open(c->pid, m->path, &st, &how);
-	if (fd < 0 || st.st_ino != m->inode || read_symbols(fd, &c->symbols) || !c->symbols.runtime)
+	snprintf(all->last, sizeof(all->last), "%s", m->path);
+	memset(c, 0, sizeof(*c));
+	for (size_t i = 0; i < SYMBOL_ANCHOR; i++)
+		c->symbols[i].name = symbol_names[i];
+	fd = identity_open(all->pid, m->path, &st, &how);
+	if (fd < 0 || st.st_ino != m->inode ||
+	    python_elf_read(fd, c->symbols, SYMBOL_ANCHOR, &image) ||
+	    !c->symbols[SYMBOL_CODE_TYPE].address || !c->symbols[SYMBOL_VERSION_TEXT].address)
 		return 0;
-	c->bias = c->symbols.fixed ? 0
-				   : m->start - m->offset -
-					     ((c->symbols.load_address & ~page) -
-					      (c->symbols.load_offset & ~page));
+	c->bias = python_elf_bias(&image, m->start, m->offset);
+	c->inode = m->inode;
 	snprintf(c->path, sizeof(c->path), "%s", m->path);
-	c->found = true;
-	return 1;
+	return ++all->count == CANDIDATES_MAX;
 }
 
-static int word(pid_t pid, uint64_t address, uint64_t *out)
-{
-	return procfs_memory(pid, address, out, sizeof(*out));
-}
-
-static int refuse(struct python_runtime *out, const char *why)
+static void refuse(struct python_runtime *out, const char *why)
 {
 	out->state = PYTHON_REFUSED;
 	snprintf(out->why, sizeof(out->why), "%s", why);
+}
+
+static uint64_t address_of(const struct candidate *c, enum known_symbol which)
+{
+	return c->symbols[which].address ? c->symbols[which].address + c->bias : 0;
+}
+
+/* A function's code in the process; returns its size. */
+static size_t read_code(pid_t pid, const struct candidate *c, enum known_symbol which,
+			uint8_t code[PYTHON_CODE_MAX])
+{
+	size_t size = c->symbols[which].size;
+
+	if (!size || size > PYTHON_CODE_MAX)
+		size = PYTHON_CODE_MAX;
+	return procfs_memory(pid, address_of(c, which), code, size) ? 0 : size;
+}
+
+/* ---- the version ---- */
+
+struct version {
+	unsigned int major, minor, micro;
+	bool released;
+};
+
+/* "3.8.18", "3.9.2+" (built from sources after it), "3.10.0rc1" (not released). */
+static bool parse_version(const char *text, struct version *out)
+{
+	unsigned long parts[3];
+	char *end;
+
+	for (int i = 0; i < 3; i++) {
+		if (*text < '0' || *text > '9')
+			return false;
+		parts[i] = strtoul(text, &end, 10);
+		if (parts[i] > 999 || end - text > 3)
+			return false;
+		text = end;
+		if (i < 2 && *text++ != '.')
+			return false;
+	}
+	*out = (struct version){ (unsigned int)parts[0], (unsigned int)parts[1],
+				 (unsigned int)parts[2], !*text || !strcmp(text, "+") };
+	return true;
+}
+
+struct version_search {
+	pid_t pid;
+	uint64_t at; /* where the text was found */
+	struct version version;
+	int found; /* different places */
+};
+
+static int each_constant(void *ctx, uint64_t constant)
+{
+	struct version_search *s = ctx;
+	char text[16];
+
+	if (procfs_memory(s->pid, constant, text, sizeof(text)) ||
+	    !memchr(text, '\0', sizeof(text)) || constant == s->at ||
+	    !parse_version(text, &s->version))
+		return 0;
+	s->at = constant;
+	s->found++;
+	return 0;
+}
+
+static bool find_version(pid_t pid, const struct candidate *c, struct version *out)
+{
+	struct version_search s = { .pid = pid };
+	uint8_t code[PYTHON_CODE_MAX];
+	uint64_t number;
+	size_t size;
+
+	if (c->symbols[SYMBOL_VERSION].address) {
+		if (procfs_memory(pid, address_of(c, SYMBOL_VERSION), &number, sizeof(number)) ||
+		    number >> 32)
+			return false;
+		/* Py_Version is PY_VERSION_HEX: major, minor, micro, level and serial. */
+		*out = (struct version){ number >> 24 & 0xff, number >> 16 & 0xff,
+					 number >> 8 & 0xff, (number >> 4 & 0xf) == 0xf };
+		return true;
+	}
+	/* Before 3.11: the one constant of Py_GetVersion() that reads as a version. */
+	size = read_code(pid, c, SYMBOL_VERSION_TEXT, code);
+	python_code_addresses(code, size, address_of(c, SYMBOL_VERSION_TEXT), each_constant, &s);
+	*out = s.version;
+	return s.found == 1;
+}
+
+/* ---- the anchor ---- */
+
+static int find_anchor(pid_t pid, struct candidate *c, const struct python_layout *l,
+		       struct python_runtime *out)
+{
+	struct python_symbol *anchor = &c->symbols[SYMBOL_ANCHOR];
+	uint8_t code[PYTHON_CODE_MAX];
+	struct python_image image;
+	cleanup_close int fd = -1;
+	const char *how;
+	struct stat st;
+
+	*anchor = (struct python_symbol){ .name = l->anchor };
+	fd = identity_open(pid, c->path, &st, &how);
+	if (fd < 0 || st.st_ino != c->inode || python_elf_read(fd, anchor, 1, &image) ||
+	    !anchor->address) {
+		refuse(out, "the symbol that leads to its interpreters is missing");
+		return -1;
+	}
+	out->address = address_of(c, SYMBOL_ANCHOR);
+	if (!anchor->function)
+		return 0;
+	out->address =
+		python_code_returns(code, read_code(pid, c, SYMBOL_ANCHOR, code), out->address);
+	if (out->address)
+		return 0;
+	refuse(out, "the function that leads to its interpreters has an unknown form");
 	return -1;
 }
 
-/* A thread's innermost frame, when it has one, must show a code object with a readable name. */
-static int prove_frame(pid_t pid, const struct python_layout *l, uint64_t tstate,
-		       uint64_t code_type, struct python_runtime *out)
-{
-	uint64_t cframe, frame, code, type, name, length;
-	uint32_t line;
+/* ---- together ---- */
 
-	if (word(pid, tstate + (uint64_t)l->tstate_cframe, &cframe) || !cframe ||
-	    word(pid, cframe + (uint64_t)l->cframe_current_frame, &frame))
-		return refuse(out, "self-check: thread state without a C frame record");
-	if (!frame)
-		return 0;
-	/* The process runs on while it is looked at: what cannot be read proves nothing. */
-	if (word(pid, frame + (uint64_t)l->frame_code, &code) || !code ||
-	    word(pid, code + (uint64_t)l->object_type, &type))
-		return 0;
-	if (type != code_type)
-		return 0;
-	if (procfs_memory(pid, code + (uint64_t)l->code_firstlineno, &line, sizeof(line)) ||
-	    word(pid, code + (uint64_t)l->code_filename, &name) ||
-	    word(pid, name + (uint64_t)l->unicode_length, &length))
-		return 0;
-	if (line > 10000000 || length > 65536)
-		return refuse(out, "self-check: a code object reads as nonsense");
-	return 1;
+static bool is_debug_build(const struct candidate *c)
+{
+	for (int i = SYMBOL_DEBUG_FIRST; i < SYMBOL_ANCHOR; i++)
+		if (c->symbols[i].address)
+			return true;
+	return false;
 }
 
-/* Walks interpreters and thread states; every one must point back to its interpreter. */
-static int prove(pid_t pid, const struct python_layout *l, const struct candidate *c,
-		 struct python_runtime *out)
+/* The offsets that this interpreter itself states, where its version has such a table. */
+static int read_table(pid_t pid, const struct version *version, struct python_runtime *out)
 {
-	uint64_t interp, tstate, back;
-	int interps = 0, threads = 0, tries = 0, proven = 0;
+	uint8_t table[PYTHON_TABLE_MAX];
+	size_t size = python_table_size(out->layout);
+	uint32_t number = version->major << 24 | version->minor << 16 | version->micro << 8 | 0xf0;
 
-again:
-	proven = 0;
-	threads = 0;
-	if (word(pid, out->address + (uint64_t)l->runtime_interpreters_head, &interp))
-		return refuse(out, "self-check: the runtime cannot be read");
-	if (!interp) {
-		out->state = PYTHON_STARTING;
+	out->live = *out->layout;
+	if (!out->layout->table.present)
+		return 0;
+	if (procfs_memory(pid, out->address, table, size)) {
+		refuse(out, "its table of offsets cannot be read");
 		return -1;
 	}
-	for (interps = 0; interp && interps < SEARCH_INTERPRETERS; interps++) {
-		if (word(pid, interp + (uint64_t)l->interp_threads_head, &tstate))
-			return refuse(out, "self-check: an interpreter cannot be read");
-		for (; tstate && threads < SEARCH_THREADS; threads++) {
-			int result;
-
-			if (word(pid, tstate + (uint64_t)l->tstate_interp, &back) ||
-			    back != interp) {
-				/* A thread may have ended meanwhile. */
-				if (tries++ < 3)
-					goto again;
-				return refuse(out,
-					      "self-check: a thread state does not point to its "
-					      "interpreter");
-			}
-			result = prove_frame(pid, l, tstate, c->symbols.code_type + c->bias, out);
-			if (result < 0) {
-				if (tries++ < 3) {
-					out->state = PYTHON_NONE;
-					goto again;
-				}
-				return -1;
-			}
-			proven += result;
-			if (word(pid, tstate + (uint64_t)l->tstate_next, &tstate))
-				return refuse(out, "self-check: a thread state cannot be read");
-		}
-		if (word(pid, interp + (uint64_t)l->interp_next, &interp))
-			return refuse(out, "self-check: an interpreter cannot be read");
-	}
-	if (!threads) {
-		out->state = PYTHON_STARTING;
+	if (python_table_apply(out->layout, table, size, number, &out->live, out->why,
+			       sizeof(out->why))) {
+		out->state = PYTHON_REFUSED;
 		return -1;
 	}
 	return 0;
 }
 
-void python_find(pid_t pid, const struct catalog *catalog, struct python_runtime *out)
+struct own_range {
+	const struct candidate *c;
+	struct python_runtime *out;
+};
+
+static int each_own_mapping(void *ctx, const struct procfs_mapping *m)
 {
-	struct candidate c = { .pid = pid };
-	uint64_t version = 0;
-	unsigned int major, minor, micro, level;
+	struct own_range *r = ctx;
+
+	if (m->inode != r->c->inode || strcmp(m->path, r->c->path) != 0)
+		return 0;
+	if (!r->out->own_to || m->start < r->out->own_from)
+		r->out->own_from = m->start;
+	if (m->end > r->out->own_to)
+		r->out->own_to = m->end;
+	return 0;
+}
+
+static void look_at_candidate(pid_t pid, struct candidate *c, const struct catalog *catalog,
+			      struct python_runtime *out)
+{
+	struct python_places places;
+	struct version version;
 
 	memset(out, 0, sizeof(*out));
-	if (procfs_maps(pid, each_mapping, &c) < 0 || !c.found)
-		return;
-	snprintf(out->library, sizeof(out->library), "%s", c.path);
-	out->address = c.symbols.runtime + c.bias;
-	if (!c.symbols.version) {
-		refuse(out, "this CPython does not export its version (older than 3.11)");
-		return;
-	}
-	if (word(pid, c.symbols.version + c.bias, &version)) {
+	snprintf(out->library, sizeof(out->library), "%s", c->path);
+	if (!find_version(pid, c, &version)) {
 		refuse(out, "the interpreter's version cannot be read");
 		return;
 	}
-	/* Py_Version is PY_VERSION_HEX: major, minor, micro, level and serial. */
-	major = version >> 24 & 0xff;
-	minor = version >> 16 & 0xff;
-	micro = version >> 8 & 0xff;
-	level = version >> 4 & 0xf;
-	snprintf(out->version, sizeof(out->version), "%u.%u.%u%s", major, minor, micro,
-		 level == 0xf ? "" : "-pre");
-	if (version >> 32 || level != 0xf) {
+	snprintf(out->version, sizeof(out->version), "%u.%u.%u%s", version.major, version.minor,
+		 version.micro, version.released ? "" : "-pre");
+	if (!version.released) {
 		refuse(out, "not a released CPython version");
 		return;
 	}
-	if (c.symbols.debug_mark) {
+	if (is_debug_build(c)) {
 		refuse(out, "a debug build of CPython");
 		return;
 	}
-	out->layout = catalog_python(catalog, major, minor);
+	out->layout = catalog_python(catalog, version.major, version.minor);
 	if (!out->layout) {
 		refuse(out, "no layout for this CPython version");
 		return;
 	}
-	if (!c.symbols.code_type) {
-		refuse(out, "self-check: PyCode_Type is not exported");
+	if (find_anchor(pid, c, out->layout, out) || read_table(pid, &version, out))
 		return;
+	out->evaluator = address_of(c, SYMBOL_EVALUATOR);
+	places = (struct python_places){ address_of(c, SYMBOL_CODE_TYPE),
+					 address_of(c, SYMBOL_TYPE_TYPE) };
+	procfs_maps(pid, each_own_mapping, &(struct own_range){ c, out });
+	python_prove(pid, &places, out);
+}
+
+/*
+ * Of several candidates one may lie idle (a program that holds CPython itself and loads a library
+ * that needs the shared one): the one that runs counts. Two that run are refused.
+ */
+void python_find(pid_t pid, const struct catalog *catalog, struct python_runtime *out)
+{
+	struct candidates *c = calloc(1, sizeof(*c));
+	struct python_runtime one;
+
+	memset(out, 0, sizeof(*out));
+	if (!c)
+		return;
+	c->pid = pid;
+	if (procfs_link(pid, "exe", c->exe, sizeof(c->exe)))
+		c->exe[0] = '\0';
+	procfs_maps(pid, each_mapping, c);
+	for (size_t i = 0; i < c->count; i++) {
+		look_at_candidate(pid, &c->at[i], catalog, &one);
+		if (one.state >= PYTHON_READY && out->state >= PYTHON_READY) {
+			refuse(out, "more than one CPython runs in this process");
+			break;
+		}
+		if (one.state > out->state)
+			*out = one;
 	}
-	if (!prove(pid, out->layout, &c, out))
-		out->state = PYTHON_READY;
+	free(c);
 }

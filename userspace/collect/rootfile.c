@@ -241,8 +241,11 @@ int rootfile_open(int root, const char *path, uint64_t max, struct stat *st, con
 	cleanup_close int named = rootfile_find(root, path, true, st, how);
 	int fd;
 
-	if (named < 0)
+	if (named < 0) {
+		if (!strcmp(*how, ROOTFILE_MISSING) && errno == ENOTDIR)
+			*how = ROOTFILE_BEHIND;
 		return -1;
+	}
 	if (!S_ISREG(st->st_mode) || kernel_file(named)) {
 		*how = ROOTFILE_NOT_REGULAR;
 		return -1;

@@ -19,6 +19,7 @@
 #define ROOTFILE_NOT_REGULAR "not-regular" /* a folder, FIFO, socket, device or kernel file */
 #define ROOTFILE_TOO_LARGE "too-large"
 #define ROOTFILE_MISSING "missing" /* nothing is reached by that path */
+#define ROOTFILE_BEHIND "behind-file" /* the path goes on behind a file: into an archive */
 #define ROOTFILE_DENIED "denied"
 #define ROOTFILE_CHANGED "changed" /* while it was read, or not the file that was asked for */
 #define ROOTFILE_GONE "gone" /* the process ended */

@@ -19,6 +19,7 @@ struct attach; /* attach.h */
 struct modules; /* modules.h */
 struct processes; /* processes.h */
 struct sightings; /* sightings.h */
+struct unwind; /* unwind.h */
 struct calls; /* calls.h */
 struct ledger_entry; /* window.c */
 
@@ -30,6 +31,7 @@ struct session {
 	struct modules *modules;
 	struct processes *processes;
 	struct sightings *sightings;
+	struct unwind *unwind;
 	struct calls *calls;
 	struct clock_triple start;
 	bool running; /* the window is open: who is found now was missed before */

@@ -6,6 +6,7 @@
 #include <uthash.h>
 
 #include "collect/modules.h"
+#include "collect/unwind.h"
 
 struct sighting_key {
 	uint64_t context;
@@ -19,8 +20,16 @@ struct sighting {
 	UT_hash_handle hh;
 };
 
+/* A native stack; the key is its process, whether it is partial, and its frames. */
+struct native {
+	uint64_t *key;
+	uint32_t stack;
+	UT_hash_handle hh;
+};
+
 struct sightings {
 	struct session *s;
+	struct native *natives;
 	struct sighting *table;
 	uint8_t *known; /* bit per stack id: its record was put */
 	size_t known_bits;
@@ -38,10 +47,16 @@ struct sightings *sightings_new(struct session *s)
 
 void sightings_free(struct sightings *t)
 {
+	struct native *native, *next_native;
 	struct sighting *e, *next;
 
 	if (!t)
 		return;
+	HASH_ITER(hh, t->natives, native, next_native) {
+		HASH_DEL(t->natives, native);
+		free(native->key);
+		free(native);
+	}
 	HASH_ITER(hh, t->table, e, next) {
 		HASH_DEL(t->table, e);
 		free(e);
@@ -96,6 +111,42 @@ void sightings_stack(struct sightings *t, const struct wire_stack *stack)
 	}
 }
 
+uint64_t sightings_native(struct sightings *t, uint32_t id, uint32_t process,
+			  const uint64_t *frames, uint32_t count, bool partial)
+{
+	size_t size = (count + 2) * sizeof(uint64_t);
+	uint64_t *key = malloc(size);
+	struct rec_stack rec = {
+		.id = id,
+		.process = process,
+		.frames = { frames, count },
+		.partial = partial,
+	};
+	struct native *native;
+
+	if (!key)
+		return REC_NULL;
+	key[0] = process;
+	key[1] = partial;
+	memcpy(key + 2, frames, count * sizeof(*frames));
+	HASH_FIND(hh, t->natives, key, size, native);
+	if (native) {
+		free(key);
+		return native->stack;
+	}
+	native = calloc(1, sizeof(*native));
+	if (!native || bundle_writer_put(t->s->writer, REC_STACK_KIND, &rec)) {
+		free(native);
+		free(key);
+		return REC_NULL;
+	}
+	native->key = key;
+	native->stack = id;
+	HASH_ADD_KEYPTR(hh, t->natives, native->key, size, native);
+	make_known(t, id);
+	return id;
+}
+
 void sightings_event(struct sightings *t, const struct wire_sighting *e)
 {
 	struct sighting_key key = { e->context, e->stack,
@@ -103,6 +154,8 @@ void sightings_event(struct sightings *t, const struct wire_sighting *e)
 								     : SOURCE_SOCKET };
 	struct sighting *sighting;
 
+	if (!is_known(t, e->stack) && unwind_sighting(t->s->unwind, e))
+		return;
 	t->stats.sightings++;
 	if (!is_known(t, e->stack)) {
 		t->stats.lost_stack++;
@@ -117,7 +170,11 @@ void sightings_event(struct sightings *t, const struct wire_sighting *e)
 		sighting->first = e->head.time;
 		HASH_ADD(hh, t->table, key, sizeof(key), sighting);
 	}
-	sighting->last = e->head.time;
+	/* Those of native stacks come when these are unwound. */
+	if (e->head.time < sighting->first)
+		sighting->first = e->head.time;
+	if (e->head.time > sighting->last)
+		sighting->last = e->head.time;
 	sighting->count++;
 }
 

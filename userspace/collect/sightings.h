@@ -12,6 +12,12 @@ struct sightings *sightings_new(struct session *s);
 void sightings_free(struct sightings *t);
 
 void sightings_stack(struct sightings *t, const struct wire_stack *stack);
+/*
+ * A stack of native functions, and of Python functions among them, innermost first. Returns the id
+ * of its record: `id`, or the one that the same stack got before; REC_NULL: it could not be put.
+ */
+uint64_t sightings_native(struct sightings *t, uint32_t id, uint32_t process,
+			  const uint64_t *frames, uint32_t count, bool partial);
 void sightings_event(struct sightings *t, const struct wire_sighting *e);
 /* Writes what has been counted since the last time. */
 void sightings_flush(struct sightings *t);

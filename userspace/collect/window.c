@@ -18,6 +18,7 @@
 #include "collect/modules.h"
 #include "collect/sightings.h"
 #include "collect/targets.h"
+#include "collect/unwind.h"
 
 /* SHA-256 of the running program. */
 static uint64_t own_digest(struct session *s)
@@ -276,6 +277,23 @@ static uint64_t module_ledger(struct session *s)
 	return stats.lost;
 }
 
+static uint64_t native_ledger(struct session *s)
+{
+	struct unwind_stats stats;
+
+	unwind_stats(s->unwind, &stats);
+	put_loss(s, "native-stacks-resolved", LOSS_ATTEMPTED, "",
+		 stats.delivered + stats.unmatched + stats.no_rows + stats.lost);
+	put_loss(s, "native-stacks-resolved", LOSS_DELIVERED, "", stats.delivered);
+	if (stats.unmatched)
+		put_loss(s, "native-stacks-resolved", LOSS_SKIPPED, "unmatched", stats.unmatched);
+	if (stats.no_rows)
+		put_loss(s, "native-stacks-resolved", LOSS_SKIPPED, "no-rows", stats.no_rows);
+	if (stats.lost)
+		put_loss(s, "native-stacks-resolved", LOSS_LOST, "unwind", stats.lost);
+	return stats.lost;
+}
+
 uint64_t window_ledger(struct session *s)
 {
 	struct bundle_writer_stats writer;
@@ -285,6 +303,7 @@ uint64_t window_ledger(struct session *s)
 
 	lost += program_ledger(s);
 	lost += module_ledger(s);
+	lost += native_ledger(s);
 	sightings_stats(s->sightings, &sightings);
 	calls_stats(s->calls, &calls);
 	lost += put_stage(s, "events", calls.chunks + sightings.sightings, s->decode_errors,

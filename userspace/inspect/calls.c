@@ -3,13 +3,14 @@
 
 #include <stdlib.h>
 
-const char *inspect_evidence(const struct trace_call_function *functions, long count)
+const char *inspect_evidence(const struct trace *t, const struct rec_call *call,
+			     const struct trace_call_function *functions, long count)
 {
 	uint32_t sources = 0;
 
 	for (long i = 0; i < count; i++)
 		sources |= functions[i].sure_sources;
-	return sources & 1U << SOURCE_DEEP ? "deep" : sources ? "stacks" : "none";
+	return trace_call_deep(t, call, sources) ? "deep" : sources ? "stacks" : "none";
 }
 
 static json_t *call_hops(struct inspect_source *s, uint64_t call)
@@ -69,11 +70,6 @@ static json_t *call_functions(struct inspect_source *s, const struct trace_call_
 	return out;
 }
 
-static size_t calls_count(struct inspect_source *s)
-{
-	return trace_count(s->t, REC_CALL_KIND);
-}
-
 static json_t *calls_row(struct inspect_source *s, size_t i)
 {
 	const struct rec_call *c = trace_at(s->t, REC_CALL_KIND, i);
@@ -102,7 +98,7 @@ static json_t *calls_row(struct inspect_source *s, size_t i)
 	inspect_set(s, row, "response_bytes", inspect_number(c->response_bytes));
 	inspect_set(s, row, "request_id", inspect_string(s, c->request_id));
 	inspect_set(s, row, "request_ids", call_request_ids(s, &c->request_ids));
-	inspect_set(s, row, "evidence", json_string(inspect_evidence(functions, count)));
+	inspect_set(s, row, "evidence", json_string(inspect_evidence(s->t, c, functions, count)));
 	inspect_set(s, row, "hops", call_hops(s, c->id));
 	inspect_set(s, row, "lost", inspect_number(c->lost));
 	inspect_set(s, row, "functions", call_functions(s, functions, count));
@@ -118,4 +114,5 @@ static const struct inspect_column calls_columns[] = {
 	{ "PATH", "path", CELL_FLEX },		{ NULL, NULL, CELL_PLAIN },
 };
 
-const struct inspect_view inspect_calls = { "calls", calls_count, calls_row, calls_columns };
+const struct inspect_view inspect_calls = { "calls", REC_CALL_KIND, NULL, calls_row,
+					    calls_columns };

@@ -1,5 +1,7 @@
-/* The views of code: modules with what their files were, functions, stacks. */
+/* The views of code: modules, functions, stacks, and what stands in another's place. */
 #include "inspect/rows.h"
+
+#include <string.h>
 
 /* ---- modules ---- */
 
@@ -32,11 +34,6 @@ static json_t *module_pyc(struct inspect_source *s, const struct rec_pyc *pyc)
 	inspect_set(s, out, "when", inspect_monotonic(s, pyc->when));
 	inspect_set(s, out, "changed_after_load", inspect_bool(pyc->changed_after_load));
 	return out;
-}
-
-static size_t modules_count(struct inspect_source *s)
-{
-	return trace_count(s->t, REC_MODULE_KIND);
 }
 
 static json_t *modules_row(struct inspect_source *s, size_t i)
@@ -78,44 +75,115 @@ static const struct inspect_column modules_columns[] = {
 	{ NULL, NULL, CELL_PLAIN },
 };
 
-const struct inspect_view inspect_modules = { "modules", modules_count, modules_row,
+const struct inspect_view inspect_modules = { "modules", REC_MODULE_KIND, NULL, modules_row,
 					      modules_columns };
 
 /* ---- functions ---- */
 
-static size_t functions_count(struct inspect_source *s)
+static json_t *function_source(struct inspect_source *s, const struct rec_function_source *source)
 {
-	return trace_count(s->t, REC_FUNCTION_KIND);
+	json_t *out;
+
+	if (!source)
+		return json_null();
+	out = json_object();
+	inspect_set(s, out, "tokens", inspect_hex(s, source->tokens));
+	inspect_set(s, out, "docstring", inspect_hex(s, source->docstring));
+	inspect_set(s, out, "how", inspect_string(s, source->how));
+	return out;
+}
+
+/* In each process that was looked at; `matches` gets what they add up to: one no is a no. */
+static json_t *function_memory(struct inspect_source *s, uint64_t function, uint64_t *matches)
+{
+	size_t first, n = trace_related(s->t, TRACE_FUNCTION_MEMORY_FUNCTION, function, &first);
+	json_t *out = json_array();
+
+	*matches = n ? 1 : REC_NULL;
+	for (size_t i = 0; i < n; i++) {
+		const struct rec_function_memory *m =
+			trace_related_at(s->t, TRACE_FUNCTION_MEMORY_FUNCTION, first + i);
+		json_t *row = json_object();
+
+		if (*matches && m->matches != 1)
+			*matches = m->matches ? REC_NULL : 0;
+		inspect_set(s, row, "record", inspect_number(m->id));
+		inspect_set(s, row, "process", inspect_number(m->process));
+		inspect_set(s, row, "magic", inspect_number(m->magic));
+		inspect_set(s, row, "memory", inspect_hex(s, m->memory));
+		inspect_set(s, row, "compiled", inspect_hex(s, m->compiled));
+		inspect_set(s, row, "matches", inspect_bool(m->matches));
+		inspect_set(s, row, "how", inspect_string(s, m->how));
+		inspect_set(s, row, "when", inspect_monotonic(s, m->when));
+		inspect_append(s, out, row);
+	}
+	return out;
 }
 
 static json_t *functions_row(struct inspect_source *s, size_t i)
 {
 	const struct rec_function *f = trace_at(s->t, REC_FUNCTION_KIND, i);
+	json_t *shared = inspect_function(s, f->id), *row = json_copy(shared);
+	uint64_t matches;
 
-	return inspect_function(s, f->id);
+	json_decref(shared);
+	inspect_set(s, row, "source", function_source(s, trace_function_source(s->t, f->id)));
+	inspect_set(s, row, "memory", function_memory(s, f->id, &matches));
+	inspect_set(s, row, "memory_matches", inspect_bool(matches));
+	return row;
 }
 
 static const struct inspect_column functions_columns[] = {
-	{ "FUNCTION", "function", CELL_RIGHT }, { "MODULE", "module", CELL_RIGHT },
-	{ "LINE", "line", CELL_RIGHT },		{ "QUALNAME", "qualname", CELL_FLEX },
-	{ "PATH", "path", CELL_PATH },		{ NULL, NULL, CELL_PLAIN },
+	{ "FUNCTION", "function", CELL_RIGHT },
+	{ "MODULE", "module", CELL_RIGHT },
+	{ "LINE", "line", CELL_RIGHT },
+	{ "OFFSET", "offset", CELL_HEX },
+	{ "TOKENS", "source.tokens", CELL_SHORT },
+	{ "AS ON DISK", "memory_matches", CELL_PLAIN },
+	{ "QUALNAME", "", CELL_FUNCTION },
+	{ "PATH", "path", CELL_PATH },
+	{ NULL, NULL, CELL_PLAIN },
 };
 
-const struct inspect_view inspect_functions = { "functions", functions_count, functions_row,
+const struct inspect_column inspect_frame_columns[] = {
+	{ "FUNCTION", "function", CELL_RIGHT },
+	{ "MODULE", "module", CELL_RIGHT },
+	{ "LINE", "line", CELL_RIGHT },
+	{ "OFFSET", "offset", CELL_HEX },
+	{ "QUALNAME", "", CELL_FUNCTION },
+	{ "PATH", "path", CELL_PATH },
+	{ NULL, NULL, CELL_PLAIN },
+};
+
+const struct inspect_view inspect_functions = { "functions", REC_FUNCTION_KIND, NULL, functions_row,
 						functions_columns };
 
 /* ---- stacks ---- */
 
-static size_t stacks_count(struct inspect_source *s)
+/*
+ * "whole", "partial" (the walk broke off), or "entered": the interpreter's own start of a function
+ * was seen, not who called it. One that a broken walk left as well is both, and is called partial.
+ */
+static const char *stack_kind(struct inspect_source *s, const struct rec_stack *stack)
 {
-	return trace_count(s->t, REC_STACK_KIND);
+	size_t first, n = trace_related(s->t, TRACE_SIGHTING_STACK, stack->id, &first);
+	bool entered = n && stack->frames.count == 1;
+
+	for (size_t i = 0; i < n && entered; i++) {
+		const struct rec_sighting *seen =
+			trace_related_at(s->t, TRACE_SIGHTING_STACK, first + i);
+
+		entered = seen->source == SOURCE_DEEP;
+	}
+	return !stack->partial ? "whole" : entered ? "entered" : "partial";
 }
 
 static json_t *stacks_row(struct inspect_source *s, size_t i)
 {
 	const struct rec_stack *stack = trace_at(s->t, REC_STACK_KIND, i);
 	size_t first, n = trace_related(s->t, TRACE_SIGHTING_STACK, stack->id, &first);
-	json_t *row = json_object();
+	const char *kind = stack_kind(s, stack);
+	json_t *row = json_object(), *frames;
 	uint64_t count = 0;
 
 	for (size_t j = 0; j < n; j++) {
@@ -125,12 +193,19 @@ static json_t *stacks_row(struct inspect_source *s, size_t i)
 		if (seen->count != REC_NULL && __builtin_add_overflow(count, seen->count, &count))
 			count = UINT64_MAX - 1;
 	}
+	frames = inspect_frames(s, &stack->frames);
 	inspect_set(s, row, "stack", inspect_number(stack->id));
 	inspect_set(s, row, "process", inspect_process(s, stack->process));
 	inspect_set(s, row, "partial", inspect_bool(stack->partial));
+	inspect_set(s, row, "kind", json_string(kind));
 	inspect_set(s, row, "sightings", json_integer((json_int_t)n));
 	inspect_set(s, row, "count", inspect_number(count));
-	inspect_set(s, row, "frames", inspect_frames(s, &stack->frames));
+	/* Where the walk broke off the last frame that is known is not the outermost one. */
+	inspect_set(s, row, "outermost",
+		    strcmp(kind, "whole") || !stack->frames.count
+			    ? json_null()
+			    : json_incref(json_array_get(frames, stack->frames.count - 1)));
+	inspect_set(s, row, "frames", frames);
 	return row;
 }
 
@@ -138,12 +213,43 @@ static const struct inspect_column stacks_columns[] = {
 	{ "STACK", "stack", CELL_RIGHT },
 	{ "PID", "process.pid", CELL_RIGHT },
 	{ "SEEN", "count", CELL_RIGHT },
+	{ "KIND", "kind", CELL_PLAIN },
 	{ "FRAMES", "frames", CELL_COUNT },
-	{ "PARTIAL", "partial", CELL_PLAIN },
-	{ "INNERMOST", "frames.0.qualname", CELL_FLEX },
+	{ "INNERMOST", "frames.0", CELL_FUNCTION },
 	{ "ITS FILE", "frames.0.path", CELL_PATH },
-	{ "OUTERMOST", "frames.-1.qualname", CELL_FLEX },
+	{ "OUTERMOST", "outermost", CELL_FUNCTION },
 	{ NULL, NULL, CELL_PLAIN },
 };
 
-const struct inspect_view inspect_stacks = { "stacks", stacks_count, stacks_row, stacks_columns };
+const struct inspect_view inspect_stacks = { "stacks", REC_STACK_KIND, NULL, stacks_row,
+					     stacks_columns };
+
+/* ---- interpositions ---- */
+
+static json_t *interpositions_row(struct inspect_source *s, size_t i)
+{
+	const struct rec_interposition *in = trace_at(s->t, REC_INTERPOSITION_KIND, i);
+	json_t *row = json_object();
+
+	inspect_set(s, row, "interposition", inspect_number(in->id));
+	inspect_set(s, row, "process", inspect_process(s, in->process));
+	inspect_set(s, row, "kind", inspect_string(s, in->kind));
+	inspect_set(s, row, "place", inspect_string(s, in->place));
+	inspect_set(s, row, "module", inspect_number(in->module));
+	inspect_set(s, row, "module_path", inspect_module_path(s, in->module));
+	inspect_set(s, row, "by", inspect_number(in->by));
+	inspect_set(s, row, "by_path", inspect_module_path(s, in->by));
+	inspect_set(s, row, "detail", inspect_string(s, in->detail));
+	inspect_set(s, row, "when", inspect_monotonic(s, in->when));
+	return row;
+}
+
+static const struct inspect_column interpositions_columns[] = {
+	{ "ID", "interposition", CELL_RIGHT }, { "PID", "process.pid", CELL_RIGHT },
+	{ "KIND", "kind", CELL_PLAIN },	       { "PLACE", "place", CELL_WRAP },
+	{ "OF", "module_path", CELL_PATH },    { "BY", "by_path", CELL_PATH },
+	{ "DETAIL", "detail", CELL_WRAP },     { NULL, NULL, CELL_PLAIN },
+};
+
+const struct inspect_view inspect_interpositions = { "interpositions", REC_INTERPOSITION_KIND, NULL,
+						     interpositions_row, interpositions_columns };

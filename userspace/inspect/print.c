@@ -13,8 +13,8 @@
 #define JSON_DOCUMENT (JSON_INDENT(2) | JSON_ENSURE_ASCII)
 
 static const struct inspect_view *const views[] = {
-	&inspect_calls,	 &inspect_processes,   &inspect_modules, &inspect_functions,
-	&inspect_stacks, &inspect_connections, &inspect_loss,
+	&inspect_calls,	 &inspect_processes,	  &inspect_modules,	&inspect_functions,
+	&inspect_stacks, &inspect_interpositions, &inspect_connections, &inspect_loss,
 };
 
 #define VIEWS (sizeof(views) / sizeof(views[0]))
@@ -97,6 +97,11 @@ static int print_json(const json_t *value, size_t flags, FILE *out, struct err *
 	return 0;
 }
 
+static size_t view_count(struct inspect_source *s, const struct inspect_view *view)
+{
+	return view->count ? view->count(s) : trace_count(s->t, view->kind);
+}
+
 /* The next row, checked. */
 static json_t *print_row(struct inspect_source *s, const struct inspect_view *view, size_t i,
 			 struct err *err)
@@ -113,7 +118,7 @@ static json_t *print_row(struct inspect_source *s, const struct inspect_view *vi
 static int print_view_json(struct inspect_source *s, const struct inspect_view *view, bool lines,
 			   FILE *out, struct err *err)
 {
-	size_t count = view->count(s);
+	size_t count = view_count(s, view);
 	int rc = 0;
 
 	if (!lines)
@@ -139,7 +144,7 @@ static int print_view_text(struct inspect_source *s, const struct inspect_view *
 			   struct err *err)
 {
 	struct inspect_table *table = inspect_table_new(view->columns);
-	size_t count = view->count(s);
+	size_t count = view_count(s, view);
 	int rc = table ? 0 : print_no_memory(err);
 
 	for (size_t i = 0; i < count && !rc; i++) {
@@ -231,7 +236,7 @@ static int print_record_text(const json_t *record, FILE *out)
 	if (!functions)
 		return 0;
 	fputc('\n', out);
-	return inspect_table_print_rows(inspect_functions.columns, functions, out);
+	return inspect_table_print_rows(inspect_frame_columns, functions, out);
 }
 
 static int no_record(const struct trace *t, const char *file, enum rec_kind kind, const char *id,

@@ -14,11 +14,6 @@ static void process_exit(struct inspect_source *s, json_t *row, const struct rec
 	inspect_set(s, row, "signal", inspect_number(known && signal ? signal : REC_NULL));
 }
 
-static size_t processes_count(struct inspect_source *s)
-{
-	return trace_count(s->t, REC_PROCESS_KIND);
-}
-
 static json_t *processes_row(struct inspect_source *s, size_t i)
 {
 	const struct rec_process *p = trace_at(s->t, REC_PROCESS_KIND, i);
@@ -59,15 +54,10 @@ static const struct inspect_column processes_columns[] = {
 	{ NULL, NULL, CELL_PLAIN },
 };
 
-const struct inspect_view inspect_processes = { "processes", processes_count, processes_row,
+const struct inspect_view inspect_processes = { "processes", REC_PROCESS_KIND, NULL, processes_row,
 						processes_columns };
 
 /* ---- connections ---- */
-
-static size_t connections_count(struct inspect_source *s)
-{
-	return trace_count(s->t, REC_CONNECTION_KIND);
-}
 
 static json_t *connections_row(struct inspect_source *s, size_t i)
 {
@@ -102,5 +92,5 @@ static const struct inspect_column connections_columns[] = {
 	{ "UNDECODED", "undecoded", CELL_FLEX },    { NULL, NULL, CELL_PLAIN },
 };
 
-const struct inspect_view inspect_connections = { "connections", connections_count, connections_row,
-						  connections_columns };
+const struct inspect_view inspect_connections = { "connections", REC_CONNECTION_KIND, NULL,
+						  connections_row, connections_columns };

@@ -50,7 +50,10 @@ json_t *inspect_address(const struct inspect_source *s, uint64_t family, uint64_
 json_t *inspect_module_path(const struct inspect_source *s, uint64_t module);
 /* {id, pid, exe} */
 json_t *inspect_process(struct inspect_source *s, uint64_t process);
-/* {function, name, qualname, module, path, line}; a new reference to a shared object. */
+/*
+ * {function, name, qualname, module, path, line, offset, language}; a new reference to a shared
+ * object.
+ */
 json_t *inspect_function(struct inspect_source *s, uint64_t function);
 json_t *inspect_frames(struct inspect_source *s, const struct rec_list *frames);
 /* Names of a bit set; a new reference to a shared array. */
@@ -65,6 +68,8 @@ const json_t *inspect_get(const json_t *root, const char *path);
  * Length of the UTF-8 character at p (len > 0) and its code point; 0 when it is not UTF-8.
  */
 size_t inspect_utf8(const uint8_t *p, size_t len, uint32_t *code);
+/* Text as a terminal may have it. */
+int inspect_put_text(struct bytes *out, const char *text);
 /* A value in a few words: "-" for null, lists joined by commas, list of objects: their number. */
 int inspect_put_value(struct bytes *out, const json_t *value);
 /* The same, to a stream. */
@@ -81,6 +86,8 @@ enum inspect_cell {
 	CELL_PATH, /* is cut at its start when the line is too long */
 	CELL_WRAP, /* goes on below when the line is too long */
 	CELL_COUNT, /* of a list */
+	CELL_HEX, /* a number as 0x... */
+	CELL_FUNCTION, /* its name, and without one its place: is cut at its end */
 };
 
 struct inspect_column {
@@ -105,17 +112,22 @@ int inspect_table_print_rows(const struct inspect_column *columns, const json_t 
 
 struct inspect_view {
 	const char *name; /* also the key of the list in a JSON document */
-	size_t (*count)(struct inspect_source *s);
+	enum rec_kind kind; /* a row for each record of it */
+	size_t (*count)(struct inspect_source *s); /* where rows are not records; else NULL */
 	/* Row 0 .. count - 1: a new reference, or NULL. */
 	json_t *(*row)(struct inspect_source *s, size_t i);
 	const struct inspect_column *columns; /* ends with title == NULL */
 };
 
 extern const struct inspect_view inspect_calls, inspect_processes, inspect_modules,
-	inspect_functions, inspect_stacks, inspect_connections, inspect_loss;
+	inspect_functions, inspect_stacks, inspect_interpositions, inspect_connections,
+	inspect_loss;
+
+extern const struct inspect_column inspect_frame_columns[]; /* of the functions of a stack */
 
 /* calls.c: deep, stacks or none, from the functions of a call. */
-const char *inspect_evidence(const struct trace_call_function *functions, long count);
+const char *inspect_evidence(const struct trace *t, const struct rec_call *call,
+			     const struct trace_call_function *functions, long count);
 
 /* summary.c, summary_text.c */
 json_t *inspect_summary(struct inspect_source *s);

@@ -2,6 +2,9 @@
 #include "inspect/inspect.h"
 #include "inspect/rows.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static json_t *summary_bundle(struct inspect_source *s)
 {
 	struct bundle_end end;
@@ -139,7 +142,7 @@ static json_t *summary_counts(struct inspect_source *s)
 		{ "functions", REC_FUNCTION_KIND }, { "stacks", REC_STACK_KIND },
 		{ "sightings", REC_SIGHTING_KIND }, { "connections", REC_CONNECTION_KIND },
 		{ "contexts", REC_CONTEXT_KIND },   { "bindings", REC_BINDING_KIND },
-		{ "calls", REC_CALL_KIND },
+		{ "calls", REC_CALL_KIND },	    { "interpositions", REC_INTERPOSITION_KIND },
 	};
 	json_t *out = json_object();
 	uint64_t complete = 0;
@@ -153,6 +156,37 @@ static json_t *summary_counts(struct inspect_source *s)
 		complete += call->end_reason == CALL_END_COMPLETE;
 	}
 	inspect_set(s, out, "calls_complete", inspect_number(complete));
+	return out;
+}
+
+/* Spans in which function starts were seen, by reason, and the calls that lie inside. */
+static json_t *summary_deep(struct inspect_source *s)
+{
+	json_t *out = json_object(), *reasons = json_object();
+	size_t spans = trace_count(s->t, REC_DEEP_KIND), calls = 0;
+
+	for (size_t i = 0; i < spans; i++) {
+		const struct rec_deep *d = trace_at(s->t, REC_DEEP_KIND, i);
+		const char *reason = trace_text(s->t, d->reason);
+
+		inspect_add(s, reasons, reason && *reason ? reason : "unknown", 1);
+	}
+	for (size_t i = 0; spans && i < trace_count(s->t, REC_CALL_KIND); i++) {
+		const struct rec_call *call = trace_at(s->t, REC_CALL_KIND, i);
+
+		/* Cheap first: only a call inside a span is worth its functions. */
+		if (trace_call_deep(s->t, call, 1U << SOURCE_DEEP)) {
+			struct trace_call_function *functions;
+			long count = trace_call_functions(s->t, call->id, &functions);
+
+			calls += !strcmp(inspect_evidence(s->t, call, functions, count), "deep");
+			s->failed |= count < 0;
+			free(functions);
+		}
+	}
+	inspect_set(s, out, "spans", inspect_number(spans));
+	inspect_set(s, out, "reasons", reasons);
+	inspect_set(s, out, "calls", inspect_number(calls));
 	return out;
 }
 
@@ -246,6 +280,7 @@ json_t *inspect_summary(struct inspect_source *s)
 	inspect_set(s, out, "targets", summary_targets(s));
 	inspect_set(s, out, "labels", summary_labels(s));
 	inspect_set(s, out, "counts", summary_counts(s));
+	inspect_set(s, out, "deep", summary_deep(s));
 	inspect_set(s, out, "loss", summary_loss(s));
 	inspect_set(s, out, "lost_total", inspect_number(trace_lost_total(s->t)));
 	inspect_set(s, out, "unsupported", summary_unsupported(s));

@@ -114,6 +114,11 @@ int inspect_summary_print(const json_t *summary, const char *file, FILE *out)
 			 COUNT("function", "functions", "counts.functions"),
 			 COUNT("stack", "stacks", "counts.stacks"),
 			 COUNT("sighting", "sightings", "counts.sightings")));
+	print_line(out, "deep", summary,
+		   PARTS(COUNT("call", "calls", "deep.calls"), COUNT("span", "spans", "deep.spans"),
+			 PART("for", "deep.reasons")));
+	print_line(out, "between", summary,
+		   PARTS(COUNT("interposition", "interpositions", "counts.interpositions")));
 	print_items(out, "listener", summary, "visibility.listeners",
 		    PARTS(PART("", "address"), PART("covered", "covered")));
 	print_line(out, "accepted", summary,

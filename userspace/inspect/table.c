@@ -51,6 +51,28 @@ void inspect_table_free(struct inspect_table *table)
 	free(table);
 }
 
+/* A native function may have no name: its module's file and its place in it stand for it. */
+static int put_function(struct bytes *out, const json_t *function)
+{
+	static const char *const names[] = { "qualname", "name" };
+	const char *path = json_string_value(json_object_get(function, "path")), *base;
+	const json_t *offset = json_object_get(function, "offset");
+	char place[64];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const json_t *name = json_object_get(function, names[i]);
+
+		if (json_string_length(name))
+			return inspect_put_value(out, name);
+	}
+	if (!path || !json_is_integer(offset))
+		return inspect_put_value(out, json_object_get(function, "qualname"));
+	base = strrchr(path, '/');
+	snprintf(place, sizeof(place), "+0x%llx", (unsigned long long)json_integer_value(offset));
+	return inspect_put_text(out, base ? base + 1 : path) ||
+	       bytes_put(out, place, strlen(place));
+}
+
 /* Only as much of a value as its column shows. */
 static int put_cell(struct bytes *out, enum inspect_cell cell, const json_t *value)
 {
@@ -59,6 +81,13 @@ static int put_cell(struct bytes *out, enum inspect_cell cell, const json_t *val
 
 	if (cell == CELL_COUNT) {
 		snprintf(number, sizeof(number), "%zu", json_array_size(value));
+		return bytes_put(out, number, strlen(number));
+	}
+	if (cell == CELL_FUNCTION && json_is_object(value))
+		return put_function(out, value);
+	if (cell == CELL_HEX && json_is_integer(value)) {
+		snprintf(number, sizeof(number), "0x%llx",
+			 (unsigned long long)json_integer_value(value));
 		return bytes_put(out, number, strlen(number));
 	}
 	if (cell == CELL_TIME && text && strlen(text) >= 23) /* ....-..-..THH:MM:SS.mmm */
@@ -87,7 +116,8 @@ int inspect_table_add(struct inspect_table *table, const json_t *row)
 
 static bool column_cuts(const struct inspect_column *column)
 {
-	return column->cell == CELL_FLEX || column->cell == CELL_PATH || column->cell == CELL_WRAP;
+	return column->cell == CELL_FLEX || column->cell == CELL_PATH ||
+	       column->cell == CELL_WRAP || column->cell == CELL_FUNCTION;
 }
 
 static void table_fit(const struct inspect_table *table, size_t *widths)
@@ -131,7 +161,7 @@ static size_t print_cell(FILE *out, const char *text, size_t limit, enum inspect
 			 size_t blank)
 {
 	size_t width = text_width(text), pad = width < limit ? limit - width : 0;
-	bool right = cell == CELL_RIGHT || cell == CELL_COUNT;
+	bool right = cell == CELL_RIGHT || cell == CELL_COUNT || cell == CELL_HEX;
 
 	if (!width)
 		return blank + limit;

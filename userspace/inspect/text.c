@@ -62,6 +62,11 @@ static int put_escaped(struct bytes *out, const uint8_t *p, size_t len)
 	return rc;
 }
 
+int inspect_put_text(struct bytes *out, const char *text)
+{
+	return put_escaped(out, (const uint8_t *)text, strlen(text));
+}
+
 static int put_scalar(struct bytes *out, const json_t *value)
 {
 	char number[32];
@@ -109,9 +114,8 @@ static int put_object(struct bytes *out, json_t *object)
 	if (!json_object_size(object))
 		return put_text(out, "-");
 	json_object_foreach(object, key, value) {
-		if ((!first && put_text(out, " ")) ||
-		    put_escaped(out, (const uint8_t *)key, strlen(key)) || put_text(out, "=") ||
-		    put_scalar(out, value))
+		if ((!first && put_text(out, " ")) || inspect_put_text(out, key) ||
+		    put_text(out, "=") || put_scalar(out, value))
 			return -1;
 		first = false;
 	}

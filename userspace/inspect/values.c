@@ -191,6 +191,7 @@ json_t *inspect_process(struct inspect_source *s, uint64_t process)
 
 static json_t *function_build(struct inspect_source *s, uint64_t id, const struct rec_function *f)
 {
+	const struct rec_module *m = f ? trace_find(s->t, REC_MODULE_KIND, f->module) : NULL;
 	json_t *out = json_object();
 
 	inspect_set(s, out, "function", inspect_number(id));
@@ -199,6 +200,9 @@ static json_t *function_build(struct inspect_source *s, uint64_t id, const struc
 	inspect_set(s, out, "module", inspect_number(f ? f->module : REC_NULL));
 	inspect_set(s, out, "path", f ? inspect_module_path(s, f->module) : json_null());
 	inspect_set(s, out, "line", inspect_number(f ? f->line : REC_NULL));
+	inspect_set(s, out, "offset", inspect_number(f ? f->offset : REC_NULL));
+	inspect_set(s, out, "language",
+		    m ? json_string(rec_language_name(m->language)) : json_null());
 	return out;
 }
 

@@ -1,92 +1,16 @@
-/* The report as text: inputs, sections, routes, other code, what is not known. */
+/* The report as text: inputs, sections, routes, other code, what stands between, what is not known.
+ */
 #include "report/report.h"
 
-#include <stdbool.h>
 #include <string.h>
+
+#include "report/text.h"
 
 struct printer {
 	FILE *out;
 	const json_t *report;
 	const json_t *bundles; /* inputs.bundles */
 };
-
-/* ---- values ---- */
-
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "";
-}
-
-static bool is_null(const json_t *object, const char *key)
-{
-	const json_t *value = json_object_get(object, key);
-
-	return !value || json_is_null(value);
-}
-
-static long long number_of(const json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
-}
-
-/* Bytes that a terminal might act on (C0, DEL, C1 in UTF-8) are shown, not sent. */
-static void put_text(FILE *out, const char *text)
-{
-	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-		if (*p < 0x20 || *p == 0x7f) {
-			fprintf(out, "\\x%02x", *p);
-		} else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) {
-			fprintf(out, "\\x%02x\\x%02x", p[0], p[1]);
-			p++;
-		} else {
-			putc(*p, out);
-		}
-	}
-}
-
-/* Prints text folded at 96 columns, each line behind an indent. */
-static void put_folded(FILE *out, int indent, const char *text)
-{
-	int column = 0;
-
-	while (*text) {
-		size_t len = strcspn(text, " ");
-		char word[1024];
-
-		if (column && column + 1 + (int)len > 96) {
-			putc('\n', out);
-			column = 0;
-		}
-		column += column ? fprintf(out, " ") : fprintf(out, "%*s", indent, "");
-		snprintf(word, sizeof(word), "%.*s", len < sizeof(word) ? (int)len : 1023, text);
-		put_text(out, word);
-		column += (int)len;
-		text += len;
-		text += strspn(text, " ");
-	}
-	putc('\n', out);
-}
-
-static const char *plural(long long count)
-{
-	return count == 1 ? "" : "s";
-}
-
-/* The member as text, "not known" without one. */
-static void put_or_unknown(FILE *out, const json_t *object, const char *key)
-{
-	put_text(out, is_null(object, key) ? "not known" : text_of(object, key));
-}
-
-static void put_number(FILE *out, const json_t *object, const char *key)
-{
-	if (is_null(object, key))
-		fprintf(out, "%8s", "?");
-	else
-		fprintf(out, "%8lld", number_of(object, key));
-}
 
 /* The name that inspect needs: the bundle's file, when only that is at hand its digest. */
 static const char *bundle_file(const struct printer *p, const char *sha256)
@@ -95,8 +19,8 @@ static const char *bundle_file(const struct printer *p, const char *sha256)
 	size_t i;
 
 	json_array_foreach(p->bundles, i, bundle)
-		if (!strcmp(text_of(bundle, "sha256"), sha256))
-			return text_of(bundle, "file");
+		if (!strcmp(text_get(bundle, "sha256"), sha256))
+			return text_get(bundle, "file");
 	return sha256;
 }
 
@@ -106,7 +30,7 @@ static const json_t *find_claim(const struct printer *p, const char *id)
 	size_t i;
 
 	json_array_foreach(json_object_get(p->report, "claims"), i, claim)
-		if (!strcmp(text_of(claim, "id"), id))
+		if (!strcmp(text_get(claim, "id"), id))
 			return claim;
 	return NULL;
 }
@@ -124,10 +48,10 @@ static void print_sampling(const struct printer *p, const json_t *row)
 	fprintf(p->out, "              stacks are samples, not a full list of what ran\n");
 	if (json_is_object(walks)) {
 		fprintf(p->out, "              walks: %lld attempted, %lld delivered, skipped: ",
-			number_of(walks, "attempted"), number_of(walks, "delivered"));
+			text_number(walks, "attempted"), text_number(walks, "delivered"));
 		json_object_foreach(json_object_get(walks, "skipped"), cause, count) {
 			fprintf(p->out, "%s", between);
-			put_text(p->out, cause);
+			text_put(p->out, cause);
 			fprintf(p->out, " %lld", json_integer_value(count));
 			between = ", ";
 		}
@@ -138,7 +62,7 @@ static void print_sampling(const struct printer *p, const json_t *row)
 	between = "              system calls make walks in phases only: ";
 	json_array_foreach(json_object_get(sampling, "system_calls"), i, option) {
 		fprintf(p->out, "%s", between);
-		put_text(p->out, json_string_value(option) ? json_string_value(option) : "");
+		text_put(p->out, json_string_value(option) ? json_string_value(option) : "");
 		between = ", ";
 	}
 	if (i)
@@ -152,27 +76,27 @@ static void print_bundle(const struct printer *p, const json_t *row)
 	FILE *out = p->out;
 
 	fprintf(out, "  bundle      ");
-	put_text(out, text_of(row, "file"));
-	fprintf(out, ", %lld call%s, %s, %s, signature %s\n", number_of(row, "calls"),
-		plural(number_of(row, "calls")),
+	text_put(out, text_get(row, "file"));
+	fprintf(out, ", %lld call%s, %s, %s, signature %s\n", text_number(row, "calls"),
+		text_plural(text_number(row, "calls")),
 		json_is_true(json_object_get(row, "complete")) ? "complete" : "NOT COMPLETE",
 		json_is_true(json_object_get(row, "altered")) ? "ALTERED" : "intact",
-		text_of(row, "signature"));
+		text_get(row, "signature"));
 	fprintf(out, "              window ");
-	put_or_unknown(out, row, "start");
+	text_put_or_unknown(out, row, "start");
 	fprintf(out, " to ");
-	put_or_unknown(out, row, "stop");
+	text_put_or_unknown(out, row, "stop");
 	fprintf(out, "\n              challenge ");
-	put_text(out, is_null(row, "challenge") ? "none" : text_of(row, "challenge"));
+	text_put(out, text_is_null(row, "challenge") ? "none" : text_get(row, "challenge"));
 	fprintf(out, "\n              host: kernel ");
-	put_or_unknown(out, host, "kernel");
+	text_put_or_unknown(out, host, "kernel");
 	fprintf(out, ", ");
-	put_or_unknown(out, host, "arch");
+	text_put_or_unknown(out, host, "arch");
 	fprintf(out, "\n              collector ");
-	put_or_unknown(out, collector, "version");
+	text_put_or_unknown(out, collector, "version");
 	fprintf(out, ", sha256 ");
-	put_or_unknown(out, collector, "exe_sha256");
-	fprintf(out, "\n              sha256 %s\n", text_of(row, "sha256"));
+	text_put_or_unknown(out, collector, "exe_sha256");
+	fprintf(out, "\n              sha256 %s\n", text_get(row, "sha256"));
 	print_sampling(p, row);
 }
 
@@ -186,26 +110,26 @@ static void print_inputs(const struct printer *p)
 	json_array_foreach(p->bundles, i, row)
 		print_bundle(p, row);
 	fprintf(p->out, "  guideline   ");
-	put_text(p->out, text_of(guideline, "id"));
-	fprintf(p->out, ", schema %s, sha256 %s\n", text_of(guideline, "schema"),
-		text_of(guideline, "sha256"));
+	text_put(p->out, text_get(guideline, "id"));
+	fprintf(p->out, ", schema %s, sha256 %s\n", text_get(guideline, "schema"),
+		text_get(guideline, "sha256"));
 	json_array_foreach(json_object_get(inputs, "definitions"), i, row) {
 		fprintf(p->out, "  definition  ");
-		put_text(p->out, text_of(row, "name"));
+		text_put(p->out, text_get(row, "name"));
 		fprintf(p->out, ", %s, sha256 %s\n",
 			json_is_true(json_object_get(row, "shipped")) ? "shipped" : "not shipped",
-			text_of(row, "sha256"));
+			text_get(row, "sha256"));
 	}
 	json_array_foreach(json_object_get(inputs, "references"), i, row) {
 		fprintf(p->out, "  reference   ");
-		put_text(p->out, text_of(row, "package"));
+		text_put(p->out, text_get(row, "package"));
 		putc(' ', p->out);
-		put_text(p->out, text_of(row, "version"));
+		text_put(p->out, text_get(row, "version"));
 		fprintf(p->out, " for ");
-		put_text(p->out, text_of(row, "component"));
-		fprintf(p->out, ", %lld file%s, kind %s, sha256 %s\n", number_of(row, "files"),
-			plural(number_of(row, "files")), text_of(row, "kind"),
-			text_of(row, "sha256"));
+		text_put(p->out, text_get(row, "component"));
+		fprintf(p->out, ", %lld file%s, kind %s, sha256 %s\n", text_number(row, "files"),
+			text_plural(text_number(row, "files")), text_get(row, "kind"),
+			text_get(row, "sha256"));
 	}
 }
 
@@ -221,16 +145,18 @@ static void print_records(const struct printer *p, const json_t *records)
 	size_t i;
 
 	json_array_foreach(records, i, row) {
-		const char *bundle = text_of(row, "bundle");
-		const char *shows = is_null(row, "shows") ? "shown by" : text_of(row, "shows");
+		const char *bundle = text_get(row, "bundle");
+		const char *shows =
+			text_is_null(row, "shows") ? "shown by" : text_get(row, "shows");
 		char word[64];
 
-		snprintf(word, sizeof(word), "%s %lld", text_of(row, "kind"), number_of(row, "id"));
+		snprintf(word, sizeof(word), "%s %lld", text_get(row, "kind"),
+			 text_number(row, "id"));
 		if (!last || strcmp(last, bundle) || strcmp(last_shows, shows)) {
 			fprintf(p->out, "%s    ", last ? "\n" : "");
-			put_text(p->out, shows);
+			text_put(p->out, shows);
 			fprintf(p->out, ": inspect ");
-			put_text(p->out, bundle_file(p, bundle));
+			text_put(p->out, bundle_file(p, bundle));
 			column = fprintf(p->out, " record %s", word) + (int)strlen(shows) - 8;
 		} else if (column + strlen(word) > 64) {
 			column = fprintf(p->out, ",\n              %s", word);
@@ -254,7 +180,7 @@ static void print_weakened(const struct printer *p, const json_t *claim)
 	json_array_foreach(json_object_get(claim, "weakened_by"), i, row) {
 		bool known = false;
 
-		if (!strcmp(text_of(row, "what"), "sampled")) {
+		if (!strcmp(text_get(row, "what"), "sampled")) {
 			fprintf(p->out, "%s",
 				sampled ? ""
 					: "    weakened:\n      stacks are samples, not a full "
@@ -268,7 +194,7 @@ static void print_weakened(const struct printer *p, const json_t *claim)
 		if (known)
 			continue;
 		fprintf(p->out, "    weakened:\n");
-		put_folded(p->out, 6, text_of(row, "text"));
+		text_put_folded(p->out, 6, text_get(row, "text"));
 	}
 }
 
@@ -282,7 +208,7 @@ static void print_claims(const struct printer *p, const json_t *ids)
 
 		if (!claim)
 			continue;
-		put_folded(p->out, 4, text_of(claim, "text"));
+		text_put_folded(p->out, 4, text_get(claim, "text"));
 		print_records(p, json_object_get(claim, "records"));
 		print_weakened(p, claim);
 	}
@@ -290,7 +216,7 @@ static void print_claims(const struct printer *p, const json_t *ids)
 
 static bool is_mapped(const json_t *row)
 {
-	return !is_null(row, "calls");
+	return !text_is_null(row, "calls");
 }
 
 static void print_sections(const struct printer *p)
@@ -305,17 +231,17 @@ static void print_sections(const struct printer *p)
 			continue;
 		}
 		fprintf(p->out, "  ");
-		put_text(p->out, text_of(row, "component"));
+		text_put(p->out, text_get(row, "component"));
 		fprintf(p->out, ": ");
-		put_text(p->out, text_of(row, "section"));
-		fprintf(p->out, " [%s, %s]: %s", text_of(row, "list"),
+		text_put(p->out, text_get(row, "section"));
+		fprintf(p->out, " [%s, %s]: %s", text_get(row, "list"),
 			json_is_true(json_object_get(row, "designated")) ? "designated"
 									 : "not designated",
-			text_of(row, "status"));
-		if (!is_null(row, "level"))
-			fprintf(p->out, " (level %s)", text_of(row, "level"));
-		if (!is_null(row, "compared"))
-			fprintf(p->out, ", compared %s", text_of(row, "compared"));
+			text_get(row, "status"));
+		if (!text_is_null(row, "level"))
+			fprintf(p->out, " (level %s)", text_get(row, "level"));
+		if (!text_is_null(row, "compared"))
+			fprintf(p->out, ", compared %s", text_get(row, "compared"));
 		putc('\n', p->out);
 		print_claims(p, json_object_get(row, "claims"));
 	}
@@ -323,7 +249,7 @@ static void print_sections(const struct printer *p)
 		fprintf(p->out,
 			"  %zu more section%s of the guideline: unknown, no service definition "
 			"maps code to it (see report.json)\n",
-			unmapped, plural((long long)unmapped));
+			unmapped, text_plural((long long)unmapped));
 }
 
 static void print_routes(const struct printer *p)
@@ -331,27 +257,27 @@ static void print_routes(const struct printer *p)
 	const json_t *row;
 	size_t i;
 
-	fprintf(p->out, "\nRoutes%59s\n", "calls    deep reached not reached unknown");
+	fprintf(p->out, "\nRoutes%55s\n", "calls    deep  unseen reached unknown");
 	json_array_foreach(json_object_get(p->report, "routes"), i, row) {
 		fprintf(p->out, "  ");
-		put_text(p->out,
-			 is_null(row, "component") ? "(no component)" : text_of(row, "component"));
+		text_put(p->out, text_is_null(row, "component") ? "(no component)"
+								: text_get(row, "component"));
 		fprintf(p->out, ": ");
-		put_text(p->out, text_of(row, "method"));
+		text_put(p->out, text_get(row, "method"));
 		putc(' ', p->out);
-		put_text(p->out, is_null(row, "route") ? "(no route)" : text_of(row, "route"));
+		text_put(p->out,
+			 text_is_null(row, "route") ? "(no route)" : text_get(row, "route"));
 		fprintf(p->out, "\n%21s", "");
-		put_number(p->out, row, "calls");
-		put_number(p->out, row, "deep");
-		put_number(p->out, row, "reached");
-		fprintf(p->out, "    ");
-		put_number(p->out, row, "not_reached");
-		put_number(p->out, row, "no_sighting");
+		text_put_number(p->out, row, "calls");
+		text_put_number(p->out, row, "deep");
+		text_put_number(p->out, row, "unsighted");
+		text_put_number(p->out, row, "reached");
+		text_put_number(p->out, row, "no_sighting");
 		putc('\n', p->out);
 		if (json_array_size(json_object_get(row, "claims")))
 			print_claims(p, json_object_get(row, "claims"));
 		else
-			put_folded(p->out, 4, text_of(row, "reason"));
+			text_put_folded(p->out, 4, text_get(row, "reason"));
 	}
 }
 
@@ -365,18 +291,74 @@ static void print_others(const struct printer *p)
 	fprintf(p->out, "\nOther code on the way (outside the sections)\n");
 	json_array_foreach(all, i, row) {
 		fprintf(p->out, "  ");
-		put_text(p->out,
-			 is_null(row, "component") ? "(no component)" : text_of(row, "component"));
-		fprintf(p->out, ": %s ", text_of(row, "owner_kind"));
-		put_text(p->out, text_of(row, "owner"));
-		if (!is_null(row, "version")) {
+		text_put(p->out, text_is_null(row, "component") ? "(no component)"
+								: text_get(row, "component"));
+		fprintf(p->out, ": %s ", text_get(row, "owner_kind"));
+		text_put(p->out, text_get(row, "owner"));
+		if (!text_is_null(row, "version")) {
 			putc(' ', p->out);
-			put_text(p->out, text_of(row, "version"));
+			text_put(p->out, text_get(row, "version"));
 		}
 		fprintf(p->out, ": %lld file%s, %lld function%s, in %lld call%s\n",
-			number_of(row, "files"), plural(number_of(row, "files")),
-			number_of(row, "functions"), plural(number_of(row, "functions")),
-			number_of(row, "calls"), plural(number_of(row, "calls")));
+			text_number(row, "files"), text_plural(text_number(row, "files")),
+			text_number(row, "functions"), text_plural(text_number(row, "functions")),
+			text_number(row, "calls"), text_plural(text_number(row, "calls")));
+		print_records(p, json_object_get(row, "records"));
+	}
+}
+
+static void print_list(const struct printer *p, const char *word, const json_t *list)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item) {
+		fprintf(p->out, "%s", i ? ", " : word);
+		text_put(p->out, json_string_value(item) ? json_string_value(item) : "");
+	}
+}
+
+/* What was put in the place of other code, in the way of a process, or beside the packages. */
+static void print_between(const struct printer *p)
+{
+	const json_t *in = json_object_get(p->report, "interpositions"), *row;
+	const json_t *outside = json_object_get(p->report, "outside_packages");
+	size_t i;
+
+	fprintf(p->out, "\nCode that stands in between\n");
+	if (!json_array_size(in))
+		fprintf(p->out, "  interpositions: none is in the bundles\n");
+	json_array_foreach(in, i, row) {
+		fprintf(p->out, "  ");
+		text_put_or_unknown(p->out, row, "kind");
+		text_put_part(p->out, ": ", row, "place");
+		text_put_part(p->out, " of ", row, "module");
+		text_put_part(p->out, ", by ", row, "by");
+		text_put_part(p->out, ", ", row, "detail");
+		if (!text_is_null(json_object_get(row, "process"), "pid"))
+			fprintf(p->out, ", in pid %lld",
+				text_number(json_object_get(row, "process"), "pid"));
+		print_list(p, "\n    concerns ", json_object_get(row, "sections"));
+		putc('\n', p->out);
+		print_records(p, json_object_get(row, "records"));
+	}
+	if (!json_array_size(outside))
+		fprintf(p->out, "  modules outside any package: none was seen in a call\n");
+	else
+		fprintf(p->out, "  modules that ran in calls and that no package owns, as far as "
+				"is known\n");
+	json_array_foreach(outside, i, row) {
+		fprintf(p->out, "  ");
+		text_put(p->out, text_is_null(row, "component") ? "(no component)"
+								: text_get(row, "component"));
+		fprintf(p->out, ": ");
+		text_put_or_unknown(p->out, row, "path");
+		fprintf(p->out, "%s: %lld function%s, in %lld call%s",
+			text_is_null(row, "owned") ? " (not known whether one does)" : "",
+			text_number(row, "functions"), text_plural(text_number(row, "functions")),
+			text_number(row, "calls"), text_plural(text_number(row, "calls")));
+		print_list(p, " of ", json_object_get(row, "routes"));
+		putc('\n', p->out);
 		print_records(p, json_object_get(row, "records"));
 	}
 }
@@ -389,13 +371,13 @@ static void print_unknown(const struct printer *p)
 
 	fprintf(p->out, "\nWhat weakens every claim\n");
 	json_array_foreach(weak, i, row) {
-		fprintf(p->out, "  %s", text_of(row, "what"));
-		if (!is_null(row, "bundle")) {
+		fprintf(p->out, "  %s", text_get(row, "what"));
+		if (!text_is_null(row, "bundle")) {
 			fprintf(p->out, ", ");
-			put_text(p->out, bundle_file(p, text_of(row, "bundle")));
+			text_put(p->out, bundle_file(p, text_get(row, "bundle")));
 		}
 		fprintf(p->out, ":\n");
-		put_folded(p->out, 4, text_of(row, "text"));
+		text_put_folded(p->out, 4, text_get(row, "text"));
 	}
 	if (!json_array_size(weak))
 		fprintf(p->out, "  nothing that the bundles know of\n");
@@ -405,25 +387,26 @@ static void print_unknown(const struct printer *p)
 		const json_t *connections = json_object_get(row, "connections");
 
 		fprintf(p->out, "  ");
-		put_text(p->out, bundle_file(p, text_of(row, "bundle")));
+		text_put(p->out, bundle_file(p, text_get(row, "bundle")));
 		fprintf(p->out,
 			": %lld of %lld accepted connection%s decoded, %zu listener%s not "
 			"covered\n",
-			number_of(connections, "decoded"), number_of(connections, "accepted"),
-			plural(number_of(connections, "accepted")), json_array_size(listeners),
-			plural((long long)json_array_size(listeners)));
+			text_number(connections, "decoded"), text_number(connections, "accepted"),
+			text_plural(text_number(connections, "accepted")),
+			json_array_size(listeners),
+			text_plural((long long)json_array_size(listeners)));
 		json_array_foreach(listeners, j, listener) {
-			fprintf(p->out, "    %s ", text_of(listener, "family"));
-			put_text(p->out, text_of(listener, "address"));
+			fprintf(p->out, "    %s ", text_get(listener, "family"));
+			text_put(p->out, text_get(listener, "address"));
 			fprintf(p->out, "%sport %lld, record listener %lld\n",
-				is_null(listener, "address") ? "" : " ",
-				number_of(listener, "port"), number_of(listener, "record"));
+				text_is_null(listener, "address") ? "" : " ",
+				text_number(listener, "port"), text_number(listener, "record"));
 		}
 	}
 	json_array_foreach(bare, i, row) {
 		fprintf(p->out, "  ");
-		put_text(p->out, text_of(row, "component"));
-		fprintf(p->out, ": %s\n", text_of(row, "reason"));
+		text_put(p->out, text_get(row, "component"));
+		fprintf(p->out, ": %s\n", text_get(row, "reason"));
 	}
 }
 
@@ -432,12 +415,13 @@ int report_print_text(const json_t *report, FILE *out, struct err *err)
 	const struct printer p = { out, report,
 				   json_object_get(json_object_get(report, "inputs"), "bundles") };
 
-	if (strncmp(text_of(report, "schema"), "daylight.report/", 16))
+	if (strncmp(text_get(report, "schema"), "daylight.report/", 16))
 		return err_set(err, ERR_INTERNAL, "not a report: 'schema' is missing");
-	fprintf(out, "Daylight report (%s)\n\n", text_of(report, "schema"));
+	fprintf(out, "Daylight report (%s)\n\n", text_get(report, "schema"));
 	print_inputs(&p);
 	print_sections(&p);
 	print_routes(&p);
+	print_between(&p);
 	print_others(&p);
 	print_unknown(&p);
 	if (fflush(out) || ferror(out))
