@@ -14,7 +14,7 @@ one() {
 	deep_truth "$mode" quick:0:20 slow:0:20
 	deep_server "$mode"
 	# More than there are calls: a route is known when its first call ends, and calls overlap.
-	collect_start "$file" --probes "$WORK/probes" --pid "$SERVER" --deep 100
+	deep_collect "$file" 100
 	deep_client "$file" quick:0:20:0.002 slow:0:20:0.002
 	deep_stop "$file"
 	deep_judge "$file" "$mode" --overlap 30 "$@"

@@ -5,13 +5,12 @@
 #   deep_truth MODE REQUEST.. the truth of these requests of flow_client.py, made one by one by a
 #                             server that records itself: $WORK/truth-MODE/all.truth
 #   deep_server MODE          starts deep_server.py
+#   deep_collect FILE N       traces the first N calls of each route of $SERVER, without a duty cycle
 #   deep_client FILE REQ..    flow_client.py; the request ids go to FILE.client
 #   deep_stop FILE [CODE]     ends collector (exit code 0) and server; looks at the bundle
 #   deep_judge FILE MODE ARG. recall.py on the functions of deep_code*.py
 
 SERVICES_DIR=$ROOT_DIR/tests/services
-# shellcheck disable=SC2034 # of live-lib.sh
-COLLECT_HOW=()
 # The interpreter of the servers.
 DEEP_PYTHON=${DEEP_PYTHON:-$PYTHON}
 
@@ -34,6 +33,11 @@ deep_begin() {
 
 deep_server() {
 	server_start "$1" "$DEEP_PYTHON" "$LIVE_DIR/deep_server.py" "$1"
+}
+
+deep_collect() {
+	collect_start "$1" --probes "$WORK/probes" --pid "$SERVER" --deep "$2" --deep-duty 0 \
+		--syscall-phase 1ms
 }
 
 deep_client() {

@@ -32,7 +32,7 @@ while True:
 other=$SERVER
 deep_server plain
 file=$WORK/routes
-collect_start "$file" --probes "$WORK/probes" --pid "$SERVER" --deep-duty 0
+deep_collect "$file" 20
 has_taps "$SERVER" || fail "no taps in the service"
 no_taps "$other" || fail "taps in another process"
 deep_client "$file" twins:0:60:0.05

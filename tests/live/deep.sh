@@ -16,7 +16,7 @@ deep_truth plain "${ROUTES[@]}"
 
 deep_server plain
 file=$WORK/plain
-collect_start "$file" --probes "$WORK/probes" --pid "$SERVER"
+deep_collect "$file" 20
 deep_client "$file" "${ROUTES[@]}"
 deep_stop "$file"
 deep_judge "$file" plain --files 100 --functions 100 --deep 4

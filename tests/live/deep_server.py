@@ -3,8 +3,8 @@
 
     deep_server.py [--truth FILE] MODE
 
-MODE is plain (one call at a time), prefork (each connection has a child of its own), loop (asyncio)
-or green (eventlet). Says `port N`. GET /ROUTE?NUMBER is answered with the request id
+MODE is plain (one call at a time), prefork (each connection has a child of its own; those of odd
+numbers wait before they work), loop (asyncio) or green (eventlet). Says `port N`. GET /ROUTE?NUMBER is answered with the request id
 req-ROUTE-NUMBER, and works for it in between.
 
 With --truth it records the functions that run for each request, one request at a time, and writes
@@ -14,7 +14,9 @@ function changes what the interpreter executes.
 import gc
 import os
 import sys
+import time
 
+PAUSE = 0.2  # of prefork: so long after their requests some children begin to work
 HERE = os.path.dirname(os.path.abspath(__file__))
 ANSWER = ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n"
           "X-Openstack-Request-Id: req-%s-%d\r\n\r\nok")
@@ -85,11 +87,12 @@ def receive(conn):
     return data
 
 
-def answer(conn, truth, routes):
-    """One request of a connection."""
+def answer(conn, truth, routes, pause=0):
+    """One request of a connection. Those with odd numbers wait before they are worked on."""
     head = receive(conn)
     if head:
         route, number = asked(head)
+        time.sleep(number % 2 * pause)
         truth.begin()
         routes[route](number)
         truth.end(route, number)
@@ -124,7 +127,7 @@ def prefork(truth):
         conn = listener.accept()[0]
         if os.fork() == 0:
             # The request is read by the child.
-            answer(conn, truth, deep_code.ROUTES)
+            answer(conn, truth, deep_code.ROUTES, PAUSE)
             os._exit(0)
         conn.close()
 
