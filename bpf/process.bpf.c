@@ -11,7 +11,11 @@ static __always_inline void process_send(wire_32 type, wire_32 process, wire_32 
 		.exit_code = exit_code,
 	};
 
-	event_send(WIRE_STAGE_PROCESS, &e, sizeof(e));
+	/* The collector has work to do at once: each moment that it waits is one it cannot see. */
+	ledger_add(WIRE_STAGE_PROCESS,
+		   bpf_ringbuf_output(&events, &e, sizeof(e), BPF_RB_FORCE_WAKEUP)
+			   ? WIRE_LOST_RING
+			   : WIRE_DELIVERED);
 }
 
 SEC("tp_btf/sched_process_fork")
@@ -50,6 +54,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid)
 	parent = t->process;
 	t->process = t->image = __sync_fetch_and_add(&next_process, 1);
 	bpf_map_delete_elem(&threads, &tid);
+	deep_forget(task);
 	process_send(WIRE_EXEC, t->process, parent, pid, t->start, 0);
 	return 0;
 }

@@ -12,6 +12,12 @@
 #ifndef BPF_NOEXIST
 #define BPF_NOEXIST 1
 #endif
+#ifndef BPF_LOCAL_STORAGE_GET_F_CREATE
+#define BPF_LOCAL_STORAGE_GET_F_CREATE 1
+#endif
+#ifndef BPF_F_NO_PREALLOC
+#define BPF_F_NO_PREALLOC 1
+#endif
 
 const volatile struct wire_config config = {};
 
@@ -128,16 +134,21 @@ struct {
 	__type(value, struct ledger);
 } ledger SEC(".maps");
 
-#define COUNT(stage, cause) ledger_add(WIRE_STAGE_##stage, WIRE_##cause)
-
-static __always_inline void ledger_add(wire_32 stage, wire_32 cause)
+static __always_inline void ledger_add_many(wire_32 stage, wire_32 cause, wire_64 count)
 {
 	wire_32 zero = 0;
 	struct ledger *l = bpf_map_lookup_elem(&ledger, &zero);
 
 	if (l)
-		l->counts[stage * WIRE_CAUSE_COUNT + cause]++;
+		l->counts[stage * WIRE_CAUSE_COUNT + cause] += count;
 }
+
+static __always_inline void ledger_add(wire_32 stage, wire_32 cause)
+{
+	ledger_add_many(stage, cause, 1);
+}
+
+#define COUNT(stage, cause) ledger_add(WIRE_STAGE_##stage, WIRE_##cause)
 
 static __always_inline wire_64 wakeup_flag(void)
 {

@@ -9,6 +9,7 @@ static __always_inline int py_read(void *dst, wire_32 size, wire_64 address)
 }
 
 #include "pyframes.h"
+#include "deep.h"
 
 struct scratch {
 	wire_32 busy;
@@ -66,6 +67,15 @@ struct {
 #define WALKS_AT_ONCE 4 /* of a context, before pacing begins */
 
 enum walk_result { WALK_FOUND, WALK_NO_FRAMES, WALK_PARTIAL, WALK_OVER_BUDGET, WALK_AMBIGUOUS };
+
+/* Whose code objects are met, and the memory to describe them in. */
+struct code_job {
+	const struct wire_layout *layout;
+	struct py_walk *walk;
+	struct wire_code *code;
+	wire_32 process;
+	wire_32 image;
+};
 
 struct walk_job {
 	struct scratch *s;
@@ -200,13 +210,13 @@ static __always_inline void read_text(const struct wire_layout *l, wire_64 objec
 }
 
 /* The id of a frame's code object; sends it when it is new. 0 on failure. */
-static __always_inline wire_32 code_id(struct walk_job *job, const struct py_frame *frame)
+static __always_inline wire_32 code_id(const struct code_job *job, const struct py_frame *frame)
 {
 	struct code_key key = { frame->code, frame->fingerprint, job->image, 0 };
 	wire_32 *known = bpf_map_lookup_elem(&codes, &key), id;
 	const struct wire_layout *l = job->layout;
-	struct wire_code *e = &job->s->code;
-	struct py_walk *w = &job->s->walk;
+	struct wire_code *e = job->code;
+	struct py_walk *w = job->walk;
 	wire_64 again = 0;
 
 	if (known)
@@ -240,11 +250,12 @@ static __always_inline wire_32 code_id(struct walk_job *job, const struct py_fra
 static long code_callback(wire_32 i, struct walk_job *job)
 {
 	struct scratch *s = job->s;
+	struct code_job code = { job->layout, &s->walk, &s->code, job->process, job->image };
 	wire_32 id;
 
 	if (i >= s->walk.count)
 		return 1;
-	id = code_id(job, &s->frames[i & (WIRE_FRAMES - 1)]);
+	id = code_id(&code, &s->frames[i & (WIRE_FRAMES - 1)]);
 	if (!id) {
 		job->failed = 1;
 		return 1;
@@ -375,20 +386,33 @@ static __always_inline void context_send(struct wire_target *t, const struct flo
 	event_send(WIRE_STAGE_CONTEXT, &e, sizeof(e));
 }
 
-/* A flow of the thread was bound anew (0), came to be bound (1) or is no more (-1). */
-static __always_inline void thread_bound(wire_32 tid, int change)
+/* The thread's state, made when there is none; NULL when there is no room. */
+static __always_inline struct thread_state *thread_find(wire_32 tid)
 {
 	struct thread_state *t = bpf_map_lookup_elem(&threads, &tid);
 	wire_32 zero = 0;
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
+	struct scratch *s;
 
-	if (!t && s && change > 0) {
-		if (bpf_map_update_elem(&threads, &tid, &s->new_thread, BPF_NOEXIST)) {
-			COUNT(CONTEXT, ATTEMPTED);
-			COUNT(CONTEXT, LOST_MAP);
-		}
-		t = bpf_map_lookup_elem(&threads, &tid);
+	if (t)
+		return t;
+	s = bpf_map_lookup_elem(&scratches, &zero);
+	if (s)
+		bpf_map_update_elem(&threads, &tid, &s->new_thread, BPF_NOEXIST);
+	t = bpf_map_lookup_elem(&threads, &tid);
+	if (!t) {
+		COUNT(CONTEXT, ATTEMPTED);
+		COUNT(CONTEXT, LOST_MAP);
 	}
+	return t;
+}
+
+/* A flow of the thread was bound anew (0), came to be bound (1) or is no more (-1). */
+static __always_inline void thread_bound(wire_32 tid, int change)
+{
+	struct thread_state *t = change > 0 ? thread_find(tid)
+					    : bpf_map_lookup_elem(&threads, &tid);
+
+	deep_flows_changed();
 	if (!t)
 		return;
 	t->epoch++;
@@ -526,4 +550,22 @@ static __noinline int walk_current(struct wire_target *t, struct scratch *s,
 		return WALK_OVER_BUDGET;
 	s->found = stack_new(&job);
 	return result;
+}
+
+/* The context that a flow of the current thread works in now. */
+static __always_inline wire_64 context_of(struct wire_target *t, struct thread_state *thread,
+					  wire_64 flow, bool coroutine)
+{
+	wire_64 id = bpf_get_current_pid_tgid();
+	struct flow_key key = { .pid = id >> 32, .thread = id, .flow = flow };
+	struct flow_state *f = flow_find(&key);
+
+	if (!f && flow && !coroutine) {
+		/* No flow of its own: the thread may work for a connection. */
+		key.flow = 0;
+		f = flow_find(&key);
+	}
+	if (f)
+		return f->context;
+	return thread ? outside_context(t, thread, id) : 0;
 }

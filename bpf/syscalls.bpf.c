@@ -33,34 +33,31 @@ static __always_inline wire_64 walk_signature(const struct wire_layout *l, struc
 	return hash;
 }
 
-/* Returns 1 when the sighting was sent. */
-static __always_inline int syscall_walk(struct wire_target *t, struct scratch *s,
-					struct thread_state *thread, wire_32 pid, wire_32 tid,
-					wire_64 sp, wire_64 nr)
+/*
+ * Walks the current thread and sends the sighting; where there are no Python frames, or native ones
+ * are wanted with them, of native code. Returns how the walk ended.
+ */
+static __always_inline int walk_and_send(struct wire_target *t, struct scratch *s,
+					 struct thread_state *thread, wire_64 sp, wire_16 source,
+					 wire_16 detail, bool *sent)
 {
-	struct flow_key key = { .pid = pid, .thread = tid };
 	int result = walk_current(t, s, thread, sp);
 	wire_32 native = 0;
-	struct flow_state *f;
 	wire_64 context;
 
-	walk_book(result);
-	if (s->found)
-		native = native_python();
-	else if (result == WALK_NO_FRAMES)
-		s->found = native_walk();
-	if (!s->found)
-		return 0;
-	key.flow = s->flow;
-	f = flow_find(&key);
-	if (!f && !s->coroutine) {
-		key.flow = 0;
-		f = flow_find(&key);
+	if (source != WIRE_SOURCE_SAMPLE) {
+		if (s->found)
+			native = native_python();
+		else if (result == WALK_NO_FRAMES)
+			s->found = native_walk();
 	}
-	context = f ? f->context : outside_context(t, thread, tid);
+	if (!s->found)
+		return result;
+	context = context_of(t, thread, s->flow, s->coroutine);
 	if (native)
-		sighting_send(t, context, native, WIRE_SOURCE_SYSCALL, nr);
-	return !sighting_send(t, context, s->found, WIRE_SOURCE_SYSCALL, nr);
+		sighting_send(t, context, native, source, detail);
+	*sent = !sighting_send(t, context, s->found, source, detail);
+	return result;
 }
 
 /* Its stack adds no knowledge. nr < WIRE_SYSCALLS. */
@@ -79,7 +76,7 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 	struct wire_runtime *runtime;
 	struct wire_target *t;
 	struct scratch *s;
-	bool due;
+	bool due, sent = false;
 
 	if (!thread || !thread->bound || regs->cs != KERNEL_USER_CS)
 		return 0;
@@ -120,10 +117,13 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 	sp = BPF_CORE_READ(regs, sp);
 	/* Without a runtime walk_current() finds no frames: native code alone. */
 	signature = layout ? walk_signature(layout, &s->search, thread, sp) : 0;
-	if (signature && thread->seen[signature & 31] == signature)
+	if (signature && thread->seen[signature & 31] == signature) {
 		COUNT(WALK, SKIP_REPEAT);
-	else if (syscall_walk(t, s, thread, pid, tid, sp, nr))
-		thread->seen[signature & 31] = signature;
+	} else {
+		walk_book(walk_and_send(t, s, thread, sp, WIRE_SOURCE_SYSCALL, nr, &sent));
+		if (sent)
+			thread->seen[signature & 31] = signature;
+	}
 	thread->walked = 1;
 	walk_spent(s, thread, now);
 	s->busy = 0;

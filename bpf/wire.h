@@ -47,6 +47,7 @@ enum wire_type {
 	WIRE_CODE,
 	WIRE_STACK,
 	WIRE_SIGHTING,
+	WIRE_ENTRY,
 	WIRE_SNAPSHOT,
 };
 
@@ -170,7 +171,7 @@ struct wire_stack {
 	wire_32 codes[WIRE_FRAMES];
 };
 
-enum wire_source { WIRE_SOURCE_SYSCALL, WIRE_SOURCE_SOCKET };
+enum wire_source { WIRE_SOURCE_SYSCALL, WIRE_SOURCE_SOCKET, WIRE_SOURCE_SAMPLE };
 
 struct wire_sighting {
 	struct wire_head head;
@@ -178,6 +179,14 @@ struct wire_sighting {
 	wire_32 stack;
 	wire_16 source;
 	wire_16 detail; /* SYSCALL: its number */
+};
+
+/* A function was entered, or went on, in a context: the interpreter's own start of it. */
+struct wire_entry {
+	struct wire_head head;
+	wire_64 context;
+	wire_32 code;
+	wire_32 pad;
 };
 
 #define WIRE_CODE_ENTRY 0x80000000u /* of a code id: C code began this frame */
@@ -197,6 +206,25 @@ struct wire_snapshot {
 	wire_32 image;
 	wire_32 codes[WIRE_FRAMES];
 };
+
+/* ---- taps ---- */
+
+/*
+ * The cookie of a tap, from the lowest bits: 4 the register that holds the frame; 4 the one whose
+ * lower half is not 0 when an exception is thrown into the frame (0: there is none; r15 cannot be
+ * it); 8 the index of the layout; 16 the offset of the frame's instruction pointer (0: none); 3
+ * times 8 the opcodes that it points at when a function starts or goes on.
+ */
+#define WIRE_TAP(frame, throw, layout, instr, op1, op2, op3)                                       \
+	((wire_64)(frame) | (wire_64)(throw) << 4 | (wire_64)(layout) << 8 |                       \
+	 (wire_64)(instr) << 16 | (wire_64)(op1) << 32 | (wire_64)(op2) << 40 |                    \
+	 (wire_64)(op3) << 48)
+#define WIRE_TAP_FRAME(cookie) ((cookie) & 0xf)
+#define WIRE_TAP_THROW(cookie) ((cookie) >> 4 & 0xf)
+#define WIRE_TAP_LAYOUT(cookie) ((cookie) >> 8 & 0xff)
+#define WIRE_TAP_INSTR(cookie) ((cookie) >> 16 & 0xffff)
+#define WIRE_TAP_OPCODES 3
+#define WIRE_TAP_OPCODE(cookie, i) ((cookie) >> (32 + 8 * (i)) & 0xff)
 
 /* ---- map values ---- */
 
@@ -243,6 +271,7 @@ struct wire_target {
 struct wire_runtime {
 	wire_64 address; /* of _PyRuntime, or of the variable that stands for it */
 	wire_64 own_from, own_to; /* where the interpreter's file is mapped */
+	wire_64 eval_start, eval_end; /* of the evaluation function's code; 0: not known */
 	wire_32 layout; /* index into layouts */
 	wire_32 pad;
 };
@@ -326,14 +355,17 @@ struct wire_config {
 #define WIRE_STAGES(S)                                                                             \
 	S(PROCESS, "processes") S(CONNECTION, "connections") S(DATA, "socket-data")                \
 	S(CONTEXT, "contexts") S(WALK, "stack-walks") S(CODE, "code-objects") S(STACK, "stacks")   \
-	S(SIGHTING, "sightings") S(NATIVE, "native-stacks")
+	S(SIGHTING, "sightings") S(DEEP, "function-starts") S(SAMPLE, "samples")                   \
+	S(NATIVE, "native-stacks")
 
 /* C(SYMBOL, class, cause): class A attempted, D delivered, S skipped, L lost. */
 #define WIRE_CAUSES(C)                                                                             \
 	C(ATTEMPTED, A, "") C(DELIVERED, D, "") C(SKIP_PEEK, S, "peek")                            \
 	C(SKIP_FAMILY, S, "not-tcp") C(SKIP_OUTBOUND, S, "outbound")                               \
 	C(SKIP_POLICY, S, "no-knowledge") C(SKIP_REPEAT, S, "repeat") C(SKIP_PACED, S, "paced")    \
-	C(SKIP_NO_FRAMES, S, "no-frames") C(LOST_RING, L, "ring-full")                             \
+	C(SKIP_NO_FRAMES, S, "no-frames") C(SKIP_THROW, S, "exception-thrown-in")                  \
+	C(SKIP_OTHER, S, "other-instruction") C(SKIP_UNSTEADY, S, "unsteady")                      \
+	C(LOST_RING, L, "ring-full")                                                               \
 	C(LOST_MAP, L, "map-full") C(LOST_READ, L, "read-failed") C(LOST_PARTIAL, L, "partial")    \
 	C(LOST_BUDGET, L, "budget") C(LOST_BUSY, L, "recursion")                                   \
 	C(LOST_AMBIGUOUS, L, "ambiguous") C(LOST_UNWIND, L, "unwind")                              \
@@ -357,11 +389,12 @@ WIRE_ASSERT(wire_context, 64);
 WIRE_ASSERT(wire_code, 48 + WIRE_FILENAME + WIRE_QUALNAME + WIRE_NAME);
 WIRE_ASSERT(wire_stack, 32 + 4 * WIRE_FRAMES);
 WIRE_ASSERT(wire_sighting, 32);
+WIRE_ASSERT(wire_entry, 32);
 WIRE_ASSERT(wire_snapshot, 104 + 4 * WIRE_FRAMES);
 WIRE_ASSERT(wire_site_key, 24);
 WIRE_ASSERT(wire_site, 256);
 WIRE_ASSERT(wire_target, 16);
-WIRE_ASSERT(wire_runtime, 32);
+WIRE_ASSERT(wire_runtime, 48);
 WIRE_ASSERT(wire_layout, 116);
 
 #endif

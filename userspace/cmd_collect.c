@@ -214,13 +214,23 @@ static int set_phase(void *opts, const char *text, struct err *err)
 
 static int set_duty(void *opts, const char *text, struct err *err)
 {
-	struct collect_options *o = options_of(opts);
-	uint64_t percent;
+	return command_number("--syscall-duty", text, 0, 100, &options_of(opts)->syscall_share,
+			      err);
+}
 
-	if (command_number("--syscall-duty", text, 0, 100, &percent, err))
-		return -1;
-	o->syscall_share = o->syscall_period / 100 * percent;
-	return 0;
+static int set_samples(void *opts, const char *text, struct err *err)
+{
+	return command_number("--samples", text, 0, 10000, &options_of(opts)->samples, err);
+}
+
+static int set_deep(void *opts, const char *text, struct err *err)
+{
+	return command_number("--deep", text, 0, 1000000, &options_of(opts)->deep, err);
+}
+
+static int set_deep_duty(void *opts, const char *text, struct err *err)
+{
+	return command_number("--deep-duty", text, 0, 100, &options_of(opts)->deep_duty, err);
 }
 
 static const struct command_option options[] = {
@@ -252,13 +262,24 @@ static const struct command_option options[] = {
 	{ "output", 'o', "FILE", "The bundle to write.", false, set_output },
 	{ "probes", 0, "DIR", "Probe files from DIR instead of the built-in ones.", false,
 	  set_probes },
+	{ "deep", 0, "N",
+	  "Trace the first N calls of each route function by function (default 20; 0: none). "
+	  "Meanwhile the service needs up to half as much CPU again.",
+	  false, set_deep },
+	{ "deep-duty", 0, "PERCENT",
+	  "Trace so for PERCENT of the window, too (default 1).", false, set_deep_duty },
+	{ "samples", 0, "HZ",
+	  "Look so many times a second what a CPU is doing for a call (default 499; 0: never).",
+	  false, set_samples },
 	{ "syscall-phase", 0, "D",
-	  "Hold the system-call trigger during the window's first D (default 30s). While it is "
-	  "held, "
-	  "every process of the host pays a little for each of its system calls.",
+	  "Hold the system-call trigger during the window's first D (default 0 where function "
+	  "starts can be traced, else 30s). While it is held, every process of the host pays a "
+	  "little for each of its system calls.",
 	  false, set_phase },
 	{ "syscall-duty", 0, "PERCENT",
-	  "Hold it afterwards for PERCENT of each second (default 10).", false, set_duty },
+	  "Hold it afterwards for PERCENT of each second (default 1 where function starts can be "
+	  "traced, else 10).",
+	  false, set_duty },
 	{ "boundary", 0, "auto|tracepoints|syscalls",
 	  "Where connections are seen: tracepoints (Linux 6.3 and later), syscalls, or auto "
 	  "(default).",

@@ -122,9 +122,13 @@ collect_is_up() {
 }
 
 collect_start() {
-	local file=$1
+	local file=$1 default
 	shift
 	: >"$file.log"
+	# Most tests look at what system calls show; those of function starts say so.
+	for default in --deep=0 --deep-duty=0 --syscall-phase=30s; do
+		[[ " $* " == *" ${default%=*}"[\ =]* ]] || set -- "$default" "$@"
+	done
 	"${COLLECT_UNDER[@]}" "$DAYLIGHT" collect -o "$file" "$@" >"$file.out" 2>"$file.log" \
 		3>"$file.status" </dev/null &
 	COLLECT=$!

@@ -6,7 +6,6 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -16,66 +15,7 @@
 #include "collect/packages.h"
 #include "collect/rootfile.h"
 
-static char top[64];
-
-static void make_folders(const char *path)
-{
-	char part[512];
-
-	for (const char *p = path + strlen(top) + 1; (p = strchr(p, '/')); p++) {
-		snprintf(part, sizeof(part), "%.*s", (int)(p - path), path);
-		mkdir(part, 0755);
-	}
-}
-
-static void put(const char *path, const char *text)
-{
-	char full[512];
-	FILE *f;
-
-	snprintf(full, sizeof(full), "%s%s", top, path);
-	make_folders(full);
-	f = fopen(full, "w");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
-
-static void put_link(const char *path, const char *target)
-{
-	char full[512];
-
-	snprintf(full, sizeof(full), "%s%s", top, path);
-	make_folders(full);
-	assert_int_equal(symlink(target, full), 0);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	snprintf(top, sizeof(top), "/tmp/daylight-packages.XXXXXX");
-	return mkdtemp(top) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	return nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static int top_fd(void)
-{
-	int fd = open(top, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	assert_true(fd >= 0);
-	return fd;
-}
+#include "root_kit.h"
 
 /* md5 of "hello\n" */
 #define HELLO "b1946ac92492d2347c6235b4d2611184"

@@ -44,10 +44,11 @@ static json_t *source_text(const struct functions *f)
 {
 	if (!f->listed)
 		return json_string("");
-	return claim_format("; by the tokens of their source %zu of %zu functions differ from the "
-			    "reference, %zu are not in it, %zu differ in the docstring alone, %zu "
-			    "are not compared",
-			    f->differ, f->ran, f->unlisted, f->docstring_differ, f->not_compared);
+	return claim_format("; of the source of %zu function%s: %zu with other tokens than the "
+			    "reference lists, %zu not in it, %zu with another docstring alone, %zu "
+			    "not compared",
+			    f->ran, claim_plural(f->ran), f->differ, f->unlisted,
+			    f->docstring_differ, f->not_compared);
 }
 
 static json_t *section_text(const struct survey_section *section, const struct group_result *r,

@@ -128,8 +128,8 @@ static int count_function(struct survey_other *o, struct evidence *e,
 		return 0;
 	e->functions[row].counted_in = o;
 	qualname = known(qualname);
-	if (asprintf(&key, "%s\n%s\n%llu", path ? path : "", qualname ? qualname : "",
-		     (unsigned long long)f->line) < 0)
+	if (asprintf(&key, "%s\n%s\n%llu\n%llu", path ? path : "", qualname ? qualname : "",
+		     (unsigned long long)f->line, (unsigned long long)f->offset) < 0)
 		return -1;
 	rc = json_object_set_new(o->functions, key, json_true());
 	free(key);

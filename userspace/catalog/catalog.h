@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "catalog/python_objects.h"
 #include "catalog/python_taps.h"
 
 /* ---- probe files ---- */
@@ -77,6 +78,7 @@ struct python_layout {
 	unsigned int pyc_header; /* bytes before the code */
 	int owner_generator, owner_c_stack; /* values of frame_owner; -1: this version has none */
 	struct python_taps taps;
+	struct python_objects objects;
 	PYTHON_OFFSETS(PYTHON_OFFSET_MEMBER)
 	struct python_table table;
 	const struct python_code *code; /* python_opcodes.h; NULL: code objects are not read */

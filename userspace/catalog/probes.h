@@ -13,6 +13,9 @@ int python_layout_read(const struct probe_reader *r, const char *stem, const voi
 		       size_t size, struct python_layout *out);
 /* Object `taps` of a layout's document: PYTHON_TAPS_NONE when there is none. */
 int python_taps_read(const struct probe_reader *r, const json_t *root, struct python_taps *out);
+/* Object `objects` of a layout's document; out->known says whether there is one. */
+int python_objects_read(const struct probe_reader *r, const json_t *root,
+			struct python_objects *out);
 int service_definition_read(const struct probe_reader *r, const char *stem, const void *data,
 			    size_t size, struct service_definition *out);
 

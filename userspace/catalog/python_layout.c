@@ -411,7 +411,7 @@ int python_layout_read(const struct probe_reader *r, const char *stem, const voi
 	    (out->anchor = probe_string(r, NULL, root, "anchor", check_symbol)) &&
 	    !read_strategy(r, root, out) && !read_pyc(r, root, out) && !read_owners(r, root, out) &&
 	    !read_offsets(r, root, out) && !read_table(r, root, out) &&
-	    !python_taps_read(r, root, &out->taps))
+	    !python_taps_read(r, root, &out->taps) && !python_objects_read(r, root, &out->objects))
 		ret = python_opcodes_read(r, root, &out->code);
 	json_decref(root);
 	return ret;

@@ -2,10 +2,13 @@
 #include "collect/attach.h"
 
 #include <errno.h>
+#include <linux/perf_event.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -13,12 +16,14 @@
 
 #include "base/log.h"
 #include "collect/layouts.h"
+#include "collect/taps.h"
 #include "daylight.skel.h"
 
 struct attach {
 	struct daylight_bpf *skel;
 	struct ring_buffer *ring;
 	struct bpf_link *syscalls;
+	struct bpf_link **samples; /* one a CPU, NULL where it is off line */
 	struct attach_options options;
 	struct layouts layouts;
 	bool tracepoints;
@@ -111,6 +116,7 @@ static int load(struct attach *a, struct err *err)
 	bpf_program__set_autoload(a->skel->progs.socket_call, !a->tracepoints);
 	/* Held in phases only; attached on demand. */
 	bpf_program__set_autoattach(a->skel->progs.syscall_entered, false);
+	bpf_program__set_autoattach(a->skel->progs.function_started, false);
 	if (daylight_bpf__load(a->skel)) {
 		if (errno == EPERM || errno == EACCES)
 			return err_set(
@@ -157,11 +163,20 @@ fail:
 	return NULL;
 }
 
+static void samples_stop(struct attach *a)
+{
+	for (int cpu = 0; a->samples && cpu < a->cpus; cpu++)
+		bpf_link__destroy(a->samples[cpu]);
+	free(a->samples);
+	a->samples = NULL;
+}
+
 void attach_close(struct attach *a)
 {
 	if (!a)
 		return;
 	bpf_link__destroy(a->syscalls);
+	samples_stop(a);
 	ring_buffer__free(a->ring);
 	daylight_bpf__destroy(a->skel);
 	free(a);
@@ -219,6 +234,18 @@ bool attach_runtime(struct attach *a, uint32_t image, const struct python_runtim
 
 	return index >= 0 && !bpf_map__update_elem(a->skel->maps.runtimes, &image, sizeof(image),
 						   &runtime, sizeof(runtime), BPF_ANY);
+}
+
+void attach_runtime_eval(struct attach *a, uint32_t image, uint64_t start, uint64_t end)
+{
+	struct bpf_map *map = a->skel->maps.runtimes;
+	struct wire_runtime runtime;
+
+	if (bpf_map__lookup_elem(map, &image, sizeof(image), &runtime, sizeof(runtime), 0))
+		return;
+	runtime.eval_start = start;
+	runtime.eval_end = end;
+	bpf_map__update_elem(map, &image, sizeof(image), &runtime, sizeof(runtime), BPF_EXIST);
 }
 
 void attach_runtime_forget(struct attach *a, uint32_t image)
@@ -316,8 +343,78 @@ int attach_syscalls(struct attach *a, bool on, struct err *err)
 	return 0;
 }
 
+struct attach_tap *attach_tap_add(struct attach *a, pid_t pid, const struct taps *taps,
+				  size_t index, const struct python_layout *layout, struct err *err)
+{
+	const struct python_taps *know = taps->know;
+	bool resume = know->kind == PYTHON_TAPS_RESUME;
+	int l = layout_index(a, layout);
+	LIBBPF_OPTS(bpf_uprobe_opts, opts,
+		    .bpf_cookie = WIRE_TAP(taps->at[index].frame_reg, resume ? 0 : taps->throw_reg,
+					   l, resume ? know->frame_at : 0, know->opcodes[0],
+					   know->opcodes[1], know->opcodes[2]));
+	struct bpf_link *link;
+	char path[64];
+
+	if (l < 0 || know->opcodes_count > WIRE_TAP_OPCODES) {
+		err_set(err, ERR_MACHINE, "the kernel side cannot use these taps");
+		return NULL;
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", taps->fd);
+	link = bpf_program__attach_uprobe_opts(a->skel->progs.function_started, pid, path,
+					       taps->at[index].offset, &opts);
+	if (!link)
+		err_errno(err, ERR_MACHINE, "taps cannot be attached to pid %d", (int)pid);
+	return (struct attach_tap *)link;
+}
+
+void attach_tap_remove(struct attach_tap *tap)
+{
+	bpf_link__destroy((struct bpf_link *)tap);
+}
+
+void attach_taps_begin(struct attach *a)
+{
+	__atomic_fetch_add(&a->skel->data->deep_epoch, 1, __ATOMIC_RELAXED);
+}
+
+uint32_t attach_stack(struct attach *a)
+{
+	return __atomic_fetch_add(&a->skel->data->next_stack, 1, __ATOMIC_RELAXED);
+}
+
+int attach_samples(struct attach *a, unsigned int hz, struct err *err)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.sample_period = 1000000000ULL / hz,
+	};
+
+	a->samples = calloc((size_t)a->cpus, sizeof(struct bpf_link *));
+	for (int cpu = 0; a->samples && cpu < a->cpus; cpu++) {
+		int fd =
+			(int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+
+		if (fd < 0 && errno == ENODEV)
+			continue;
+		if (fd < 0)
+			return err_errno(err, ERR_MACHINE, "CPU %d cannot be sampled", cpu);
+		/* The link owns the descriptor. */
+		a->samples[cpu] = bpf_program__attach_perf_event(a->skel->progs.clock_ticked, fd);
+		if (!a->samples[cpu]) {
+			err_errno(err, ERR_MACHINE, "CPU %d cannot be sampled", cpu);
+			close(fd);
+			return -1;
+		}
+	}
+	return 0;
+}
+
 void attach_stop(struct attach *a)
 {
+	samples_stop(a);
 	attach_syscalls(a, false, NULL);
 	daylight_bpf__detach(a->skel);
 }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "catalog/catalog.h"
@@ -40,6 +41,8 @@ bool attach_is_target(struct attach *a, uint32_t pid, struct wire_target *out);
  * when the walk cannot use the layout, or the table is full.
  */
 bool attach_runtime(struct attach *a, uint32_t image, const struct python_runtime *found);
+/* Where its evaluation function's code lies: samples may be taken elsewhere. */
+void attach_runtime_eval(struct attach *a, uint32_t image, uint64_t start, uint64_t end);
 void attach_runtime_forget(struct attach *a, uint32_t image);
 /* From now on a stack at this site is known. Returns 0 or negative. */
 int attach_site(struct attach *a, const struct wire_site_key *key, const struct wire_site *site);
@@ -53,6 +56,24 @@ void attach_sweep(struct attach *a);
 int attach_start(struct attach *a, struct err *err);
 /* Attaches or detaches the system-call trigger. */
 int attach_syscalls(struct attach *a, bool on, struct err *err);
+/*
+ * Attaches one of the taps (an index into taps->at) to a process, or returns NULL. The kernel side
+ * walks frames by the layout. Remove each before attach_close().
+ */
+struct taps;
+struct attach_tap;
+struct attach_tap *attach_tap_add(struct attach *a, pid_t pid, const struct taps *taps,
+				  size_t index, const struct python_layout *layout,
+				  struct err *err);
+void attach_tap_remove(struct attach_tap *tap);
+/* To be said before taps are added to a process: what is remembered of threads is void. */
+void attach_taps_begin(struct attach *a);
+/* A fresh id for a stack that user space makes up. */
+uint32_t attach_stack(struct attach *a);
+
+/* Samples all CPUs hz times a second. Errors: ERR_MACHINE. */
+int attach_samples(struct attach *a, unsigned int hz, struct err *err);
+
 /* Detaches everything; events already in the ring can still be drained. */
 void attach_stop(struct attach *a);
 

@@ -7,6 +7,7 @@
 #include <uthash.h>
 
 #include "collect/bindings.h"
+#include "collect/deep.h"
 #include "collect/processes.h"
 #include "protocols/http1.h"
 
@@ -158,6 +159,7 @@ static void call_ended(void *ctx, const struct http1_call *call)
 	c->stats.complete += call->end_reason == HTTP1_COMPLETE;
 	c->stats.last_call = call->end;
 	bindings_call_ended(c->bindings, &connection->bound, call->seq, call->end);
+	deep_call(s->deep, connection->process, rec.method, rec.path, call->start, call->end);
 }
 
 void calls_connection(struct calls *c, const struct wire_connection *e)

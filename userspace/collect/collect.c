@@ -13,7 +13,10 @@
 #include "base/log.h"
 #include "collect/attach.h"
 #include "collect/calls.h"
+#include "collect/deep.h"
+#include "collect/interpositions.h"
 #include "collect/modules.h"
+#include "collect/patches.h"
 #include "collect/privilege.h"
 #include "collect/processes.h"
 #include "collect/progress.h"
@@ -41,9 +44,10 @@ void collect_options_init(struct collect_options *o)
 {
 	memset(o, 0, sizeof(*o));
 	o->status_fd = -1;
-	o->syscall_phase = 30 * SECOND;
-	o->syscall_period = SECOND;
-	o->syscall_share = SECOND / 10;
+	o->syscall_phase = o->syscall_share = COLLECT_AUTO;
+	o->samples = 499;
+	o->deep = 20;
+	o->deep_duty = 1;
 }
 
 void session_gap(struct session *s, uint64_t process, uint64_t from, uint64_t until,
@@ -90,6 +94,7 @@ static void on_event(void *ctx, const struct wire_head *e, size_t size)
 		[WIRE_CODE] = sizeof(struct wire_code),
 		[WIRE_STACK] = sizeof(struct wire_stack),
 		[WIRE_SIGHTING] = sizeof(struct wire_sighting),
+		[WIRE_ENTRY] = sizeof(struct wire_entry),
 		[WIRE_SNAPSHOT] = sizeof(struct wire_snapshot),
 	};
 	struct session *s = ctx;
@@ -130,6 +135,9 @@ static void on_event(void *ctx, const struct wire_head *e, size_t size)
 		break;
 	case WIRE_SIGHTING:
 		sightings_event(s->sightings, (const struct wire_sighting *)e);
+		break;
+	case WIRE_ENTRY:
+		sightings_entry(s->sightings, (const struct wire_entry *)e);
 		break;
 	case WIRE_SNAPSHOT:
 		unwind_snapshot(s->unwind, processes_find(s->processes, e->process),
@@ -179,13 +187,20 @@ static int open_parts(struct session *s, struct err *err)
 	s->sightings = sightings_new(s);
 	s->unwind = unwind_new(s);
 	s->calls = calls_new(s);
-	if (!s->modules || !s->processes || !s->sightings || !s->unwind || !s->calls)
+	s->deep = deep_new(s);
+	s->interpositions = interpositions_new(s);
+	s->patches = patches_new(s, s->interpositions);
+	if (!s->deep || !s->modules || !s->processes || !s->sightings || !s->unwind || !s->calls ||
+	    !s->interpositions || !s->patches)
 		return err_set(err, ERR_INTERNAL, "out of memory");
 	return 0;
 }
 
 static void close_parts(struct session *s)
 {
+	deep_free(s->deep);
+	patches_free(s->patches);
+	interpositions_free(s->interpositions);
 	calls_free(s->calls);
 	unwind_free(s->unwind);
 	sightings_free(s->sightings);
@@ -195,6 +210,21 @@ static void close_parts(struct session *s)
 	catalog_free(s->catalog);
 	window_release(s);
 	free(s->listeners);
+}
+
+/* Where function starts can be traced, system calls add little and are looked at for moments. */
+static uint64_t syscall_phase(const struct session *s)
+{
+	if (s->options->syscall_phase != COLLECT_AUTO)
+		return s->options->syscall_phase;
+	return deep_covers(s->deep) ? 0 : 30 * SECOND;
+}
+
+static uint64_t syscall_share(const struct session *s)
+{
+	if (s->options->syscall_share != COLLECT_AUTO)
+		return s->options->syscall_share;
+	return deep_covers(s->deep) ? 1 : 10;
 }
 
 /* Everything that can be refused happens here, before anything is said to be collected. */
@@ -215,7 +245,9 @@ static int begin(struct session *s, struct spawn *spawn, struct err *err)
 		return -1;
 	found_at = clock_monotonic();
 	if (attach_start(s->attach, err) ||
-	    attach_syscalls(s->attach, s->options->syscall_phase > 0, err))
+	    attach_syscalls(s->attach, syscall_phase(s) > 0, err) ||
+	    (s->options->samples &&
+	     attach_samples(s->attach, (unsigned int)s->options->samples, err)))
 		return -1;
 	/* Who came while nothing was attached yet. */
 	if (targets_find(s, err) < 0)
@@ -240,22 +272,22 @@ static int begin(struct session *s, struct spawn *spawn, struct err *err)
 
 struct phase {
 	bool on;
-	uint64_t until; /* of the first phase */
+	uint64_t began;
 	uint64_t next; /* switch of the periodic one */
 };
 
-/* Holds the system-call trigger during the first phase, then for a share of each period. */
+/* Holds the system-call trigger during the first phase, then for a share of each second. */
 static void phase_tick(struct session *s, struct phase *p, uint64_t now)
 {
-	const struct collect_options *o = s->options;
+	uint64_t share = SECOND / 100 * syscall_share(s);
 	struct err err = ERR_INIT;
 	bool on = p->on;
 
-	if (now < p->until)
+	if (now < p->began + syscall_phase(s))
 		return;
 	if (now >= p->next) {
-		on = !on && o->syscall_share;
-		p->next = now + (on ? o->syscall_share : o->syscall_period - o->syscall_share);
+		on = !on && share;
+		p->next = now + (on ? share : SECOND - share);
 	}
 	if (on == p->on)
 		return;
@@ -270,7 +302,7 @@ static const char *run(struct session *s, struct spawn *spawn)
 	const struct collect_options *o = s->options;
 	uint64_t began = clock_monotonic(), second = began + SECOND, search = began + SECOND,
 		 lost = 0;
-	struct phase phase = { .on = o->syscall_phase > 0, .until = began + o->syscall_phase };
+	struct phase phase = { .on = syscall_phase(s) > 0, .began = began };
 	bool only_pids = true, command_over = false;
 	uint64_t gone = began; /* when a target was last alive */
 
@@ -284,8 +316,11 @@ static const char *run(struct session *s, struct spawn *spawn)
 		if (attach_poll(s->attach, POLL_MS) < 0)
 			return "ring-buffer-failed";
 		clock_read(&now);
+		patches_tick(s->patches, now.monotonic);
 		processes_tick(s->processes, now.monotonic);
 		modules_tick(s->modules);
+		deep_tick(s->deep, now.monotonic);
+		interpositions_tick(s->interpositions, false);
 		unwind_tick(s->unwind);
 		phase_tick(s, &phase, now.monotonic);
 		bundle_writer_tick(s->writer, now.monotonic);
@@ -330,6 +365,7 @@ static uint64_t end(struct session *s, const char *reason)
 	uint64_t lost;
 	bool settled;
 
+	deep_stop(s->deep, clock_monotonic());
 	attach_stop(s->attach);
 	attach_drain(s->attach);
 	progress_clear();
@@ -338,9 +374,11 @@ static uint64_t end(struct session *s, const char *reason)
 	sightings_flush(s->sightings);
 	processes_finish(s->processes);
 	targets_listeners(s);
+	patches_finish(s->patches, stop_signals <= 1);
 	settled = modules_settle(s->modules, stop_signals > 1 ? 1 : SETTLE_NS);
 	if (!settled)
 		log_warn("not all files could be identified");
+	interpositions_tick(s->interpositions, true);
 	modules_finish(s->modules, settled && stop_signals <= 1);
 	lost = window_ledger(s);
 	window_end(s, reason);

@@ -35,6 +35,8 @@ struct collect_label {
 };
 
 /* Which boundary source: by the kernel's abilities, or forced (tests). */
+#define COLLECT_AUTO UINT64_MAX
+
 enum collect_boundary { BOUNDARY_AUTO, BOUNDARY_TRACEPOINTS, BOUNDARY_SYSCALLS };
 
 struct collect_options {
@@ -52,9 +54,15 @@ struct collect_options {
 	int status_fd; /* -1: none */
 	bool force, quiet;
 	enum collect_boundary boundary;
-	uint64_t syscall_phase; /* ns of the window's start during which the system-call link is
-				   held */
-	uint64_t syscall_period, syscall_share; /* afterwards: so many ns of each period */
+	/*
+	 * The system-call link is held for syscall_phase ns of the window's start, afterwards for
+	 * syscall_share percent of each second; COLLECT_AUTO: as long as it takes to see what
+	 * function starts do not show.
+	 */
+	uint64_t syscall_phase, syscall_share;
+	uint64_t samples; /* of the CPU clock, a second; 0: none */
+	uint64_t deep; /* first calls of each route that are traced function by function; 0: none */
+	uint64_t deep_duty; /* and percent of the window */
 };
 
 void collect_options_init(struct collect_options *options);

@@ -54,7 +54,7 @@ struct function_memory {
 	bool stop;
 	/* The session's thread alone: */
 	struct image *images;
-	uint64_t passed_over; /* realtime: since when nothing more is taken; 0: everything is */
+	bool passed_over; /* nothing more was taken */
 	struct function_reading *readings;
 	size_t readings_count, readings_cap;
 };
@@ -223,7 +223,7 @@ static struct image *image_of(struct function_memory *f, const struct process *p
 	if (!image)
 		return NULL;
 	image->memory = p->memory;
-	image->layout = *p->layout;
+	image->layout = p->runtime.live;
 	image->since = oldest_start(f->s, p);
 	snprintf(image->library, sizeof(image->library), "%s", p->runtime.library);
 	image->next = f->images;
@@ -299,7 +299,7 @@ static int append(struct function_memory *f, struct entry *e)
 void function_memory_add(struct function_memory *f, const struct process *p, uint64_t module,
 			 uint64_t function, const struct wire_code *code)
 {
-	struct image *image = p->layout ? image_of(f, p) : NULL;
+	struct image *image = p->layout && p->runtime.live.name ? image_of(f, p) : NULL;
 	struct entry *e = image && f->count < ITEMS_MAX ? entry_new(code) : NULL;
 	int ret = -1;
 
@@ -323,8 +323,7 @@ void function_memory_add(struct function_memory *f, const struct process *p, uin
 	}
 	if (ret) {
 		free(e);
-		if (!f->passed_over)
-			f->passed_over = clock_monotonic();
+		f->passed_over = true;
 	}
 }
 
@@ -417,8 +416,10 @@ void function_memory_look_again(struct function_memory *f)
 
 void function_memory_finish(struct function_memory *f, struct module_files *files, bool thorough)
 {
+	uint64_t now = clock_monotonic();
+
+	/* At a point in time: what was watched is not less for it. */
 	if (f->passed_over)
-		session_gap(f->s, REC_NULL, f->passed_over, clock_monotonic(),
-			    "code in memory: too many functions, not read");
+		session_gap(f->s, REC_NULL, now, now, "code in memory: not all functions read");
 	function_compare(f->s, files, f->readings, f->readings_count, thorough);
 }

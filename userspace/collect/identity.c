@@ -41,7 +41,7 @@ struct known {
 };
 
 struct known_root {
-	uint64_t device, inode; /* of its /var/lib/dpkg; 0, 0: free */
+	uint64_t device, inode; /* of packages_place; 0, 0: free */
 	struct packages *packages; /* NULL: could not be read */
 	uint64_t tried, used;
 };
@@ -49,6 +49,7 @@ struct known_root {
 struct identity_store {
 	struct known *known;
 	struct known_root roots[ROOTS_MAX];
+	struct packages_records *records;
 	uint64_t uses;
 	EVP_MD *sha256, *md5; /* md5: NULL when the library refuses it */
 };
@@ -61,7 +62,8 @@ struct identity_store *identity_store_new(void)
 		return NULL;
 	s->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 	s->md5 = EVP_MD_fetch(NULL, "MD5", NULL);
-	if (!s->sha256) {
+	s->records = packages_records_new();
+	if (!s->sha256 || !s->records) {
 		identity_store_free(s);
 		return NULL;
 	}
@@ -85,6 +87,7 @@ void identity_store_free(struct identity_store *s)
 	forget_files(s);
 	for (size_t i = 0; i < ROOTS_MAX; i++)
 		packages_free(s->roots[i].packages);
+	packages_records_free(s->records);
 	EVP_MD_free(s->sha256);
 	EVP_MD_free(s->md5);
 	free(s);
@@ -176,13 +179,10 @@ static struct packages *packages_of(struct identity_store *s, int root)
 {
 	struct known_root *r = NULL, *oldest = &s->roots[0];
 	uint64_t now = clock_monotonic();
-	const char *how;
 	struct stat st;
-	int fd = rootfile_find(root, "/var/lib/dpkg", true, &st, &how);
 
-	if (fd < 0)
+	if (packages_place(root, &st))
 		return NULL;
-	close(fd);
 	for (size_t i = 0; i < ROOTS_MAX && !r; i++) {
 		if (s->roots[i].device == st.st_dev && s->roots[i].inode == st.st_ino)
 			r = &s->roots[i];
@@ -210,17 +210,17 @@ static void find_owner(struct identity_store *s, int root, int fd, const char *p
 	struct packages *p = packages_of(s, root);
 	struct packages_owner owner;
 	char real[4096];
-	bool has_real;
+	bool has_real = !rootfile_real_path(root, fd, st, real, sizeof(real));
 
-	if (!p)
-		return;
-	has_real = !rootfile_real_path(root, fd, st, real, sizeof(real));
-	if (!packages_find_file(p, root, path, has_real ? real : NULL, st, &owner))
+	if ((!p || !packages_find_file(p, root, path, has_real ? real : NULL, st, &owner)) &&
+	    (!has_real || !packages_records_find(s->records, root, real, &owner)))
 		return;
 	snprintf(out->package_manager, sizeof(out->package_manager), "%s", owner.manager);
 	snprintf(out->package, sizeof(out->package), "%s", owner.name);
 	snprintf(out->package_version, sizeof(out->package_version), "%s", owner.version);
-	if (owner.has_md5 && digests->has_md5)
+	if (owner.has_sha256)
+		out->digest_matches = !memcmp(owner.sha256, digests->sha256, sizeof(owner.sha256));
+	else if (owner.has_md5 && digests->has_md5)
 		out->digest_matches = !memcmp(owner.md5, digests->md5, sizeof(owner.md5));
 }
 

@@ -30,7 +30,7 @@ struct identity {
 	uint8_t sha256[32];
 	uint8_t build_id[64];
 	size_t build_id_len; /* 0: none */
-	char package_manager[16]; /* "" when no package owns it; "dpkg" */
+	char package_manager[16]; /* "" when no package owns it; "dpkg", "rpm", "python" */
 	char package[128];
 	char package_version[128];
 	int digest_matches; /* 1, 0, or -1: the database records no digest for this path */

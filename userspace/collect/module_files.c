@@ -238,6 +238,12 @@ void module_files_ran(struct module_files *f, uint64_t module)
 		f->files[f->by_module[module] - 1]->ran = true;
 }
 
+bool module_files_has_run(const struct module_files *f, uint64_t module)
+{
+	return module < f->by_module_count && f->by_module[module] &&
+	       f->files[f->by_module[module] - 1]->ran;
+}
+
 void module_files_function(struct module_files *f, uint64_t module, uint64_t function,
 			   const char *name, const char *qualname, uint64_t line)
 {
@@ -324,6 +330,18 @@ static bool file_done(struct module_files *f, const struct file *file)
 	done = file->done;
 	pthread_mutex_unlock(&f->lock);
 	return done;
+}
+
+int module_files_as_packaged(struct module_files *f, uint64_t module)
+{
+	const struct file *file;
+
+	if (module >= f->by_module_count || !f->by_module[module])
+		return 0;
+	file = f->files[f->by_module[module] - 1];
+	if (!file_done(f, file))
+		return -1;
+	return file->identity.package[0] && file->identity.digest_matches == 1;
 }
 
 void module_files_tick(struct module_files *f)

@@ -24,6 +24,10 @@ void module_files_ran(struct module_files *f, uint64_t module);
 void module_files_function(struct module_files *f, uint64_t module, uint64_t function,
 			   const char *name, const char *qualname, uint64_t line);
 
+bool module_files_has_run(const struct module_files *f, uint64_t module);
+/* Does a package own it, as it is? -1: not looked at yet. */
+int module_files_as_packaged(struct module_files *f, uint64_t module);
+
 /* As modules_tick, modules_settle, modules_finish, modules_stats. */
 void module_files_tick(struct module_files *f);
 bool module_files_settle(struct module_files *f, uint64_t timeout_ns);

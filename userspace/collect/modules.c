@@ -232,6 +232,45 @@ static uint64_t python_module(struct modules *m, struct process *p, const char *
 	return module_id(m, p, MODULE_FILE, path, LANGUAGE_PYTHON, 0, 0);
 }
 
+#define GENERATED_MAX 64 /* bytes kept of a generated name */
+
+/* Cuts at a UTF-8 boundary, and says so with "...". */
+static void cut_text(char *text, size_t max)
+{
+	if (strlen(text) <= max)
+		return;
+	max -= 3;
+	while (max && ((unsigned char)text[max] & 0xc0) == 0x80)
+		max--;
+	memcpy(text + max, "...", 4);
+}
+
+uint64_t modules_python(struct modules *m, struct process *p, const char *filename)
+{
+	char text[WIRE_FILENAME * 4 + 8];
+
+	snprintf(text, sizeof(text), "%s", filename);
+	if (text[0] == '<' && strncmp(text, "<frozen ", 8))
+		cut_text(text, GENERATED_MAX);
+	return python_module(m, p, text, false);
+}
+
+bool modules_seen(const struct modules *m, const struct process *p, const char *path)
+{
+	char key[4200];
+	struct module *module;
+
+	snprintf(key, sizeof(key), "%llu %d %s", (unsigned long long)p->mount_ns, (int)MODULE_FILE,
+		 path);
+	HASH_FIND_STR(m->table, key, module);
+	return module && module_files_has_run(m->files, module->id);
+}
+
+int modules_as_packaged(const struct modules *m, uint64_t module)
+{
+	return module_files_as_packaged(m->files, module);
+}
+
 static uint64_t function_of_key(struct modules *m, const char *key, struct rec_function rec,
 				const char *name, const char *qualname, enum string_class class)
 {
@@ -276,19 +315,6 @@ uint64_t modules_native_function(struct modules *m, uint64_t module, uint64_t of
 	snprintf(key, sizeof(key), "%llu @%llx", (unsigned long long)module,
 		 (unsigned long long)offset);
 	return function_of_key(m, key, rec, name, name, STRING_PUBLIC);
-}
-
-#define GENERATED_MAX 64 /* bytes kept of a generated name */
-
-/* Cuts at a UTF-8 boundary, and says so with "...". */
-static void cut_text(char *text, size_t max)
-{
-	if (strlen(text) <= max)
-		return;
-	max -= 3;
-	while (max && ((unsigned char)text[max] & 0xc0) == 0x80)
-		max--;
-	memcpy(text + max, "...", 4);
 }
 
 void modules_code(struct modules *m, struct process *p, const struct wire_code *code)

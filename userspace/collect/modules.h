@@ -23,6 +23,12 @@ void modules_code(struct modules *m, struct process *p, const struct wire_code *
 /* Function id of a code id, or REC_NULL when its record was lost. */
 uint64_t modules_function(const struct modules *m, uint32_t code);
 
+/* Id of the module of a Python file name (co_filename), seen running or not; or REC_NULL. */
+uint64_t modules_python(struct modules *m, struct process *p, const char *filename);
+/* Was code of this file seen running? path: absolute. */
+bool modules_seen(const struct modules *m, const struct process *p, const char *path);
+/* Does a package own the module's file, and is it as the package recorded it? -1: not known yet. */
+int modules_as_packaged(const struct modules *m, uint64_t module);
 /* Function id of native code: its first byte as linked, and its symbol or "". REC_NULL: no memory. */
 uint64_t modules_native_function(struct modules *m, uint64_t module, uint64_t offset,
 				 const char *name);

@@ -1,4 +1,5 @@
-/* The dpkg database below a root: status, info/NAME.list, info/NAME.md5sums, diversions. */
+/* The dpkg database below a root: status, info/NAME.list, info/NAME.md5sums, diversions. Or rpm's.
+ */
 #include "collect/packages.h"
 
 #include <stdio.h>
@@ -40,6 +41,7 @@ struct diversion {
 };
 
 struct packages {
+	struct packages_rpm *rpm; /* then nothing else is set but `loaded` */
 	struct bytes text;
 	struct bytes packages, owned, conffiles, diversions; /* arrays of the above */
 	struct bytes sums; /* the md5sums file that was read last */
@@ -52,13 +54,16 @@ struct packages {
 #define COUNT(array, type) ((array).len / sizeof(type))
 #define AT(array, type, i) (&((type *)(void *)(array).data)[i])
 
+uint64_t packages_hash(uint64_t hash, const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ (uint8_t)s[i]) * 0x100000001b3ULL; /* FNV-1a */
+	return hash;
+}
+
 static uint64_t hash_path(const char *s, size_t len)
 {
-	uint64_t h = 0xcbf29ce484222325ULL; /* FNV-1a */
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (uint8_t)s[i]) * 0x100000001b3ULL;
-	return h;
+	return packages_hash(PACKAGES_HASH, s, len);
 }
 
 static const char *text_at(const struct packages *p, uint32_t at)
@@ -317,23 +322,34 @@ out:
 	return ret;
 }
 
+static int find_folder(int root, const char *path, struct stat *st)
+{
+	const char *how;
+	int fd = rootfile_find(root, path, true, st, &how);
+
+	return fd < 0 ? -1 : close(fd);
+}
+
+int packages_place(int root, struct stat *st)
+{
+	return find_folder(root, ADMIN "/info", st) ? packages_rpm_place(root, st) : 0;
+}
+
 struct packages *packages_load(int root)
 {
 	struct packages *p = calloc(1, sizeof(*p));
-	const char *how;
-	int fd;
+	bool dpkg;
 
 	if (!p)
 		return NULL;
-	fd = rootfile_find(root, ADMIN "/info", true, &p->info, &how);
-	if (fd < 0)
-		goto fail;
-	close(fd);
 	p->loaded = clock_monotonic();
-	if (load_status(p, root) || load_lists(p, root) || load_diversions(p, root))
-		goto fail;
-	return p;
-fail:
+	dpkg = !find_folder(root, ADMIN "/info", &p->info) && !load_status(p, root) &&
+	       !load_lists(p, root) && !load_diversions(p, root);
+	/* A host of rpm packages may have an empty database of dpkg. */
+	if (!dpkg || !p->packages.len)
+		p->rpm = packages_rpm_load(root);
+	if (dpkg || p->rpm)
+		return p;
 	packages_free(p);
 	return NULL;
 }
@@ -342,6 +358,7 @@ void packages_free(struct packages *p)
 {
 	if (!p)
 		return;
+	packages_rpm_free(p->rpm);
 	bytes_release(&p->text);
 	bytes_release(&p->packages);
 	bytes_release(&p->owned);
@@ -365,6 +382,8 @@ bool packages_stale(const struct packages *p, int root)
 {
 	if (clock_monotonic() - p->loaded < STALE_AFTER_NS)
 		return false;
+	if (p->rpm)
+		return packages_rpm_stale(p->rpm, root);
 	return rewritten(root, ADMIN "/status", &p->status) ||
 	       rewritten(root, ADMIN "/info", &p->info);
 }
@@ -426,7 +445,7 @@ static struct route divert(const struct packages *p, const char *path)
 	return route;
 }
 
-bool packages_find(struct packages *p, int root, const char *path, struct packages_owner *out)
+static bool find_dpkg(struct packages *p, int root, const char *path, struct packages_owner *out)
 {
 	struct route route = divert(p, path);
 	uint64_t hash = hash_path(route.path, strlen(route.path));
@@ -465,6 +484,11 @@ bool packages_find(struct packages *p, int root, const char *path, struct packag
 	return found;
 }
 
+bool packages_find(struct packages *p, int root, const char *path, struct packages_owner *out)
+{
+	return p->rpm ? packages_rpm_find(p->rpm, path, out) : find_dpkg(p, root, path, out);
+}
+
 bool packages_find_file(struct packages *p, int root, const char *path, const char *real,
 			const struct stat *st, struct packages_owner *out)
 {
@@ -490,10 +514,10 @@ bool packages_find_file(struct packages *p, int root, const char *path, const ch
 			continue;
 		if (i && !rootfile_same(root, name, st))
 			continue;
-		if (!found || owner.has_md5)
+		if (!found || owner.has_md5 || owner.has_sha256)
 			*out = owner;
 		found = true;
-		if (owner.has_md5)
+		if (owner.has_md5 || owner.has_sha256)
 			break;
 	}
 	return found;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "collect/attach.h"
+#include "collect/deep.h"
 #include "collect/modules.h"
 #include "collect/process_record.h"
 #include "collect/procfs.h"
@@ -115,6 +116,7 @@ static void find_runtime(struct session *s, struct process *process, uint64_t no
 	if (r->state == PYTHON_READY) {
 		process->layout = r->layout;
 		process->retry_at = 0;
+		deep_process(s->deep, process, false, process->seen);
 		return;
 	}
 	if (r->state == PYTHON_REFUSED) {
@@ -246,6 +248,8 @@ static void appeared(struct processes *p, const struct wire_process *e)
 			/* The image, its addresses and what may have been loaded are the parent's.
 			 */
 			process_inherit(process, parent);
+			if (process->layout && is_current(p->s, process))
+				deep_process(p->s->deep, process, true, e->head.time);
 		} else {
 			process_describe(p->s, process, e->parent, ORIGIN_FORK);
 		}
@@ -260,6 +264,7 @@ static void appeared(struct processes *p, const struct wire_process *e)
 		parent->ended = true;
 		parent->ended_at = e->head.time;
 		p->alive--;
+		deep_process_ended(p->s->deep, parent->serial);
 	}
 	if (!is_current(p->s, process)) {
 		process_describe_unknown(process, parent_id);
@@ -292,6 +297,7 @@ static void ended(struct processes *p, const struct wire_process *e)
 		process->ended = true;
 		process->ended_at = e->head.time;
 		p->alive--;
+		deep_process_ended(p->s->deep, process->serial);
 	}
 }
 

@@ -21,6 +21,9 @@ struct processes; /* processes.h */
 struct sightings; /* sightings.h */
 struct unwind; /* unwind.h */
 struct calls; /* calls.h */
+struct deep; /* deep.h */
+struct interpositions; /* interpositions.h */
+struct patches; /* patches.h */
 struct ledger_entry; /* window.c */
 
 struct session {
@@ -33,6 +36,9 @@ struct session {
 	struct sightings *sightings;
 	struct unwind *unwind;
 	struct calls *calls;
+	struct deep *deep;
+	struct interpositions *interpositions;
+	struct patches *patches;
 	struct clock_triple start;
 	bool running; /* the window is open: who is found now was missed before */
 	bool search; /* somebody listens on a watched port: look for targets again */

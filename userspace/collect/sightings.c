@@ -5,6 +5,7 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "collect/attach.h"
 #include "collect/modules.h"
 #include "collect/unwind.h"
 
@@ -31,6 +32,8 @@ struct sightings {
 	struct session *s;
 	struct native *natives;
 	struct sighting *table;
+	uint32_t *entries; /* stack of one frame by function id; 0: none yet */
+	size_t entries_count;
 	uint8_t *known; /* bit per stack id: its record was put */
 	size_t known_bits;
 	struct sightings_stats stats;
@@ -62,6 +65,7 @@ void sightings_free(struct sightings *t)
 		free(e);
 	}
 	free(t->known);
+	free(t->entries);
 	free(t);
 }
 
@@ -147,35 +151,88 @@ uint64_t sightings_native(struct sightings *t, uint32_t id, uint32_t process,
 	return id;
 }
 
-void sightings_event(struct sightings *t, const struct wire_sighting *e)
+static enum source source_of(uint16_t wire)
 {
-	struct sighting_key key = { e->context, e->stack,
-				    e->source == WIRE_SOURCE_SYSCALL ? SOURCE_SYSCALL
-								     : SOURCE_SOCKET };
+	return wire == WIRE_SOURCE_SYSCALL  ? SOURCE_SYSCALL
+	       : wire == WIRE_SOURCE_SOCKET ? SOURCE_SOCKET
+					    : SOURCE_SAMPLE;
+}
+
+static void count(struct sightings *t, uint64_t context, uint32_t stack, enum source source,
+		  uint64_t time)
+{
+	struct sighting_key key = { context, stack, source };
 	struct sighting *sighting;
 
-	if (!is_known(t, e->stack) && unwind_sighting(t->s->unwind, e))
-		return;
-	t->stats.sightings++;
-	if (!is_known(t, e->stack)) {
-		t->stats.lost_stack++;
-		return;
-	}
 	HASH_FIND(hh, t->table, &key, sizeof(key), sighting);
 	if (!sighting) {
 		sighting = calloc(1, sizeof(*sighting));
 		if (!sighting)
 			return;
 		sighting->key = key;
-		sighting->first = e->head.time;
+		sighting->first = time;
 		HASH_ADD(hh, t->table, key, sizeof(key), sighting);
 	}
 	/* Those of native stacks come when these are unwound. */
-	if (e->head.time < sighting->first)
-		sighting->first = e->head.time;
-	if (e->head.time > sighting->last)
-		sighting->last = e->head.time;
+	if (time < sighting->first)
+		sighting->first = time;
+	if (time > sighting->last)
+		sighting->last = time;
 	sighting->count++;
+}
+
+void sightings_event(struct sightings *t, const struct wire_sighting *e)
+{
+	if (!is_known(t, e->stack) && unwind_sighting(t->s->unwind, e))
+		return;
+	t->stats.sightings++;
+	if (is_known(t, e->stack))
+		count(t, e->context, e->stack, source_of(e->source), e->head.time);
+	else
+		t->stats.lost_stack++;
+}
+
+/* The stack that shows nothing but this function; 0: memory is short. */
+static uint32_t entry_stack(struct sightings *t, uint64_t function, uint32_t process)
+{
+	struct rec_stack rec = {
+		.process = process,
+		.frames = { &function, 1 },
+		.partial = 1,
+	};
+
+	if (function >= t->entries_count) {
+		size_t want = (size_t)function + 1024;
+		uint32_t *grown = realloc(t->entries, want * sizeof(*grown));
+
+		if (!grown)
+			return 0;
+		memset(grown + t->entries_count, 0, (want - t->entries_count) * sizeof(*grown));
+		t->entries = grown;
+		t->entries_count = want;
+	}
+	if (!t->entries[function]) {
+		rec.id = attach_stack(t->s->attach);
+		if (bundle_writer_put(t->s->writer, REC_STACK_KIND, &rec))
+			return 0;
+		t->entries[function] = (uint32_t)rec.id;
+		t->stats.stacks++;
+	}
+	return t->entries[function];
+}
+
+void sightings_entry(struct sightings *t, const struct wire_entry *e)
+{
+	uint64_t function = modules_function(t->s->modules, e->code);
+	uint32_t stack = 0;
+
+	t->stats.sightings++;
+	if (function != REC_NULL)
+		stack = entry_stack(t, function, e->head.process);
+	if (stack)
+		count(t, e->context, stack, SOURCE_DEEP, e->head.time);
+	else
+		t->stats.lost_stack++;
 }
 
 void sightings_flush(struct sightings *t)

@@ -12,6 +12,8 @@ struct sightings *sightings_new(struct session *s);
 void sightings_free(struct sightings *t);
 
 void sightings_stack(struct sightings *t, const struct wire_stack *stack);
+/* A function that was entered: a sighting of a stack of which only that is known. */
+void sightings_entry(struct sightings *t, const struct wire_entry *e);
 /*
  * A stack of native functions, and of Python functions among them, innermost first. Returns the id
  * of its record: `id`, or the one that the same stack got before; REC_NULL: it could not be put.

@@ -388,6 +388,8 @@ int taps_find(pid_t pid, const struct python_runtime *runtime, struct taps *out)
 	out->know = image.know = &runtime->layout->taps;
 	image.path = out->path;
 	ret = find(pid, &image, out);
+	out->eval_start = image.function + image.bias;
+	out->eval_end = out->eval_start + image.function_size;
 	for (size_t i = 0; i < image.segments; i++)
 		free(image.segment[i].bytes);
 	return ret;

@@ -47,6 +47,7 @@ struct taps {
 	struct tap at[TAPS_MAX];
 	size_t count;
 	const struct python_taps *know; /* part of the catalog */
+	uint64_t eval_start, eval_end; /* the evaluation function, in the process */
 	unsigned int throw_reg; /* PYTHON_TAPS_ENTRY: enum wire_register */
 	/*
 	 * The file, opened; attach to "/proc/self/fd/N" and it cannot be another one. -1: not open.

@@ -16,6 +16,7 @@
 #include "collect/attach.h"
 #include "collect/calls.h"
 #include "collect/modules.h"
+#include "collect/patches.h"
 #include "collect/sightings.h"
 #include "collect/targets.h"
 #include "collect/unwind.h"
@@ -57,13 +58,22 @@ static uint32_t describe_options(struct session *s, uint64_t *out)
 	char text[128];
 	uint32_t n = 0;
 
-	snprintf(text, sizeof(text), "syscall-phase=%llums",
-		 (unsigned long long)o->syscall_phase / 1000000);
+	snprintf(text, sizeof(text), "deep=%llu", (unsigned long long)o->deep);
 	out[n++] = session_public(s, text);
-	snprintf(text, sizeof(text), "syscall-duty=%llums/%llums",
-		 (unsigned long long)o->syscall_share / 1000000,
-		 (unsigned long long)o->syscall_period / 1000000);
+	snprintf(text, sizeof(text), "samples=%llu/s", (unsigned long long)o->samples);
 	out[n++] = session_public(s, text);
+	snprintf(text, sizeof(text), "deep-duty=%llu%%", (unsigned long long)o->deep_duty);
+	out[n++] = session_public(s, text);
+	if (o->syscall_phase != COLLECT_AUTO) {
+		snprintf(text, sizeof(text), "syscall-phase=%llums",
+			 (unsigned long long)o->syscall_phase / 1000000);
+		out[n++] = session_public(s, text);
+	}
+	if (o->syscall_share != COLLECT_AUTO) {
+		snprintf(text, sizeof(text), "syscall-duty=%llu%%",
+			 (unsigned long long)o->syscall_share);
+		out[n++] = session_public(s, text);
+	}
 	if (o->duration) {
 		snprintf(text, sizeof(text), "duration=%llums",
 			 (unsigned long long)o->duration / 1000000);
@@ -277,6 +287,17 @@ static uint64_t module_ledger(struct session *s)
 	return stats.lost;
 }
 
+/* What was searched for replaced functions; what could not be judged is no loss of events. */
+static void patch_ledger(struct session *s, const char *stage, const struct patches_stage *counts)
+{
+	put_loss(s, stage, LOSS_ATTEMPTED, "", counts->attempted);
+	put_loss(s, stage, LOSS_DELIVERED, "", counts->delivered);
+	for (size_t i = 0; i < PATCHES_CAUSES; i++)
+		if (counts->skipped[i].count)
+			put_loss(s, stage, LOSS_SKIPPED, counts->skipped[i].cause,
+				 counts->skipped[i].count);
+}
+
 static uint64_t native_ledger(struct session *s)
 {
 	struct unwind_stats stats;
@@ -296,11 +317,15 @@ static uint64_t native_ledger(struct session *s)
 
 uint64_t window_ledger(struct session *s)
 {
+	struct patches_stats patches;
 	struct bundle_writer_stats writer;
 	struct sightings_stats sightings;
 	struct calls_stats calls;
 	uint64_t lost = kernel_ledger(s);
 
+	patches_stats(s->patches, &patches);
+	patch_ledger(s, "patch-modules", &patches.modules);
+	patch_ledger(s, "patch-names", &patches.names);
 	lost += program_ledger(s);
 	lost += module_ledger(s);
 	lost += native_ledger(s);

@@ -1,0 +1,356 @@
+/* When which process is traced function by function; see deep.h. */
+#include "collect/deep.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "base/log.h"
+#include "collect/attach.h"
+#include "collect/processes.h"
+#include "collect/taps.h"
+
+#define SECOND 1000000000ULL
+#define HOLD_NS (10 * SECOND) /* after a call of a route that still needs deep calls */
+#define FIRST_NS (60 * SECOND) /* the first calls may take so long */
+#define BURST_NS (30 * SECOND) /* taps may be held for new routes so long in any case */
+#define SHARE 20 /* and afterwards for one part in so many of the time */
+#define DUTY_PERIOD_NS (30 * SECOND)
+#define CHILD_PART 10 /* a forked child needs one deep call where its parent needs so many */
+#define ROUTES_MAX 65536 /* counted; calls of further ones need none */
+
+/* Taps of a memory image, which forks share. */
+struct image {
+	uint32_t memory;
+	struct taps taps;
+	struct python_layout layout;
+	size_t users;
+	UT_hash_handle hh;
+};
+
+struct traced {
+	uint32_t serial;
+	pid_t pid;
+	struct image *image;
+	struct attach_tap *links[TAPS_MAX];
+	bool on;
+	uint64_t from; /* monotonic ns: taps hold since */
+	const char *reason;
+	uint64_t quota; /* deep calls that a route needs */
+	uint64_t open_routes; /* that have had fewer */
+	uint64_t calls;
+	uint64_t began; /* monotonic ns: the end of its first call */
+	uint64_t hold; /* monotonic ns: on until then for the routes' sake */
+	uint64_t duty; /* and until then for the duty cycle's */
+	uint64_t spent; /* ns with taps, by completed spans for new routes */
+	uint64_t settled; /* monotonic ns: when its taps were first detached; 0: not yet */
+	UT_hash_handle hh;
+};
+
+struct route_key {
+	uint32_t process, pad;
+	uint64_t method, path;
+};
+
+struct route {
+	struct route_key key;
+	uint64_t deep;
+	UT_hash_handle hh;
+};
+
+struct deep {
+	struct session *s;
+	struct image *images;
+	struct traced *traced;
+	struct route *routes;
+	uint64_t without; /* processes with a runtime that have no taps */
+	uint64_t next_duty;
+};
+
+struct deep *deep_new(struct session *s)
+{
+	struct deep *d = calloc(1, sizeof(*d));
+
+	if (d)
+		d->s = s;
+	return d;
+}
+
+/* ---- taps ---- */
+
+static void image_release(struct deep *d, struct image *image)
+{
+	if (--image->users)
+		return;
+	HASH_DEL(d->images, image);
+	taps_release(&image->taps);
+	free(image);
+}
+
+static struct image *image_of(struct deep *d, const struct process *process)
+{
+	struct image *image;
+
+	HASH_FIND(hh, d->images, &process->memory, sizeof(process->memory), image);
+	if (!image) {
+		image = calloc(1, sizeof(*image));
+		if (!image)
+			return NULL;
+		image->memory = process->memory;
+		image->layout = process->runtime.live;
+		if (!taps_find(process->pid, &process->runtime, &image->taps))
+			attach_runtime_eval(d->s->attach, image->memory, image->taps.eval_start,
+					    image->taps.eval_end);
+		HASH_ADD(hh, d->images, memory, sizeof(image->memory), image);
+	}
+	image->users++;
+	return image;
+}
+
+static void detach(struct traced *t)
+{
+	for (size_t i = 0; i < TAPS_MAX; i++) {
+		attach_tap_remove(t->links[i]);
+		t->links[i] = NULL;
+	}
+}
+
+static void switch_off(struct deep *d, struct traced *t, uint64_t now)
+{
+	struct rec_deep rec = {
+		.process = t->serial,
+		.from = t->from,
+		.until = now,
+		.reason = session_public(d->s, t->reason),
+	};
+
+	if (!t->on)
+		return;
+	rec.id = bundle_writer_id(d->s->writer, REC_DEEP_KIND);
+	bundle_writer_put(d->s->writer, REC_DEEP_KIND, &rec);
+	detach(t);
+	t->on = false;
+	if (strcmp(t->reason, "duty"))
+		t->spent += now - t->from;
+	if (!t->settled) {
+		t->settled = now;
+		t->spent = 0;
+	}
+	log_verbose("process %u: function starts are not traced any more (%s)", t->serial,
+		    t->reason);
+}
+
+static bool switch_on(struct deep *d, struct traced *t, const char *reason)
+{
+	const struct taps *taps = &t->image->taps;
+	struct err err = ERR_INIT;
+
+	if (t->on)
+		return true;
+	attach_taps_begin(d->s->attach);
+	for (size_t i = 0; i < taps->count; i++) {
+		t->links[i] =
+			attach_tap_add(d->s->attach, t->pid, taps, i, &t->image->layout, &err);
+		if (!t->links[i]) {
+			/* It may have ended. */
+			log_verbose("process %u: %s", t->serial, err.text);
+			detach(t);
+			return false;
+		}
+	}
+	t->on = true;
+	t->reason = reason;
+	t->from = clock_monotonic();
+	log_verbose("process %u: function starts are traced (%s)", t->serial, reason);
+	return true;
+}
+
+/* ---- processes ---- */
+
+void deep_process(struct deep *d, const struct process *process, bool forked, uint64_t since)
+{
+	uint64_t first = d->s->options->deep;
+	struct image *image;
+	struct traced *t;
+
+	HASH_FIND(hh, d->traced, &process->serial, sizeof(process->serial), t);
+	if (t || (!first && !d->s->options->deep_duty))
+		return;
+	image = image_of(d, process);
+	if (!image)
+		return;
+	if (!image->taps.count) {
+		/* A runtime without taps is walked all the same; said once for an image. */
+		if (image->users == 1)
+			session_unsupported(d->s, process->serial, "function starts",
+					    image->taps.why);
+		d->without++;
+		return;
+	}
+	t = calloc(1, sizeof(*t));
+	if (!t) {
+		image_release(d, image);
+		return;
+	}
+	t->serial = process->serial;
+	t->pid = process->pid;
+	t->image = image;
+	t->quota = forked ? (first + CHILD_PART - 1) / CHILD_PART : first;
+	HASH_ADD(hh, d->traced, serial, sizeof(t->serial), t);
+	if (!first)
+		return;
+	if (!switch_on(d, t, forked ? "new-process" : "first-calls"))
+		session_gap(d->s, t->serial, since, REC_NULL, "function starts not traced");
+	else if (d->s->running || forked)
+		session_gap(d->s, t->serial, since, t->from, "function starts not traced yet");
+}
+
+void deep_process_ended(struct deep *d, uint32_t serial)
+{
+	struct traced *t;
+
+	HASH_FIND(hh, d->traced, &serial, sizeof(serial), t);
+	if (!t)
+		return;
+	switch_off(d, t, clock_monotonic());
+	HASH_DEL(d->traced, t);
+	image_release(d, t->image);
+	free(t);
+}
+
+/* ---- calls ---- */
+
+void deep_call(struct deep *d, uint32_t process, uint64_t method, uint64_t path, uint64_t start,
+	       uint64_t end)
+{
+	struct route_key key = { process, 0, method, path };
+	struct route *route;
+	struct traced *t;
+	bool was_open;
+
+	HASH_FIND(hh, d->traced, &process, sizeof(process), t);
+	if (!t)
+		return;
+	if (!t->calls++)
+		t->began = end;
+	HASH_FIND(hh, d->routes, &key, sizeof(key), route);
+	if (!route) {
+		if (HASH_COUNT(d->routes) >= ROUTES_MAX || !(route = calloc(1, sizeof(*route))))
+			return;
+		route->key = key;
+		HASH_ADD(hh, d->routes, key, sizeof(route->key), route);
+		t->open_routes += route->deep < t->quota;
+	}
+	was_open = route->deep < t->quota;
+	route->deep += t->on && start >= t->from && end >= start;
+	if (!was_open)
+		return;
+	if (route->deep >= t->quota)
+		t->open_routes--;
+	t->hold = end + HOLD_NS;
+}
+
+void deep_reloaded(struct deep *d, uint32_t process)
+{
+	struct route *route, *next;
+	struct traced *t;
+
+	HASH_FIND(hh, d->traced, &process, sizeof(process), t);
+	if (!t || t->on || !t->quota)
+		return;
+	HASH_ITER(hh, d->routes, route, next) {
+		if (route->key.process != process || route->deep < t->quota)
+			continue;
+		route->deep = t->quota - (t->quota + CHILD_PART - 1) / CHILD_PART;
+		t->open_routes++;
+	}
+	t->hold = clock_monotonic() + HOLD_NS;
+	switch_on(d, t, "new-code");
+}
+
+/* ---- time ---- */
+
+/* May taps be held for the sake of routes? */
+static bool affordable(const struct traced *t, uint64_t now)
+{
+	uint64_t spent = t->spent;
+
+	if (!t->settled)
+		return now < t->began + FIRST_NS;
+	if (t->on)
+		spent += now - t->from;
+	return spent < BURST_NS + (now - t->settled) / SHARE;
+}
+
+static void tick(struct deep *d, struct traced *t, uint64_t now)
+{
+	/* Until the first call comes there is nothing to be done with. */
+	bool first = !t->settled && !t->calls && t->quota;
+	bool routes = t->open_routes && now < t->hold && affordable(t, now);
+
+	if (first || routes) {
+		if (!t->on)
+			switch_on(d, t, "new-route");
+		else if (routes && !strcmp(t->reason, "duty"))
+			t->reason = "new-route";
+	} else if (now < t->duty) {
+		switch_on(d, t, "duty");
+	} else {
+		switch_off(d, t, now);
+	}
+}
+
+void deep_tick(struct deep *d, uint64_t now)
+{
+	uint64_t duty = DUTY_PERIOD_NS / 100 * d->s->options->deep_duty;
+	bool due = now >= d->next_duty;
+	struct traced *t, *next;
+
+	if (due) {
+		due = d->next_duty != 0;
+		d->next_duty = now + DUTY_PERIOD_NS;
+	}
+	HASH_ITER(hh, d->traced, t, next) {
+		if (due)
+			t->duty = now + duty;
+		tick(d, t, now);
+	}
+}
+
+void deep_stop(struct deep *d, uint64_t now)
+{
+	struct traced *t, *next;
+
+	HASH_ITER(hh, d->traced, t, next)
+		switch_off(d, t, now);
+}
+
+bool deep_covers(const struct deep *d)
+{
+	return d->traced && !d->without;
+}
+
+void deep_free(struct deep *d)
+{
+	struct traced *t, *next;
+	struct route *route, *next_route;
+	struct image *image, *next_image;
+
+	if (!d)
+		return;
+	HASH_ITER(hh, d->traced, t, next) {
+		detach(t);
+		HASH_DEL(d->traced, t);
+		free(t);
+	}
+	HASH_ITER(hh, d->routes, route, next_route) {
+		HASH_DEL(d->routes, route);
+		free(route);
+	}
+	HASH_ITER(hh, d->images, image, next_image) {
+		HASH_DEL(d->images, image);
+		taps_release(&image->taps);
+		free(image);
+	}
+	free(d);
+}

@@ -1,0 +1,47 @@
+/*
+ * Decides when which process is traced function by function (source `deep`), and holds the taps
+ * that do it. Records: deep, gap.
+ *
+ * A process starts with its taps attached. Once the first calls of each of its routes were traced
+ * from their start to their end, the taps are detached. They come back
+ *   - for a route that was not met before, from its second call on ("new-route"),
+ *   - for a new process ("new-process") and for code that was loaded again ("new-code"): a few calls,
+ *   - for a share of the window, whatever happens ("duty").
+ * Routes that are called seldom must not keep a busy service deep: beyond a first half minute, taps
+ * are held for new routes for a twentieth of the time at most.
+ */
+#ifndef DAYLIGHT_COLLECT_DEEP_H
+#define DAYLIGHT_COLLECT_DEEP_H
+
+#include "collect/session.h"
+
+struct deep;
+struct process;
+
+struct deep *deep_new(struct session *s);
+void deep_free(struct deep *d);
+
+/*
+ * The process's runtime is known and proven. forked: it is a child of a process that was a target.
+ * since (monotonic ns): when its functions began to run; what ran until the taps hold is a gap.
+ */
+void deep_process(struct deep *d, const struct process *process, bool forked, uint64_t since);
+void deep_process_ended(struct deep *d, uint32_t serial);
+
+/*
+ * A call has ended. method and path (kept): ids of strings in the bundle. start, end: monotonic ns.
+ */
+void deep_call(struct deep *d, uint32_t process, uint64_t method, uint64_t path, uint64_t start,
+	       uint64_t end);
+/* A function that the process had run before came back as another code object. */
+void deep_reloaded(struct deep *d, uint32_t process);
+
+/* Attaches and detaches what is due. */
+void deep_tick(struct deep *d, uint64_t now);
+/* Detaches all. */
+void deep_stop(struct deep *d, uint64_t now);
+
+/* Can each process with a runtime be traced so? Then other triggers need not hold for long. */
+bool deep_covers(const struct deep *d);
+
+#endif
