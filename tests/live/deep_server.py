@@ -30,6 +30,9 @@ class Truth(object):
         self.numbers = {}
         self.seen = []
         self.on = False
+
+    def start(self):
+        """When all is loaded; before an event loop runs, whose frames shall be heard of."""
         sys.setprofile(self.hook)
 
     def hook(self, frame, event, _):
@@ -60,6 +63,9 @@ class Truth(object):
 
 
 class NoTruth(object):
+    def start(self):
+        pass
+
     def begin(self):
         pass
 
@@ -113,6 +119,7 @@ def plain(truth):
     import deep_code
     deep_code.warm_up()
     listener = listen()
+    truth.start()
     while True:
         answer(listener.accept()[0], truth, deep_code.ROUTES)
 
@@ -155,6 +162,7 @@ def loop(truth):
         say_port(server.sockets[0])
         await asyncio.Event().wait()
 
+    truth.start()
     asyncio.get_event_loop_policy().new_event_loop().run_until_complete(main())
 
 
@@ -164,6 +172,7 @@ def green(truth):
     import deep_code_green
     listener = eventlet.listen(("127.0.0.1", 0), backlog=64)
     say_port(listener)
+    truth.start()
     while True:
         eventlet.spawn(answer, listener.accept()[0], truth, deep_code_green.ROUTES)
 

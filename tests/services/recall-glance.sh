@@ -23,7 +23,7 @@ one() {
 
 judge() {
 	"$PYTHON" "$SERVICES_DIR/recall.py" "$DIR/recorded.calls" "$DIR/truth" --calls 280 \
-		--code '/usr/lib/python3/dist-packages/glance/*' --files 100 --functions 99 --deep 15 \
+		--code '/usr/lib/python3/dist-packages/glance/*' --files 100 --functions 99 --deep 5 \
 		--overlap 50 "$@"
 }
 

@@ -26,7 +26,7 @@ one() {
 
 judge() {
 	"$PYTHON" "$SERVICES_DIR/recall.py" "$DIR/recorded.calls" "$DIR/truth" --calls 200 \
-		--code "$KEYSTONE_PACKAGE/*" --files 100 --functions 99 --deep 15 "$@"
+		--code "$KEYSTONE_PACKAGE/*" --files 100 --functions 99 --deep 5 "$@"
 }
 
 keystone_need "$DIR"
