@@ -30,6 +30,7 @@ call() {
 
 A=/srv/own/a.py:A.first:10 B=/srv/own/b.py:second:20 C=/usr/lib/c.py:third:30
 MAIN=/usr/bin/serve:main:1 CLOSE=/usr/lib/c.py:close:50 MADE="<${long:0:60}...:made:1"
+NATIVE=/usr/lib/libc.so.6:read:null
 RECORDER=/srv/tests/recall_record.py:hook:1
 judge() {
 	/usr/bin/python3 "$HERE/recall.py" "$DIR/calls" "$DIR/truth" --code '/srv/own/*' --files 100 \
@@ -43,7 +44,7 @@ wrong() {
 }
 
 {
-	call req-1 deep thread $A $B $C $MAIN $CLOSE "$MADE" $RECORDER
+	call req-1 deep thread $A $B $C $MAIN $CLOSE "$MADE" $RECORDER $NATIVE
 	call req-2 stacks thread $A
 } >"$DIR/calls"
 right

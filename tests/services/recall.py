@@ -88,9 +88,10 @@ def read_calls(path):
 
 
 def seen_by(call, source=None):
-    """Functions that a call has by a link other than `ambiguous`, without the recorder's."""
+    """Python functions that a call has by a link other than `ambiguous`, without the recorder's.
+    Native ones have no line."""
     return {(f["path"], f["qualname"], f["line"]) for f in call["functions"]
-            if set(f["links"]) - {"ambiguous"} and (source is None or source in f["sources"]) and
+            if set(f["links"]) - {"ambiguous"} and f["line"] is not None and (source is None or source in f["sources"]) and
             "/recall_" not in (f["path"] or "")}
 
 
