@@ -22,7 +22,18 @@ def ask(n):
     return n
 
 
-def one_line(n): "Its docstring."; return ask(n)
+def made(text, path):
+    """A function whose source is said to be in the file."""
+    names = {"ask": ask}
+    exec(compile(text, path, "exec"), names)
+    return names["f"]
+
+
+stranger = made("def f(n): return ask(n)\n", __file__)
+ghost = made("def f(n): return ask(n)\n", os.path.join(os.path.dirname(__file__), "ghost.py"))
+
+
+def one_line(n): "Its docstring."; return stranger(n - 1) + ghost(1)
 
 
 class Shape:

@@ -33,18 +33,23 @@ fake anchor 3.11.2 "the symbol that leads to its interpreters is missing" -DVERS
 gcc -shared -fPIC -O1 -Wall -Wextra -Werror -o "$WORK/evaluator.so" "$LIVE_DIR/matrix_evaluator.c" ||
 	fail "matrix_evaluator.c does not compile"
 cat >"$WORK/replaced.py" <<'PY'
-import ctypes, runpy, sys
+import ctypes, runpy, signal, sys
 api, own = ctypes.pythonapi, ctypes.CDLL(sys.argv[1])
 get = api.PyInterpreterState_Get
 get.restype = ctypes.c_void_p
 put = api._PyInterpreterState_SetEvalFrameFunc
 put.argtypes, put.restype = [ctypes.c_void_p, ctypes.c_void_p], None
-put(get(), ctypes.cast(own.evaluate_too, ctypes.c_void_p))
-sys.argv = sys.argv[2:]
+def replace(*_):
+    put(get(), ctypes.cast(own.evaluate_too, ctypes.c_void_p))
+if sys.argv[2] == "now":
+    replace()
+else:
+    signal.signal(signal.SIGUSR1, replace)
+sys.argv = sys.argv[3:]
 sys.path.insert(0, sys.argv[0].rpartition("/")[0])
 runpy.run_path(sys.argv[0], run_name="__main__")
 PY
-server_start replaced "$PYTHON" "$WORK/replaced.py" "$WORK/evaluator.so" \
+server_start replaced "$PYTHON" "$WORK/replaced.py" "$WORK/evaluator.so" now \
 	"$LIVE_DIR/server_threads.py" --truth "$WORK/replaced.truth"
 ROWS+=(replaced "$PORT" "$("$PYTHON" -c 'import platform; print(platform.python_version())')"
 	"the evaluator was replaced (PEP 523)")
@@ -65,3 +70,22 @@ collect_ended 0 "$file"
 live_look "$file"
 live_check "$file" lossless
 live_check "$file" unsupported "${ROWS[@]}"
+
+# It may be replaced at any time: code is seen until then, and the bundle says so.
+server_start later "$PYTHON" "$WORK/replaced.py" "$WORK/evaluator.so" later \
+	"$LIVE_DIR/server_threads.py" --truth "$WORK/later.truth"
+file=$WORK/later.daylight
+said() {
+	live_client "$WORK/client" --mix plain --conversations 1
+	"$DAYLIGHT" inspect "$file" --json 2>/dev/null | grep -q "the evaluator was replaced"
+}
+collect_start "$file" --port "$PORT"
+live_client "$WORK/client" --mix keepalive --conversations 3
+kill -USR1 "$SERVER"
+wait_for 30 said || fail "a replaced evaluator is not noticed"
+collect_stop
+collect_ended 0 "$file"
+live_look "$file"
+head -n 1 "$file.calls" | grep -q 'server_threads.py' || fail "no code was seen before the change"
+tail -n 1 "$file.calls" | grep -q 'server_threads.py' && fail "code was seen after the change"
+echo "later      the evaluator was replaced while it served"

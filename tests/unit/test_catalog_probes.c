@@ -1,7 +1,6 @@
 /*
  * The probe files that are shipped: against the interpreters and the keystone that are installed.
- * Runs from the top of the tree. DAYLIGHT_GUIDELINES may name a folder of guideline files;
- * DAYLIGHT_PYTHON_DWARF a CPython 3.11 with debug information.
+ * Runs from the top of the tree. DAYLIGHT_GUIDELINES may name a folder of guideline files.
  */
 #include <glob.h>
 #include <setjmp.h>
@@ -96,23 +95,40 @@ static void test_python_system(void **state)
 	run_tool("tools/python-layout prove probes/python/cpython-3.11.json /usr/bin/python3 2>&1");
 }
 
-/* The file is what the generator writes from the DWARF of a CPython 3.11, where there is one. */
+/*
+ * Each version's file is what the generator writes from the DWARF of such an interpreter, and is
+ * proved on it. Where there is none (pyenv) it is said.
+ */
 static void test_python_dwarf(void **state)
 {
-	char command[4096];
-	const char *python = getenv("DAYLIGHT_PYTHON_DWARF");
-	glob_t found = { 0 };
+	static const char *const versions[] = { "2.7",	"3.6",	"3.7",	"3.8", "3.9",
+						"3.10", "3.11", "3.12", "3.13" };
+	const size_t count = sizeof(versions) / sizeof(versions[0]);
+	size_t found = 0;
 
 	(void)state;
-	if (!python && !glob("~/.pyenv/versions/3.11.*/bin/python3.11", GLOB_TILDE, NULL, &found))
-		python = found.gl_pathv[0];
-	snprintf(command, sizeof(command),
-		 "tools/python-layout check probes/python/cpython-3.11.json '%s' 2>&1",
-		 python ? python : "");
-	globfree(&found);
-	if (!python)
+	for (size_t i = 0; i < count; i++) {
+		const char *v = versions[i];
+		char command[4096], pattern[256];
+		glob_t python = { 0 };
+
+		snprintf(pattern, sizeof(pattern), "~/.pyenv/versions/%s.*/bin/python%s", v, v);
+		if (glob(pattern, GLOB_TILDE, NULL, &python)) {
+			print_message("no CPython %s under ~/.pyenv\n", v);
+			continue;
+		}
+		found++;
+		snprintf(command, sizeof(command),
+			 "tools/python-layout check probes/python/cpython-%s.json '%s' 2>&1 && "
+			 "tools/python-layout prove probes/python/cpython-%s.json '%s' 2>&1",
+			 v, python.gl_pathv[0], v, python.gl_pathv[0]);
+		globfree(&python);
+		run_tool(command);
+	}
+	if (found < count && getenv("CI") && !strcmp(getenv("CI"), "true"))
+		fail_msg("%zu of %zu versions were not proved", count - found, count);
+	if (!found)
 		skip();
-	run_tool(command);
 }
 
 static void test_embedded(void **state)

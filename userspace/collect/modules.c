@@ -382,7 +382,7 @@ bool modules_settle(struct modules *m, uint64_t timeout_ns)
 
 void modules_finish(struct modules *m, bool thorough)
 {
-	function_memory_look_again(m->memory);
+	function_memory_look_again(m->memory, thorough);
 	module_files_finish(m->files, thorough);
 	function_memory_finish(m->memory, m->files, thorough);
 }

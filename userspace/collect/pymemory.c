@@ -12,7 +12,7 @@
 #include "collect/pycode.h"
 
 #define PAGE 4096u
-#define PAGES 64u /* remembered while one object is read */
+#define PAGES 24u /* remembered while one object is read; below what malloc maps anew each time */
 #define BYTES_MAX (4u << 20) /* of one code, text or constant */
 #define ITEMS_MAX 65536u /* of one tuple or set */
 #define TOTAL_MAX (16u << 20) /* of one code object with all that it holds */

@@ -13,6 +13,7 @@
 #include <uthash.h>
 
 #include "base/bytes.h"
+#include "base/log.h"
 #include "collect/attach.h"
 #include "collect/modules.h"
 #include "collect/processes.h"
@@ -68,13 +69,14 @@ struct waiting {
 	UT_hash_handle hh;
 };
 
-/* How many variants of a site the kernel side was told. */
+/* What the kernel side was told of a site, by variant. */
 struct site {
 	struct {
 		uint64_t ip, depth;
 		uint64_t process;
 	} key;
-	uint32_t told;
+	uint64_t hash[WIRE_SITE_VARIANTS];
+	uint32_t told; /* the next one is this, in turn */
 	UT_hash_handle hh;
 };
 
@@ -90,8 +92,9 @@ struct unwind {
 	/* The worker alone: */
 	struct unwind_spaces *spaces;
 	struct unwind_result result;
-	long long credit;
+	long long credit, used; /* ns */
 	uint64_t credit_at;
+	uint64_t walks, frames;
 	/* The session's thread alone: */
 	struct waiting *waiting;
 	struct site *sites;
@@ -228,6 +231,8 @@ static void unwind_job(struct unwind *u, struct job *job)
 
 	if (space) {
 		unwind_walk(&stack, &finder, &u->result);
+		u->walks++;
+		u->frames += u->result.count;
 		/* In another process's space only a whole stack shows that it fits. */
 		if (!borrowed || u->result.complete)
 			keep_result(job, space, &u->result);
@@ -251,6 +256,7 @@ static void keep_share(struct unwind *u, long long used)
 	struct timespec wait;
 	long long ns;
 
+	u->used += used;
 	u->credit += (long long)((now - u->credit_at) / SHARE) - used;
 	u->credit_at = now;
 	if (u->credit > CREDIT_NS)
@@ -532,8 +538,15 @@ static void tell(struct unwind *u, const struct job *job, uint64_t record)
 		HASH_ADD(hh, u->sites, key, sizeof(site->key), site);
 	}
 	key.variant = site->told % WIRE_SITE_VARIANTS;
+	/* The same again: it was on its way, or the kernel side has forgotten it. */
+	for (uint32_t i = 0; i < site->told && i < WIRE_SITE_VARIANTS; i++)
+		if (site->hash[i] == value.hash)
+			key.variant = i;
 	value.stack = record == REC_NULL ? 0 : (uint32_t)record;
-	if (!attach_site(u->s->attach, &key, &value))
+	if (attach_site(u->s->attach, &key, &value))
+		return;
+	site->hash[key.variant] = value.hash;
+	if (key.variant == site->told % WIRE_SITE_VARIANTS)
 		site->told++;
 }
 
@@ -622,6 +635,10 @@ void unwind_finish(struct unwind *u, uint64_t timeout_ns)
 		u->stats.lost++;
 		job_free(job);
 	}
+	if (!u->busy && u->walks)
+		log_verbose("%llu stacks of %llu frames unwound in %lld us of CPU time",
+			    (unsigned long long)u->walks, (unsigned long long)u->frames,
+			    u->used / 1000);
 	pthread_mutex_unlock(&u->lock);
 	unwind_tick(u);
 }
