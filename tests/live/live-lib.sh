@@ -132,7 +132,7 @@ collect_start() {
 	"${COLLECT_UNDER[@]}" "$DAYLIGHT" collect -o "$file" "$@" >"$file.out" 2>"$file.log" \
 		3>"$file.status" </dev/null &
 	COLLECT=$!
-	wait_for 20 collect_is_up "$file" || fail "collect does not say \"collecting:\""
+	wait_for 60 collect_is_up "$file" || fail "collect does not say \"collecting:\""
 	if ! grep -q '^collecting:' "$file.log"; then
 		wait "$COLLECT"
 		CODE=$?
@@ -146,7 +146,7 @@ collect_is_gone() { ! kill -0 "$COLLECT" 2>/dev/null; }
 # The collector comes to its end now.
 collect_wait() {
 	CODE=0
-	wait_for 20 collect_is_gone || fail "collect does not end"
+	wait_for 60 collect_is_gone || fail "collect does not end"
 	wait "$COLLECT" || CODE=$?
 	COLLECT=
 }

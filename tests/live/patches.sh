@@ -1,10 +1,12 @@
 #!/bin/bash
 # Replaced functions of a small service are found, each with its kind and place; one that does much
 # that looks like it, and one whose objects move all the time, show none. A .pth file with code is
-# named.
+# named. The same under each interpreter of pyenv.
 set -u
 . "$(dirname "$0")/live-lib.sh"
 live_begin
+
+CALLS_PAUSE=0.1
 
 # run NAME ARGUMENT...: collects some calls of the server.
 run() {
@@ -12,10 +14,10 @@ run() {
 	shift
 	server_start "$name" "$PYTHON" "$LIVE_DIR/patches_server.py" "$@"
 	collect_start "$file" --port "$PORT"
-	for i in $(seq 10); do
-		"$PYTHON" -c 'import sys, urllib.request as u
+	for i in $(seq 6); do
+		/usr/bin/python3 -c 'import sys, urllib.request as u
 u.urlopen("http://127.0.0.1:%s/" % sys.argv[1]).read()' "$PORT" || fail "$name does not answer"
-		sleep 0.5
+		sleep "$CALLS_PAUSE"
 	done
 	kill -0 "$SERVER" 2>/dev/null || fail "$name ended"
 	collect_stop
@@ -59,7 +61,9 @@ run patched patched
 found patched >"$WORK/found"
 diff "$WORK/expected" "$WORK/found" || fail "not what was replaced (< expected, > found)"
 
+CALLS_PAUSE=1 # long enough for the first look, too
 run restless restless
+CALLS_PAUSE=0.1
 [ -z "$(found restless)" ] || fail "a restless service shows: $(found restless)"
 
 mkdir "$WORK/site-packages"
@@ -68,4 +72,29 @@ echo "$WORK" >"$WORK/site-packages/planted-folder.pth"
 run site site --folder "$WORK"
 [ "$(found site)" = "pth WORK/site-packages/planted.pth planted.pth" ] ||
 	fail "the .pth file: $(found site)"
+# The other versions whose objects are known.
+missing=
+for version in 3.6 3.7 3.8 3.9 3.10 3.11 3.12 3.13; do
+	PYTHON=
+	for python in "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python3; do
+		[ ! -x "$python" ] || PYTHON=$python
+	done
+	if [ -z "$PYTHON" ]; then
+		missing="$missing $version"
+		continue
+	fi
+	run "plain-$version" plain
+	[ -z "$(found "plain-$version")" ] ||
+		fail "$version: an untouched service shows: $(found "plain-$version")"
+	run "patched-$version" patched
+	# The class partial says of itself that it is Python's from 3.9 on.
+	found "patched-$version" | sed 's/hit_partial .*/hit_partial functools.py/' >"$WORK/found"
+	diff "$WORK/expected" "$WORK/found" ||
+		fail "$version: not what was replaced (< expected, > found)"
+	echo "CPython $version: $(grep patch-names "$WORK/patched-$version.daylight.loss")"
+done
+if [ -n "$missing" ]; then
+	echo "SKIP: not under pyenv:$missing"
+	[ "${CI:-}" != true ] || fail "not under pyenv:$missing"
+fi
 exit 0

@@ -331,13 +331,35 @@ static void test_noise(void **state)
 	}
 }
 
+/* The places that are shipped, in each interpreter that is installed. */
+static void test_shipped(void **state)
+{
+	static const char *const others[] = { "3.6",  "3.7",  "3.8",  "3.9",
+					      "3.10", "3.11", "3.12", "3.13" };
+	char command[512];
+	int status;
+
+	(void)state;
+	status = system("tools/python-objects prove probes/python/cpython-3.11.json "
+			"/usr/bin/python3 2>&1");
+	assert_true(status == 0 || status == 77 << 8);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		snprintf(command, sizeof(command),
+			 "for p in \"${PYENV_ROOT:-$HOME/.pyenv}/versions/%s\".*/bin/python3; do "
+			 "[ ! -x \"$p\" ] || tools/python-objects prove "
+			 "probes/python/cpython-%s.json \"$p\" 2>&1 || exit 1; done",
+			 others[i], others[i]);
+		assert_int_equal(system(command), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds),	 cmocka_unit_test(test_text),
 		cmocka_unit_test(test_dict),	 cmocka_unit_test(test_items),
 		cmocka_unit_test(test_function), cmocka_unit_test(test_type_name),
-		cmocka_unit_test(test_noise),
+		cmocka_unit_test(test_noise),	 cmocka_unit_test(test_shipped),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

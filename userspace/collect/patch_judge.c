@@ -5,30 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collect/patch_inside.h"
+
 #define DEPTH_MAX 6 /* wrappers inside each other that are looked through */
-#define VISITS_MAX 128
-#define ITEMS_MAX 32
 #define BASES_MAX 16
-
-/* Code as far as it tells functions apart. */
-struct code {
-	char file[PYOBJECTS_TEXT];
-	char qualname[PYOBJECTS_TEXT];
-	uint32_t line;
-};
-
-static bool read_code(struct patch_look *look, uint64_t object, struct code *out)
-{
-	struct pyobjects_code code;
-
-	if (!pyobjects_code(&look->o, object, &code) ||
-	    !pyobjects_text(&look->o, code.filename, out->file, sizeof(out->file)) ||
-	    !pyobjects_text(&look->o, code.qualname ? code.qualname : code.name, out->qualname,
-			    sizeof(out->qualname)))
-		return false;
-	out->line = code.line;
-	return true;
-}
 
 static bool qualify(const struct patch_look *look, const struct pydefs_name *name, char *out,
 		    size_t size)
@@ -37,174 +17,6 @@ static bool qualify(const struct patch_look *look, const struct pydefs_name *nam
 	int n = snprintf(out, size, "%s%s%s", scope, scope[0] ? "." : "", name->name);
 
 	return n > 0 && (size_t)n < size;
-}
-
-/* Is this the code of the source's def? Frozen modules name no file. */
-static bool is_original(const struct patch_look *look, const struct pydefs_name *name,
-			const char *qualname, const struct code *code)
-{
-	return code->line == name->line &&
-	       !strcmp(code->qualname, look->o.layout->code_qualname < 0 ? name->name : qualname) &&
-	       (!strcmp(code->file, look->file) || !strncmp(code->file, "<frozen ", 8));
-}
-
-/* ---- inside of what stands there ---- */
-
-struct inside {
-	struct patch_look *look;
-	const struct pydefs_name *name;
-	const char *qualname;
-	unsigned int visits;
-	bool original; /* the source's own function is in it */
-	uint64_t impostor; /* the source's own function, but with another code object */
-};
-
-static void search(struct inside *s, uint64_t object, int depth);
-
-static int each_value(void *ctx, uint64_t key, uint64_t value)
-{
-	struct inside *s = ((void **)ctx)[0];
-
-	(void)key;
-	search(s, value, *(int *)((void **)ctx)[1]);
-	return s->visits >= VISITS_MAX;
-}
-
-/* The values of an instance that may hold a function: its first words, and its attributes. */
-static void search_words(struct inside *s, uint64_t object, int depth)
-{
-	struct pyobjects *o = &s->look->o;
-
-	for (int32_t at = -4 * 8; at < ITEMS_MAX * 8; at += 8) {
-		uint64_t word;
-
-		if (!pyobjects_word(o, object, at, &word))
-			continue;
-		if (at == -4 * 8 || at == -3 * 8) {
-			/* Attributes of an instance lie in a table in front of it (3.11, 3.12). */
-			for (int32_t i = 0; i < ITEMS_MAX * 8; i += 8) {
-				uint64_t value;
-
-				if (!pyobjects_word(o, word & ~7ULL, i, &value))
-					break;
-				if (pyobjects_kind(o, value) == PYOBJECT_FUNCTION)
-					search(s, value, depth);
-			}
-			continue;
-		}
-		switch (at < 0 ? PYOBJECT_NONE : pyobjects_kind(o, word)) {
-		case PYOBJECT_FUNCTION:
-		case PYOBJECT_METHOD:
-		case PYOBJECT_CLASSMETHOD:
-		case PYOBJECT_STATICMETHOD:
-		case PYOBJECT_PROPERTY:
-		case PYOBJECT_DICT:
-			search(s, word, depth);
-			break;
-		default:
-			break;
-		}
-	}
-}
-
-static void search_function(struct inside *s, uint64_t object, int depth)
-{
-	struct pyobjects *o = &s->look->o;
-	void *ctx[2] = { s, &depth };
-	struct pyobjects_function f;
-	uint64_t cells[ITEMS_MAX];
-	char qualname[PYOBJECTS_TEXT];
-	struct code code;
-	size_t count;
-
-	if (!pyobjects_function(o, object, &f) || !read_code(s->look, f.code, &code))
-		return;
-	if (is_original(s->look, s->name, s->qualname, &code)) {
-		s->original = true;
-		return;
-	}
-	/* A wrapper of the module's own may have taken over the name of what it wraps. */
-	if (!s->impostor && f.globals == s->look->dict &&
-	    pyobjects_text(o, f.qualname, qualname, sizeof(qualname)) &&
-	    !strcmp(qualname, s->qualname) &&
-	    (strcmp(code.file, s->look->file) || !pyobjects_get(o, f.dict, "__wrapped__")))
-		s->impostor = object;
-	count = pyobjects_kind(o, f.closure) == PYOBJECT_TUPLE
-			? pyobjects_items(o, f.closure, cells, ITEMS_MAX)
-			: 0;
-	for (size_t i = 0; i < count; i++) {
-		uint64_t value;
-
-		if (pyobjects_kind(o, cells[i]) == PYOBJECT_CELL &&
-		    pyobjects_word(o, cells[i], o->layout->objects.cell_value, &value))
-			search(s, value, depth);
-	}
-	if (pyobjects_kind(o, f.dict) == PYOBJECT_DICT)
-		pyobjects_dict(o, f.dict, each_value, ctx);
-}
-
-/* What a descriptor of the language holds; 0: it is none. */
-static uint64_t unwrap(struct patch_look *look, uint64_t object)
-{
-	const struct python_objects *at = &look->o.layout->objects;
-	uint64_t inner = 0;
-	int32_t place;
-
-	switch (pyobjects_kind(&look->o, object)) {
-	case PYOBJECT_METHOD:
-		place = at->method_function;
-		break;
-	case PYOBJECT_CLASSMETHOD:
-		place = at->classmethod_callable;
-		break;
-	case PYOBJECT_STATICMETHOD:
-		place = at->staticmethod_callable;
-		break;
-	case PYOBJECT_PROPERTY:
-		place = at->property_get;
-		break;
-	default:
-		return 0;
-	}
-	pyobjects_word(&look->o, object, place, &inner);
-	return inner;
-}
-
-static void search(struct inside *s, uint64_t object, int depth)
-{
-	void *ctx[2] = { s, &depth };
-	uint64_t items[ITEMS_MAX];
-	size_t count;
-
-	if (s->original || depth >= DEPTH_MAX || s->visits >= VISITS_MAX)
-		return;
-	s->visits++;
-	depth++;
-	switch (pyobjects_kind(&s->look->o, object)) {
-	case PYOBJECT_FUNCTION:
-		search_function(s, object, depth);
-		break;
-	case PYOBJECT_METHOD:
-	case PYOBJECT_CLASSMETHOD:
-	case PYOBJECT_STATICMETHOD:
-	case PYOBJECT_PROPERTY:
-		search(s, unwrap(s->look, object), depth);
-		break;
-	case PYOBJECT_TUPLE:
-	case PYOBJECT_LIST:
-		count = pyobjects_items(&s->look->o, object, items, ITEMS_MAX);
-		for (size_t i = 0; i < count; i++)
-			search(s, items[i], depth);
-		break;
-	case PYOBJECT_DICT:
-		pyobjects_dict(&s->look->o, object, each_value, ctx);
-		break;
-	case PYOBJECT_OTHER:
-		search_words(s, object, depth);
-		break;
-	default:
-		break;
-	}
 }
 
 /* ---- who put it there ---- */
@@ -272,13 +84,13 @@ static bool describe(struct patch_look *look, uint64_t object, struct outer *out
 {
 	struct pyobjects_function f;
 	uint64_t inner;
-	struct code code;
+	struct patch_code code;
 
 	memset(out, 0, sizeof(*out));
-	for (int i = 0; i < DEPTH_MAX && (inner = unwrap(look, object)); i++)
+	for (int i = 0; i < DEPTH_MAX && (inner = patch_unwrap(look, object)); i++)
 		object = inner;
 	if (pyobjects_function(&look->o, object, &f)) {
-		if (!read_code(look, f.code, &code))
+		if (!patch_read_code(look, f.code, &code))
 			return false;
 		out->python = true;
 		out->globals = f.globals;
@@ -315,15 +127,19 @@ static int each_known_to_maker(void *ctx, uint64_t key, uint64_t value)
 	const size_t head = strcspn(m->outer->qualname, ".");
 	struct pyobjects_function f;
 	uint64_t dict;
-	char name[PYOBJECTS_TEXT], qualname[PYOBJECTS_TEXT];
+	char name[PYOBJECTS_TEXT];
+	struct patch_code code;
 
 	switch (pyobjects_kind(o, value)) {
 	case PYOBJECT_FUNCTION:
-		return pyobjects_function(o, value, &f) && f.globals == m->outer->globals &&
-		       pyobjects_text(o, f.qualname, qualname, sizeof(qualname)) &&
-		       strlen(qualname) == head && !memcmp(qualname, m->outer->qualname, head) &&
-		       (m->outer->qualname[head] ||
-			(pyobjects_text(o, key, name, sizeof(name)) && !strcmp(name, qualname)));
+		if (!pyobjects_function(o, value, &f) || f.globals != m->outer->globals ||
+		    !patch_read_code(m->look, f.code, &code))
+			return 0;
+		/* The one that made it (up to 3.10 code does not say), or one that was imported. */
+		if (m->outer->qualname[head] && strlen(code.qualname) == head &&
+		    !memcmp(code.qualname, m->outer->qualname, head))
+			return 1;
+		return pyobjects_text(o, key, name, sizeof(name)) && !strcmp(name, code.qualname);
 	case PYOBJECT_MODULE:
 		return pyobjects_word(o, value, o->layout->objects.module_dict, &dict) &&
 		       (dict == m->outer->globals ||
@@ -477,7 +293,7 @@ static enum patch_verdict judge_function(struct patch_look *look, const struct p
 {
 	static const char *const implied[] = { "__new__", "__init_subclass__",
 					       "__class_getitem__" };
-	struct inside inside = { .look = look, .name = name };
+	struct patch_inside inside;
 	const char *decorators = class_decorators(look, name->scope);
 	bool unwrapped = name->decorator == PYDEFS_CLASSMETHOD ||
 			 name->decorator == PYDEFS_STATICMETHOD ||
@@ -485,7 +301,7 @@ static enum patch_verdict judge_function(struct patch_look *look, const struct p
 	char qualname[PYOBJECTS_TEXT];
 	struct pyobjects_function f;
 	struct outer outer;
-	struct code code;
+	struct patch_code code;
 	uint64_t inner = 0;
 
 	if (!qualify(look, name, qualname, sizeof(qualname)))
@@ -493,17 +309,16 @@ static enum patch_verdict judge_function(struct patch_look *look, const struct p
 	for (size_t i = 0; look->class && i < sizeof(implied) / sizeof(implied[0]); i++)
 		unwrapped |= !strcmp(name->name, implied[i]);
 	if (unwrapped)
-		inner = unwrap(look, object);
+		inner = patch_unwrap(look, object);
 	if (!inner)
 		inner = object;
 	if (pyobjects_function(&look->o, inner, &f)) {
-		if (!read_code(look, f.code, &code))
+		if (!patch_read_code(look, f.code, &code))
 			return PATCH_UNREADABLE;
-		if (is_original(look, name, qualname, &code))
+		if (patch_is_original(look, name, qualname, &code))
 			return PATCH_RIGHT;
 	}
-	inside.qualname = qualname;
-	search(&inside, inner, 0);
+	patch_look_inside(look, name, qualname, inner, &inside);
 	if (inside.impostor && !inside.original)
 		return judge_impostor(look, inside.impostor, out);
 	if (!describe(look, inner, &outer))
@@ -548,7 +363,7 @@ struct holds {
 static int each_of_class(void *ctx, uint64_t key, uint64_t value)
 {
 	struct holds *h = ctx;
-	uint64_t inner = unwrap(h->look, value);
+	uint64_t inner = patch_unwrap(h->look, value);
 	struct pyobjects_function f;
 
 	(void)key;

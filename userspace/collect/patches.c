@@ -5,15 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "collect/attach.h"
-#include "collect/identity.h"
 #include "collect/influences.h"
 #include "collect/interpositions.h"
 #include "collect/modules.h"
 #include "collect/patch_judge.h"
+#include "collect/patch_sources.h"
 #include "collect/processes.h"
-#include "collect/rootfile.h"
 
 #define MS 1000000ULL
 #define CALM_NS (3000 * MS) /* after a process's first data: its modules are loaded */
@@ -22,30 +20,16 @@
 #define MODULES_MAX 16384
 #define INTERPRETERS_MAX 16
 #define READS_MAX 8000000 /* of one look */
-#define SOURCE_MAX (8u << 20)
 #define CLASSES_DEPTH 8
 
-enum module_state {
-	MODULE_LOOKED_AT,
-	MODULE_NO_SOURCE, /* no file, or one that cannot be read */
-	MODULE_CHANGED, /* the file changed after it may have been loaded */
-	MODULE_NOT_PYTHON, /* the text cannot be understood */
-	MODULE_NOT_MODULE, /* something else stands in sys.modules */
-	MODULE_STATES
-};
+/* Besides the states of its source: something else stands in sys.modules. */
+#define MODULE_NOT_MODULE PATCH_SOURCE_STATES
+#define MODULE_STATES (PATCH_SOURCE_STATES + 1)
+
 static const char *const module_causes[MODULE_STATES] = { NULL, "no-source", "file-changed",
 							  "not-understood", "no-module-object" };
 static const char *const name_causes[PATCH_VERDICTS] = {
 	NULL, NULL, "absent", "bound-again", "decorated", "made-by-class", "own-code", "unreadable"
-};
-
-/* What a file defines. A file is read once, if it did not change since. */
-struct patch_source {
-	char *key; /* mount namespace and path */
-	uint64_t since, until; /* realtime ns: it did not change between these; 0: not known */
-	uint64_t inode, size, mtime, ctime;
-	struct pydefs *defs;
-	UT_hash_handle hh;
 };
 
 struct counts {
@@ -66,11 +50,12 @@ struct subject {
 struct patches {
 	struct session *s;
 	struct interpositions *found;
-	struct patch_source *sources;
+	struct patch_sources *sources;
 	struct subject *subjects;
 	/* The look that goes on; NULL: none. */
 	struct subject *subject;
 	struct process *process;
+	struct python_layout layout; /* as the process has it */
 	struct patch_look look;
 	struct patch_module *modules;
 	size_t modules_count, next;
@@ -83,9 +68,14 @@ struct patches *patches_new(struct session *s, struct interpositions *found)
 {
 	struct patches *p = calloc(1, sizeof(*p));
 
-	if (p) {
-		p->s = s;
-		p->found = found;
+	if (!p)
+		return NULL;
+	p->s = s;
+	p->found = found;
+	p->sources = patch_sources_new();
+	if (!p->sources) {
+		free(p);
+		return NULL;
 	}
 	return p;
 }
@@ -97,83 +87,6 @@ static void forget_modules(struct patches *p)
 	free(p->modules);
 	p->modules = NULL;
 	p->modules_count = p->next = 0;
-}
-
-/* ---- sources ---- */
-
-static bool is_same_file(const struct patch_source *source, int root, const char *path)
-{
-	const char *how;
-	struct stat st;
-	cleanup_close int fd = rootfile_find(root, path, true, &st, &how);
-
-	return fd >= 0 && source->inode == st.st_ino && source->size == (uint64_t)st.st_size &&
-	       source->mtime == rootfile_ns(&st.st_mtim) &&
-	       source->ctime == rootfile_ns(&st.st_ctim);
-}
-
-static enum module_state read_source(struct patch_source *source, int root, const char *path)
-{
-	struct bytes text = BYTES_INIT;
-	struct stat st;
-	const char *how = rootfile_slurp(root, path, SOURCE_MAX, &text, &st);
-
-	pydefs_free(source->defs);
-	source->defs = NULL;
-	if (!strcmp(how, ROOTFILE_OPEN)) {
-		source->inode = st.st_ino;
-		source->size = (uint64_t)st.st_size;
-		source->mtime = rootfile_ns(&st.st_mtim);
-		source->ctime = rootfile_ns(&st.st_ctim);
-		source->defs = pydefs_read(text.data, text.len);
-	}
-	bytes_release(&text);
-	if (strcmp(how, ROOTFILE_OPEN))
-		return MODULE_NO_SOURCE;
-	return source->defs ? MODULE_LOOKED_AT : MODULE_NOT_PYTHON;
-}
-
-/* What the file defines, if it is what the process may have loaded. */
-static enum module_state find_source(struct patches *p, const struct process *process,
-				     const char *path, struct patch_source **out)
-{
-	const char *how;
-	cleanup_close int root = -1;
-	char key[4200];
-	struct patch_source *source;
-	enum module_state state;
-	struct clock_triple now;
-	int changed;
-
-	snprintf(key, sizeof(key), "%llu %s", (unsigned long long)process->mount_ns, path);
-	HASH_FIND_STR(p->sources, key, source);
-	*out = source;
-	if (source && source->since && source->since <= process->image &&
-	    process->image <= source->until)
-		return source->defs ? MODULE_LOOKED_AT : MODULE_NOT_PYTHON;
-	clock_read(&now);
-	changed = identity_changed_since(process->root, path, NULL, process->image);
-	root = rootfile_root(process->root, &how);
-	if (changed || root < 0)
-		return changed > 0 ? MODULE_CHANGED : MODULE_NO_SOURCE;
-	if (!source) {
-		source = calloc(1, sizeof(*source));
-		if (!source || !(source->key = strdup(key))) {
-			free(source);
-			return MODULE_NO_SOURCE;
-		}
-		HASH_ADD_KEYPTR(hh, p->sources, source->key, strlen(source->key), source);
-		*out = source;
-	} else if (source->defs && is_same_file(source, root, path)) {
-		if (process->image < source->since)
-			source->since = process->image;
-		source->until = now.realtime;
-		return MODULE_LOOKED_AT;
-	}
-	state = read_source(source, root, path);
-	source->since = state == MODULE_NO_SOURCE ? 0 : process->image;
-	source->until = now.realtime;
-	return state;
 }
 
 /* ---- one module ---- */
@@ -345,8 +258,8 @@ static void look_at_module(struct patches *p, const struct patch_module *m)
 {
 	char name[256], file[PYOBJECTS_TEXT], path[PYOBJECTS_TEXT + 520];
 	const struct patch_module *other;
-	struct patch_source *source = NULL;
-	enum module_state state;
+	const struct pydefs *defs = NULL;
+	enum patch_source_state state;
 
 	if (!m->dict) {
 		p->counts.modules[MODULE_NOT_MODULE] +=
@@ -367,14 +280,14 @@ static void look_at_module(struct patches *p, const struct patch_module *m)
 		snprintf(path, sizeof(path), "%s/%s", p->process->cwd, file);
 	if (!is_wanted(p, path))
 		return;
-	state = find_source(p, p->process, path, &source);
+	state = patch_sources_find(p->sources, p->process, path, &defs);
 	p->counts.modules[state]++;
-	if (state != MODULE_LOOKED_AT)
+	if (state != PATCH_SOURCE_READ)
 		return;
 	p->look.module = name;
 	p->look.file = file;
 	p->look.dict = m->dict;
-	p->look.defs = source->defs;
+	p->look.defs = defs;
 	look_at_scope(p, 0, m->dict, 0, 0);
 }
 
@@ -408,7 +321,7 @@ static int compare_modules(const void *a, const void *b)
 /* The modules of the next interpreter. False: there is none. */
 static bool next_interpreter(struct patches *p)
 {
-	const struct python_layout *l = p->process->layout;
+	const struct python_layout *l = &p->layout;
 	struct pyobjects *o = &p->look.o;
 	uint64_t sys;
 
@@ -456,7 +369,8 @@ static void begin(struct patches *p, struct subject *subject, struct process *pr
 	p->interpreters = 0;
 	memset(&p->counts, 0, sizeof(p->counts));
 	memset(&p->look, 0, sizeof(p->look));
-	if (pyobjects_begin(&p->look.o, process->pid, process->layout)) {
+	p->layout = process->runtime.live;
+	if (pyobjects_begin(&p->look.o, process->pid, &p->layout)) {
 		end(p, false);
 		return;
 	}
@@ -465,19 +379,13 @@ static void begin(struct patches *p, struct subject *subject, struct process *pr
 
 void patches_free(struct patches *p)
 {
-	struct patch_source *source, *next_source;
 	struct subject *subject, *next_subject;
 
 	if (!p)
 		return;
 	if (p->subject)
 		end(p, false);
-	HASH_ITER(hh, p->sources, source, next_source) {
-		HASH_DEL(p->sources, source);
-		pydefs_free(source->defs);
-		free(source->key);
-		free(source);
-	}
+	patch_sources_free(p->sources);
 	HASH_ITER(hh, p->subjects, subject, next_subject) {
 		HASH_DEL(p->subjects, subject);
 		free(subject);
