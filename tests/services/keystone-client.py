@@ -85,6 +85,13 @@ def in_parallel(jobs, parallel):
         raise SystemExit("keystone-client: %s" % failures[0])
 
 
+def mix(some, others):
+    """Both lists evenly, each in its order."""
+    places = [(place / len(jobs), number, job) for number, jobs in enumerate((some, others))
+              for place, job in enumerate(jobs)]
+    return [job for _, _, job in sorted(places, key=lambda p: p[:2])]
+
+
 def run(options):
     password = os.environ.get("KEYSTONE_PASSWORD", "fixture-password")
     with open(options.output, "w", encoding="utf-8") as log:
@@ -110,9 +117,15 @@ def run(options):
             else:
                 expect("validation", client.validate(token, token), 200)
 
-        in_parallel([lambda n=n: issue(n) for n in range(options.issues)], options.parallel)
-        in_parallel([lambda n=n: validate(n) for n in range(options.validations)],
-                    options.parallel)
+        issues = [lambda n=n: issue(n) for n in range(options.issues)]
+        validations = [lambda n=n: validate(n) for n in range(options.validations)]
+        if options.mixed:
+            # One by one until there is a token.
+            issues.pop(0)()
+            in_parallel(mix(issues, validations), options.parallel)
+        else:
+            in_parallel(issues, options.parallel)
+            in_parallel(validations, options.parallel)
 
 
 def validate_only(options):
@@ -147,6 +160,7 @@ def main():
     verb.add_argument("--issues", type=int, default=20)
     verb.add_argument("--validations", type=int, default=200)
     verb.add_argument("--parallel", type=int, default=4)
+    verb.add_argument("--mixed", action="store_true", help="issues and validations in turn")
     verb.set_defaults(run=run)
     verb = verbs.add_parser("validate")
     verb.add_argument("port", type=int)

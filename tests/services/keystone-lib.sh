@@ -7,6 +7,7 @@
 #   keystone_start            starts it; sets KEYSTONE_PID (uwsgi's master) and KEYSTONE_PORT
 #   keystone_stop             stops it, by pid
 #   keystone_password TEXT    changes the admin's password in the database (while it is stopped)
+#   keystone_record DIR       the service started next records its functions in DIR (recall_record.py)
 #   keystone_drive LOG ARG..  drives the usual calls; the client writes what it did to LOG
 #   collect_start FILE ARG... starts `daylight collect` and waits for "collecting:"
 #   collect_stop              ends it and keeps its exit code in COLLECT_CODE
@@ -14,6 +15,7 @@
 # Before keystone_start a test may set
 #   KEYSTONE_CODE   a folder that stands for the installed keystone package in a mount namespace of
 #                   the service's own; the installed files stay as they are
+#   KEYSTONE_WSGI   another file for uwsgi than keystone's own
 #   KEYSTONE_ARGS   an array of more arguments for uwsgi
 #   KEYSTONE_ENV    an array of NAME=VALUE for the service's environment
 
@@ -26,6 +28,7 @@ KEYSTONE_PASSWORD=fixture-password
 GUIDELINE=$ROOT_DIR/../shared/guidelines/2020.06.json
 [ -r "$GUIDELINE" ] || GUIDELINE=$SERVICES_DIR/guideline.json
 KEYSTONE_PACKAGE=/usr/lib/python3/dist-packages/keystone
+KEYSTONE_WSGI=/usr/bin/keystone-wsgi-public
 KEYSTONE_ARGS=()
 KEYSTONE_ENV=()
 KEYSTONE_CODE=
@@ -125,7 +128,7 @@ keystone_start() {
 	local service=(
 		uwsgi --plugin python3 --master --processes 2 --threads 1 --die-on-term
 		--need-app --disable-logging --buffer-size 65535
-		--wsgi-file /usr/bin/keystone-wsgi-public
+		--wsgi-file "$KEYSTONE_WSGI"
 	)
 	local attempt
 	KEYSTONE_PORT=$("$PYTHON" -c 'import socket
@@ -159,6 +162,14 @@ keystone_stop() {
 	kill -TERM "$KEYSTONE_PID" 2>/dev/null || true
 	wait "$KEYSTONE_PID" 2>/dev/null || true
 	KEYSTONE_PID=
+}
+
+keystone_record() {
+	mkdir -p "$1"
+	# A name by which the service is known.
+	KEYSTONE_WSGI=$1/keystone-wsgi-public
+	ln -s "$SERVICES_DIR/recall_wsgi.py" "$KEYSTONE_WSGI"
+	KEYSTONE_ENV+=("RECALL_TRUTH=$1" "RECALL_CODE=$SERVICES_DIR")
 }
 
 keystone_drive() {

@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 """What collecting costs: bench.py [--peers] [--pairs N] [--calls N]. Takes minutes.
 
-Loads: token validations of a real keystone, 4 at a time; and a process that is no target and does no
-socket I/O. Each figure is from alternating pairs, with and without the tool; ratios of CPU time
-travel between machines, times do not. Exit 1 when Daylight exceeds a limit.
+Loads: token validations and issues of a real keystone, 4 at a time: steady, once the first calls of
+each route are done, and deep; a process that is no target and does no socket I/O; and a Python
+process that is no target, while the service is traced function by function. Each figure is from
+alternating pairs, with and without the tool; ratios of CPU time travel between machines, times do
+not. Exit 1 when Daylight exceeds a limit.
 """
 import argparse
 import importlib.util
@@ -21,11 +23,16 @@ from measure import Ratio, cpu, family, holds_syscalls, memory
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 DAYLIGHT = os.environ.get("DAYLIGHT", os.path.join(ROOT, "build", "daylight"))
-LIMIT_SERVICE = 1.05  # upper bound of the on/off ratio of service CPU per call
+LIMIT_STEADY = 1.02  # upper bound of the on/off ratio of service CPU per call
+LIMIT_DEEP = 1.5  # the same while function starts are traced
+LIMIT_INTERPRETER = 1.02  # upper bound for an interpreter that is no target, meanwhile
 LIMIT_CORE = 0.05  # of one core, while the service is loaded
 LIMIT_MEMORY = 128 << 20
 LIMIT_OTHERS = 1.005  # lower bound: more than this is measurable
 ROUNDS = 100000  # of the unrelated process: some 50 ms
+DEEP_FIRST = 2  # deep calls of each route in a steady measurement: what follows is the same
+LIBPYTHON = "/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0"
+ALL_DEEP = ["--deep", "1000000"]
 
 
 def load_client():
@@ -52,14 +59,25 @@ class Service:
         self.driver = self.client.Client(self.port)
         self.token = self.driver.issue("fixture-password")[1]
 
-    def load(self):
-        """Service CPU seconds of one load."""
-        def validate():
-            self.client.expect("validation", self.driver.validate(self.token, self.token), 200)
+    def validate(self):
+        self.client.expect("validation", self.driver.validate(self.token, self.token), 200)
 
+    def issue(self):
+        self.client.expect("issue", self.driver.issue("fixture-password")[0], 201)
+
+    def load(self, what="validation", count=None):
+        """Service CPU seconds of one load."""
+        job = {"validation": self.validate, "issue": self.issue}[what]
         before = cpu(self.pids)
-        self.client.in_parallel([validate] * self.calls, 4)
+        self.client.in_parallel([job] * (count or self.calls), 4)
         return cpu(self.pids) - before
+
+    def first_calls(self):
+        """Until the first calls of both routes are traced and the taps are gone, in each process."""
+        for _ in range(2):
+            self.load("issue", 8)
+            self.load("validation", 8)
+        time.sleep(0.5)
 
     def stop(self):
         self.process.stdin.close()
@@ -67,13 +85,26 @@ class Service:
 
 
 class Others:
-    """The process that is no target."""
+    """A process that is no target: it prints how long so many rounds took."""
 
-    def __init__(self, folder):
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
+
+    @classmethod
+    def of_syscalls(cls, folder):
         program = os.path.join(folder, "syscalls")
         subprocess.run(["gcc", "-O2", "-o", program, os.path.join(HERE, "syscalls.c")], check=True)
-        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True)
+        return cls([program])
+
+    @classmethod
+    def of_functions(cls, folder):
+        """An interpreter of the same file as the service's: libpython."""
+        program = os.path.join(folder, "interpreter")
+        subprocess.run(["gcc", "-O2", "-x", "c", "-o", program, "-", "-x", "none", LIBPYTHON],
+                       check=True, text=True, input="int Py_BytesMain(int, char **);\n"
+                       "int main(int n, char **words) { return Py_BytesMain(n, words); }\n")
+        return cls([program, os.path.join(HERE, "functions.py")])
 
     def load(self):
         self.process.stdin.write("%d\n" % ROUNDS)
@@ -91,6 +122,7 @@ class Tool:
     def __init__(self, name, output, command, ready):
         self.name, self.output, self.command, self.ready = name, output, command, ready
         self.process = None
+        self.warm = lambda: None  # done after each start, before anything is measured
 
     def start(self):
         if os.path.exists(self.output):
@@ -102,6 +134,7 @@ class Tool:
             if self.process.poll() is not None:
                 break
             if self.ready(self):
+                self.warm()
                 return
             time.sleep(0.1)
         self.stop()
@@ -140,6 +173,12 @@ def daylight(folder, service, *more):
     return Tool("daylight", output,
                 [DAYLIGHT, "collect", "--port", str(service.port), "-o", output, *more],
                 lambda tool: "collecting:" in tool.log())
+
+
+def steady(folder, service):
+    tool = daylight(folder, service, "--deep", str(DEEP_FIRST))
+    tool.warm = service.first_calls
+    return tool
 
 
 def peers(folder, service):
@@ -218,6 +257,49 @@ def measure_service(tool, service, pairs):
     return figures
 
 
+def measure_pairs(tool, load, pairs):
+    """Pairs of what a load costs with and without the tool."""
+    result = []
+
+    def on():
+        tool.start()
+        try:
+            return load()
+        finally:
+            code = tool.stop()
+            if code:
+                print("collect ended with exit code %d: %s" % (code, tool.log().strip()[-400:]))
+
+    for number in range(pairs):
+        if number % 2:
+            off, with_tool = load(), on()
+        else:
+            with_tool, off = on(), load()
+        result.append((with_tool, off))
+    return Ratio(result)
+
+
+def measure_deep(folder, service, pairs):
+    """What tracing function starts costs: lines of (what, ratio, limit)."""
+    interpreter = Others.of_functions(folder)
+
+    def ten():
+        return sum(interpreter.load() for _ in range(10))
+
+    try:
+        yield ("service CPU per issue, steady", LIMIT_STEADY, measure_pairs(
+            steady(folder, service), lambda: service.load("issue", service.calls // 2), pairs))
+        deep = daylight(folder, service, *ALL_DEEP)
+        yield ("service CPU per validation, deep", LIMIT_DEEP,
+               measure_pairs(deep, service.load, pairs))
+        yield ("service CPU per issue, deep", LIMIT_DEEP, measure_pairs(
+            deep, lambda: service.load("issue", service.calls // 2), pairs))
+        yield ("an interpreter that is no target, meanwhile", LIMIT_INTERPRETER,
+               measure_pairs(deep, ten, pairs))
+    finally:
+        interpreter.stop()
+
+
 def measure_others(tool, others, pairs):
     """Pairs of the unrelated process's CPU while the targets idle; outside of the phases in which
     the tool holds the system-call link, if it is one that has phases."""
@@ -254,7 +336,8 @@ def report(name, figures, others, calls):
     core = figures["cpu"] / figures["wall"]
     pss, rings, maps = figures["memory"]
     print("%s" % name)
-    print("  service CPU per validation, on/off    %s" % service)
+    print("  service CPU per validation, %-9s %s" %
+          ("steady" if name == "daylight" else "on/off", service))
     print("  own CPU while loaded                  %.3f of a core" % core)
     print("  own memory: Pss + rings once          %s + %s  (all BPF maps: %s)" %
           (mib(pss), mib(rings), mib(maps)))
@@ -272,8 +355,8 @@ def report(name, figures, others, calls):
 
 def judge(service, core, memory_bytes, others, codes):
     """The limits of Daylight that do not hold."""
-    if service.high > LIMIT_SERVICE:
-        yield "service CPU: upper bound %.3f is over %.2f" % (service.high, LIMIT_SERVICE)
+    if service.high > LIMIT_STEADY:
+        yield "service CPU: upper bound %.3f is over %.2f" % (service.high, LIMIT_STEADY)
     if core > LIMIT_CORE:
         yield "collector: %.3f of a core is over %.2f" % (core, LIMIT_CORE)
     if memory_bytes > LIMIT_MEMORY:
@@ -297,17 +380,15 @@ def main():
         sys.exit("bench: needs root: run 'sudo make bench'")
     failures = []
     with tempfile.TemporaryDirectory() as folder:
-        os.mkdir(os.path.join(folder, "service"))
-        service = Service(os.path.join(folder, "service"), options.calls)
-        others = Others(folder)
+        service = Service(folder, options.calls)
+        others = Others.of_syscalls(folder)
         try:
             service.load()  # warm
             print("%d pairs of %d validations, %d processors; 95 %% intervals in brackets" %
                   (options.pairs, options.calls, os.cpu_count()))
-            tools = [daylight(folder, service)]
+            tools = [steady(folder, service)]
             tools += list(peers(folder, service)) if options.peers else []
-            # The first phase of a window holds the system-call link: the worst case for the service.
-            # The unrelated process is measured behind it.
+            # The unrelated process is measured behind the first phase of the system-call link.
             later = daylight(folder, service, "--syscall-phase", "1ms")
             for tool in tools:
                 try:
@@ -321,6 +402,11 @@ def main():
                 result = report(tool.name, figures, beside, options.calls)
                 if tool.name == "daylight":
                     failures = list(judge(*result, figures["codes"]))
+            for what, limit, ratio in measure_deep(folder, service, options.pairs):
+                print("  %-42s %s" % (what, ratio))
+                sys.stdout.flush()
+                if ratio.high > limit:
+                    failures.append("%s: upper bound %.3f is over %.2f" % (what, ratio.high, limit))
         finally:
             others.stop()
             service.stop()

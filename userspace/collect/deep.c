@@ -210,6 +210,15 @@ void deep_process(struct deep *d, const struct process *process, bool forked, ui
 		session_gap(d->s, t->serial, since, t->from, "function starts not traced yet");
 }
 
+void deep_process_missed(struct deep *d, const struct process *process, uint64_t since)
+{
+	struct image *image;
+
+	HASH_FIND(hh, d->images, &process->memory, sizeof(process->memory), image);
+	if (d->s->options->deep && image && image->taps.count)
+		session_gap(d->s, process->serial, since, REC_NULL, "function starts not traced");
+}
+
 void deep_process_ended(struct deep *d, uint32_t serial)
 {
 	struct traced *t;

@@ -26,6 +26,8 @@ void deep_free(struct deep *d);
  * since (monotonic ns): when its functions began to run; what ran until the taps hold is a gap.
  */
 void deep_process(struct deep *d, const struct process *process, bool forked, uint64_t since);
+/* A forked child had ended before its taps could be attached: a gap, if its parent's kind has taps. */
+void deep_process_missed(struct deep *d, const struct process *process, uint64_t since);
 void deep_process_ended(struct deep *d, uint32_t serial);
 
 /*

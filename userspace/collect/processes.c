@@ -250,6 +250,8 @@ static void appeared(struct processes *p, const struct wire_process *e)
 			process_inherit(process, parent);
 			if (process->layout && is_current(p->s, process))
 				deep_process(p->s->deep, process, true, e->head.time);
+			else if (process->layout)
+				deep_process_missed(p->s->deep, process, e->head.time);
 		} else {
 			process_describe(p->s, process, e->parent, ORIGIN_FORK);
 		}
