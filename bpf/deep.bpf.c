@@ -209,7 +209,7 @@ static __always_inline void deep_send(struct deep_thread *d, const struct wire_l
 
 /* ---- the taps ---- */
 
-/* One load for each register: the verifier refuses a load at an offset that varies. */
+/* 0 for WIRE_REGISTERS. One load for each register: the verifier refuses a load at an offset that varies. */
 static __always_inline wire_64 tap_register(const struct pt_regs *regs, wire_32 number)
 {
 	wire_64 value = 0;
@@ -240,20 +240,6 @@ static __always_inline wire_64 tap_register(const struct pt_regs *regs, wire_32 
 	return value;
 }
 
-/* Other instructions of the interpreter may share the machine code of a tap. */
-static __always_inline bool tap_means_it(wire_64 cookie, wire_64 frame)
-{
-	wire_64 instr = 0;
-	wire_8 opcode = 0;
-
-	if (!WIRE_TAP_INSTR(cookie))
-		return true;
-	if (py_read(&instr, 8, frame + WIRE_TAP_INSTR(cookie)) || py_read(&opcode, 1, instr))
-		return false;
-	return opcode == WIRE_TAP_OPCODE(cookie, 0) || opcode == WIRE_TAP_OPCODE(cookie, 1) ||
-	       opcode == WIRE_TAP_OPCODE(cookie, 2);
-}
-
 /* Hits are booked in lots: the ledger costs more than a repeated one does. */
 static __always_inline void deep_book(struct deep_thread *d)
 {
@@ -276,10 +262,6 @@ static __always_inline int deep_hit(struct pt_regs *regs, const struct wire_layo
 		COUNT(DEEP, LOST_READ);
 		return 0;
 	}
-	if (!tap_means_it(cookie, frame)) {
-		COUNT(DEEP, SKIP_OTHER);
-		return 0;
-	}
 	d->frame.code = py_frame_word(l, w, l->frame_code);
 	if (py_code_read(l, w, d->frame.code)) {
 		COUNT(DEEP, LOST_READ);
@@ -291,7 +273,7 @@ static __always_inline int deep_hit(struct pt_regs *regs, const struct wire_layo
 		return 0;
 	}
 	/* An exception is thrown into a generator: it may never have run. */
-	if (WIRE_TAP_THROW(cookie) && (wire_32)tap_register(regs, WIRE_TAP_THROW(cookie))) {
+	if ((wire_32)tap_register(regs, WIRE_TAP_THROW(cookie))) {
 		COUNT(DEEP, SKIP_THROW);
 		return 0;
 	}

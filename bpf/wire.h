@@ -210,21 +210,14 @@ struct wire_snapshot {
 /* ---- taps ---- */
 
 /*
- * The cookie of a tap, from the lowest bits: 4 the register that holds the frame; 4 the one whose
- * lower half is not 0 when an exception is thrown into the frame (0: there is none; r15 cannot be
- * it); 8 the index of the layout; 16 the offset of the frame's instruction pointer (0: none); 3
- * times 8 the opcodes that it points at when a function starts or goes on.
+ * The cookie of a tap: registers by number; the one that holds the frame, the one whose lower half
+ * is not 0 when an exception is thrown into it (WIRE_REGISTERS: there is none); index of the layout.
  */
-#define WIRE_TAP(frame, throw, layout, instr, op1, op2, op3)                                       \
-	((wire_64)(frame) | (wire_64)(throw) << 4 | (wire_64)(layout) << 8 |                       \
-	 (wire_64)(instr) << 16 | (wire_64)(op1) << 32 | (wire_64)(op2) << 40 |                    \
-	 (wire_64)(op3) << 48)
-#define WIRE_TAP_FRAME(cookie) ((cookie) & 0xf)
-#define WIRE_TAP_THROW(cookie) ((cookie) >> 4 & 0xf)
-#define WIRE_TAP_LAYOUT(cookie) ((cookie) >> 8 & 0xff)
-#define WIRE_TAP_INSTR(cookie) ((cookie) >> 16 & 0xffff)
-#define WIRE_TAP_OPCODES 3
-#define WIRE_TAP_OPCODE(cookie, i) ((cookie) >> (32 + 8 * (i)) & 0xff)
+#define WIRE_TAP(frame, throw, layout) \
+	((wire_64)(frame) | (wire_64)(throw) << 8 | (wire_64)(layout) << 16)
+#define WIRE_TAP_FRAME(cookie) ((cookie) & 0xff)
+#define WIRE_TAP_THROW(cookie) ((cookie) >> 8 & 0xff)
+#define WIRE_TAP_LAYOUT(cookie) ((cookie) >> 16)
 
 /* ---- map values ---- */
 
@@ -364,8 +357,7 @@ struct wire_config {
 	C(SKIP_FAMILY, S, "not-tcp") C(SKIP_OUTBOUND, S, "outbound")                               \
 	C(SKIP_POLICY, S, "no-knowledge") C(SKIP_REPEAT, S, "repeat") C(SKIP_PACED, S, "paced")    \
 	C(SKIP_NO_FRAMES, S, "no-frames") C(SKIP_THROW, S, "exception-thrown-in")                  \
-	C(SKIP_OTHER, S, "other-instruction") C(SKIP_UNSTEADY, S, "unsteady")                      \
-	C(LOST_RING, L, "ring-full")                                                               \
+	C(SKIP_UNSTEADY, S, "unsteady") C(LOST_RING, L, "ring-full")                               \
 	C(LOST_MAP, L, "map-full") C(LOST_READ, L, "read-failed") C(LOST_PARTIAL, L, "partial")    \
 	C(LOST_BUDGET, L, "budget") C(LOST_BUSY, L, "recursion")                                   \
 	C(LOST_AMBIGUOUS, L, "ambiguous") C(LOST_UNWIND, L, "unwind")                              \

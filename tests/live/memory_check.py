@@ -36,13 +36,8 @@ def memory(file):
     """Each function with each of its records."""
     text = subprocess.run([DAYLIGHT, "inspect", file, "functions", "--jsonl"],
                           stdout=subprocess.PIPE, check=True).stdout.decode()
-    functions = [json.loads(line) for line in text.splitlines()]
-    if functions and "memory" not in functions[0]:
-        by_id = {one["function"]: one for one in functions}
-        for one in records(file, "function_memory"):
-            yield by_id[one["function"]], one
-        return
-    for function in functions:
+    for line in text.splitlines():
+        function = json.loads(line)
         for one in function["memory"]:
             yield function, one
 

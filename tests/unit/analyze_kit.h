@@ -34,6 +34,7 @@ struct scene {
 	bool listeners; /* two that are not covered */
 	uint64_t status; /* of the call; 0: 200 */
 	bool elsewhere; /* the one stack is of code outside the component */
+	bool native; /* that code is native */
 	uint8_t window; /* 0: 0xa1 */
 	/* The call lies in a deep span, in which a function was entered: 1 is the handler's. */
 	uint64_t entered;
@@ -123,7 +124,8 @@ static inline void scene_put_code(struct fixture *f, const struct scene *s)
 			    .package_version = REC_EMPTY, .digest_matches = REC_NULL,
 			    .how = pub(f, "open"), .when = at_ms(60), .changed_after_load = 0);
 		put(f, FUNCTION, function, .module = 1, .name = pub(f, "gate"),
-		    .qualname = pub(f, "gate"), .line = 1, .offset = REC_NULL);
+		    .qualname = pub(f, "gate"), .line = s->native ? REC_NULL : 1,
+		    .offset = s->native ? 0x1000 : REC_NULL);
 		put(f, STACK, stack, .process = 1, .frames = list(1), .partial = 0);
 		return;
 	}

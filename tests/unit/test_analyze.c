@@ -153,6 +153,8 @@ static void test_not_observed(void **state)
 	/* The call's own route is handled by the section, and no handler was seen. */
 	expect("silent route", "unknown", NONE, NONE, .elsewhere = true);
 	expect("silent call", "unknown", NONE, NONE, .no_code = true, .no_route = true);
+	expect("native call", "unknown", NONE, NONE, .elsewhere = true, .native = true,
+	       .no_route = true);
 	expect("no call", "unknown", NONE, NONE, .no_code = true, .no_call = true);
 	expect("stranger", "unknown", NONE, NONE, .elsewhere = true, .no_route = true,
 	       .other_service = true);

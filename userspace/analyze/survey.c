@@ -26,6 +26,7 @@ struct walk {
 	const struct service_definition *definition; /* of the call, or NULL */
 	struct survey_route *route;
 	bool complete, handler;
+	bool spoke; /* more was sighted than native code that is in no section */
 	bool failed; /* memory */
 };
 
@@ -241,6 +242,8 @@ static void see(void *ctx, const struct evidence_seen *seen)
 	uint32_t module = w->e->functions[seen->function].module;
 	bool inside = false;
 
+	/* Native functions of an interpreter or a server show nothing of the code that it runs. */
+	w->spoke |= seen->sure && w->e->functions[seen->function].rec->line != REC_NULL;
 	if (module == EVIDENCE_NONE)
 		return;
 	for (size_t i = 0; i < w->members[module].count; i++) {
@@ -254,6 +257,7 @@ static void see(void *ctx, const struct evidence_seen *seen)
 		if (group_see(m->group, m->instance, seen, w->call, w->complete, w->s->serial))
 			w->failed = true;
 	}
+	w->spoke |= inside && seen->sure;
 	if (!inside && seen->sure && w->complete)
 		see_outside(w, seen);
 }
@@ -296,7 +300,7 @@ static void count_unseen(struct walk *w)
 }
 
 /* Of which component is the call, and is anything known of it? */
-static void count_component(struct walk *w, const struct evidence_sources *sources)
+static void count_component(struct walk *w)
 {
 	for (size_t i = 0; i < w->s->sections_count; i++) {
 		struct survey_section *section = &w->s->sections[i];
@@ -305,7 +309,7 @@ static void count_component(struct walk *w, const struct evidence_sources *sourc
 		for (size_t j = 0; j < section->mappings_count; j++)
 			maps |= section->mappings[j].definition == w->definition;
 		section->component_calls += maps;
-		section->component_silent += maps && w->complete && !sources->sure;
+		section->component_silent += maps && w->complete && !w->spoke;
 	}
 }
 
@@ -314,15 +318,15 @@ static void count_call(struct walk *w)
 	struct evidence_sources sources;
 
 	w->s->serial++;
-	w->handler = false;
+	w->handler = w->spoke = false;
 	w->complete = w->call->end_reason == CALL_END_COMPLETE && w->call->start != REC_NULL &&
 		      w->call->end != REC_NULL;
 	w->definition = survey_definition(w->s, w->e, w->call);
 	evidence_walk(w->e, w->call, see, w, &sources);
-	count_component(w, &sources);
+	count_component(w);
 	w->route->calls++;
 	w->route->deep += sources.deep;
-	w->route->sighted += sources.sure != 0;
+	w->route->sighted += w->spoke;
 	w->route->incomplete += !w->complete;
 	w->route->deep_elsewhere += sources.deep && !w->handler;
 	if (w->handler)

@@ -346,17 +346,13 @@ int attach_syscalls(struct attach *a, bool on, struct err *err)
 struct attach_tap *attach_tap_add(struct attach *a, pid_t pid, const struct taps *taps,
 				  size_t index, const struct python_layout *layout, struct err *err)
 {
-	const struct python_taps *know = taps->know;
-	bool resume = know->kind == PYTHON_TAPS_RESUME;
 	int l = layout_index(a, layout);
 	LIBBPF_OPTS(bpf_uprobe_opts, opts,
-		    .bpf_cookie = WIRE_TAP(taps->at[index].frame_reg, resume ? 0 : taps->throw_reg,
-					   l, resume ? know->frame_at : 0, know->opcodes[0],
-					   know->opcodes[1], know->opcodes[2]));
+		    .bpf_cookie = WIRE_TAP(taps->at[index].frame_reg, taps->throw_reg, l));
 	struct bpf_link *link;
 	char path[64];
 
-	if (l < 0 || know->opcodes_count > WIRE_TAP_OPCODES) {
+	if (l < 0) {
 		err_set(err, ERR_MACHINE, "the kernel side cannot use these taps");
 		return NULL;
 	}

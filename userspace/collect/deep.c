@@ -11,6 +11,7 @@
 #include "collect/taps.h"
 
 #define SECOND 1000000000ULL
+#define CHECK_NS (SECOND / 10)
 #define HOLD_NS (10 * SECOND) /* after a call of a route that still needs deep calls */
 #define FIRST_NS (60 * SECOND) /* the first calls may take so long */
 #define BURST_NS (30 * SECOND) /* taps may be held for new routes so long in any case */
@@ -33,7 +34,9 @@ struct traced {
 	pid_t pid;
 	struct image *image;
 	struct attach_tap *links[TAPS_MAX];
-	bool on;
+	bool on, refused;
+	bool stepped; /* somebody's breakpoints were single-stepped before ours were set */
+	uint64_t check; /* monotonic ns: when to look whether ours are; 0: done */
 	uint64_t from; /* monotonic ns: taps hold since */
 	const char *reason;
 	uint64_t quota; /* deep calls that a route needs */
@@ -145,8 +148,9 @@ static bool switch_on(struct deep *d, struct traced *t, const char *reason)
 	const struct taps *taps = &t->image->taps;
 	struct err err = ERR_INIT;
 
-	if (t->on)
-		return true;
+	if (t->on || t->refused)
+		return t->on;
+	t->stepped = taps_stepped(t->pid);
 	attach_taps_begin(d->s->attach);
 	for (size_t i = 0; i < taps->count; i++) {
 		t->links[i] =
@@ -161,6 +165,7 @@ static bool switch_on(struct deep *d, struct traced *t, const char *reason)
 	t->on = true;
 	t->reason = reason;
 	t->from = clock_monotonic();
+	t->check = t->from + CHECK_NS;
 	log_verbose("process %u: function starts are traced (%s)", t->serial, reason);
 	return true;
 }
@@ -282,8 +287,22 @@ static bool affordable(const struct traced *t, uint64_t now)
 	return spent < BURST_NS + (now - t->settled) / SHARE;
 }
 
+/* A tap that is single-stepped would slow the service down beyond measure: none of them is. */
+static void check_stepping(struct deep *d, struct traced *t, uint64_t now)
+{
+	t->check = 0;
+	if (t->stepped || !taps_stepped(t->pid))
+		return;
+	t->refused = true;
+	switch_off(d, t, now);
+	session_unsupported(d->s, t->serial, "function starts",
+			    "the kernel single-steps an instruction");
+}
+
 static void tick(struct deep *d, struct traced *t, uint64_t now)
 {
+	if (t->on && t->check && now >= t->check)
+		check_stepping(d, t, now);
 	/* Until the first call comes there is nothing to be done with. */
 	bool first = !t->settled && !t->calls && t->quota;
 	bool routes = t->open_routes && now < t->hold && affordable(t, now);

@@ -395,11 +395,12 @@ static void again_one(void *ctx, struct process *p)
 	}
 }
 
-void function_memory_look_again(struct function_memory *f)
+void function_memory_look_again(struct function_memory *f, bool thorough)
 {
 	struct again a = { .f = f };
 
-	wait_idle(f);
+	if (thorough)
+		wait_idle(f);
 	end_thread(f);
 	for (size_t i = 0; i < f->count; i++) {
 		struct entry *e = f->entries[i];
@@ -411,7 +412,8 @@ void function_memory_look_again(struct function_memory *f)
 		keep(f, &e->reading);
 	}
 	a.deadline = clock_monotonic() + AGAIN_NS;
-	processes_each(f->s->processes, again_one, &a);
+	if (thorough)
+		processes_each(f->s->processes, again_one, &a);
 }
 
 void function_memory_finish(struct function_memory *f, struct module_files *files, bool thorough)

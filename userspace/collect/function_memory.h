@@ -23,8 +23,11 @@ void function_memory_free(struct function_memory *f);
 /* A code object of a module that is a file was met: it is read as soon as may be. */
 void function_memory_add(struct function_memory *f, const struct process *p, uint64_t module,
 			 uint64_t function, const struct wire_code *code);
-/* The window is over: waits a little for what is not read yet, and reads all once more. */
-void function_memory_look_again(struct function_memory *f);
+/*
+ * The window is over: waits a little for what is not read yet, and reads all once more. Not
+ * thorough: neither.
+ */
+void function_memory_look_again(struct function_memory *f, bool thorough);
 /* Compares, and puts the records. Not thorough: nothing is compared. */
 void function_memory_finish(struct function_memory *f, struct module_files *files, bool thorough);
 

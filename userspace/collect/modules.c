@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "collect/function_memory.h"
+#include "collect/deep.h"
 #include "collect/module_files.h"
 #include "collect/processes.h"
 
@@ -22,12 +23,20 @@ struct function {
 	UT_hash_handle hh;
 };
 
+/* Where a function's code object was last, and in which memory image. */
+struct place {
+	uint64_t address;
+	uint32_t image;
+};
+
 struct modules {
 	struct session *s;
 	struct module_files *files;
 	struct function_memory *memory;
 	struct module *table;
 	struct function *functions;
+	struct place *places; /* by function id */
+	size_t places_count;
 	uint64_t *codes; /* function id by code id; 0: none */
 	size_t codes_count;
 	uint64_t count;
@@ -71,6 +80,7 @@ void modules_free(struct modules *m)
 		free(function);
 	}
 	free(m->codes);
+	free(m->places);
 	free(m);
 }
 
@@ -317,6 +327,28 @@ uint64_t modules_native_function(struct modules *m, uint64_t module, uint64_t of
 	return function_of_key(m, key, rec, name, name, STRING_PUBLIC);
 }
 
+/* Is this another code object of a function that the image has shown before? */
+static bool place_changed(struct modules *m, uint64_t function, uint32_t image, uint64_t address)
+{
+	struct place *place;
+	bool changed;
+
+	if (function >= m->places_count) {
+		size_t want = (size_t)function + 4096;
+		struct place *grown = realloc(m->places, want * sizeof(*grown));
+
+		if (!grown)
+			return false;
+		memset(grown + m->places_count, 0, (want - m->places_count) * sizeof(*grown));
+		m->places = grown;
+		m->places_count = want;
+	}
+	place = &m->places[function];
+	changed = place->address && place->image == image && place->address != address;
+	*place = (struct place){ address, image };
+	return changed;
+}
+
 void modules_code(struct modules *m, struct process *p, const struct wire_code *code)
 {
 	char filename[WIRE_FILENAME * 4 + 8], name[WIRE_NAME * 4 + 8],
@@ -355,8 +387,11 @@ void modules_code(struct modules *m, struct process *p, const struct wire_code *
 	if (function != REC_NULL) {
 		m->codes[code->code] = function;
 		module_files_ran(m->files, module);
-		if (filename[0] && filename[0] != '<' && !code->filename_is.cut)
+		if (filename[0] && filename[0] != '<' && !code->filename_is.cut) {
 			function_memory_add(m->memory, p, module, function, code);
+			if (place_changed(m, function, p->memory, code->address))
+				deep_reloaded(m->s->deep, p->serial);
+		}
 	}
 }
 
@@ -382,7 +417,7 @@ bool modules_settle(struct modules *m, uint64_t timeout_ns)
 
 void modules_finish(struct modules *m, bool thorough)
 {
-	function_memory_look_again(m->memory);
+	function_memory_look_again(m->memory, thorough);
 	module_files_finish(m->files, thorough);
 	function_memory_finish(m->memory, m->files, thorough);
 }
