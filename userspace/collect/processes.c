@@ -272,10 +272,11 @@ static void appeared(struct processes *p, const struct wire_process *e)
 		process_describe_unknown(process, parent_id);
 		return;
 	}
+	/* At once: it may soon become another program. */
+	process_describe(p->s, process, parent_id, ORIGIN_EXEC);
 	find_runtime(p->s, process, now);
 	if (process->runtime.state == PYTHON_READY)
 		runtime_gap(p->s, process);
-	process_describe(p->s, process, parent_id, ORIGIN_EXEC);
 	scan_mappings(p->s, process);
 }
 
