@@ -45,7 +45,7 @@ void collect_options_init(struct collect_options *o)
 	memset(o, 0, sizeof(*o));
 	o->status_fd = -1;
 	o->syscall_phase = o->syscall_share = COLLECT_AUTO;
-	o->samples = 499;
+	o->samples = 199;
 	o->deep = 20;
 	o->deep_duty = 1;
 }
