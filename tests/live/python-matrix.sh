@@ -102,7 +102,8 @@ row namespace "$PYTHON" / "--open /srv"
 
 # libpython in other programs: forked workers; threads of two apps, each with an interpreter of its
 # own; apache's threads, which run Python in sub-interpreters.
-UWSGI=(uwsgi --plugin python3 --die-on-term --need-app --enable-threads --pythonpath "$LIVE_DIR")
+UWSGI=(uwsgi --plugin python3 --die-on-term --no-orphans --need-app --enable-threads
+	--pythonpath "$LIVE_DIR")
 under_port uwsgi "${UWSGI[@]}" --master --processes 2 --wsgi-file "$LIVE_DIR/matrix_app.py"
 row uwsgi "$PYTHON" / ""
 under_port uwsgi-apps "${UWSGI[@]}" --threads 3 --manage-script-name \
@@ -126,7 +127,8 @@ MaxRequestWorkers 8
 WSGIPythonPath $LIVE_DIR
 WSGIScriptAlias / $LIVE_DIR/matrix_app.py
 CONF
-under_port mod_wsgi apache2 -f "$WORK/apache.conf" -D FOREGROUND -C "Listen 127.0.0.1:\${PORT}"
+# One process: nothing is left when it is killed.
+under_port mod_wsgi apache2 -X -f "$WORK/apache.conf" -C "Listen 127.0.0.1:\${PORT}"
 row mod_wsgi "$PYTHON" / ""
 # It loads the program with the first request.
 "$PYTHON" "$LIVE_DIR/matrix_ask.py" "http://127.0.0.1:$PORT/" || fail "mod_wsgi did not answer"
