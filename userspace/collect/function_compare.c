@@ -108,6 +108,7 @@ static void compile_source(struct compare *c, int optimize)
 		pyc_fetch(c->file.root, true, c->file.path, c->file.identity->sha256, &source);
 
 	to->looked = true;
+	to->optimize = optimize;
 	if (!*why)
 		why = pyc_compile(&c->compiler, c->file.interpreter, l->pyc_magic,
 				  (unsigned int)optimize, c->file.path, &source, &to->data);
@@ -196,7 +197,10 @@ static void compare_reading(struct compare *c, const struct function_reading *r,
 	 * What is not in the .pyc may still be what the source gives: a program's main file is
 	 * never taken from a .pyc, and one that is based on a hash may be passed over.
 	 */
-	compile_source(c, item->optimize);
+	if (!c->source.looked || c->source.optimize != item->optimize) {
+		forget(&c->source);
+		compile_source(c, item->optimize);
+	}
 	compare_with(&c->source, r, &source);
 	if (!pyc_stands(c, item) || out->why || (!source.why && source.matches))
 		*out = source;
