@@ -190,6 +190,29 @@ static __always_inline bool deep_seen(struct deep_thread *d, wire_64 signature)
 	return false;
 }
 
+/* Brings the memory of a name in: what was never touched, or is being moved, cannot be read. */
+static __always_inline void deep_fault(const struct wire_layout *l, struct py_walk *w, wire_s32 at)
+{
+	wire_64 object = py_word(l, w, at);
+
+	if (object)
+		bpf_copy_from_user(w->text, sizeof(w->text),
+				   (const void *)(object + l->unicode_length));
+}
+
+static __always_inline void deep_fault_names(const struct wire_layout *l, struct deep_thread *d)
+{
+	struct py_walk *w = &d->walk;
+
+	bpf_copy_from_user(w->code, sizeof(w->code), (const void *)(d->frame.code + l->code_base));
+	if (py_code_read(l, w, d->frame.code))
+		return;
+	deep_fault(l, w, l->code_filename);
+	deep_fault(l, w, l->code_name);
+	if (l->code_qualname >= 0)
+		deep_fault(l, w, l->code_qualname);
+}
+
 static __always_inline void deep_send(struct deep_thread *d, const struct wire_layout *l)
 {
 	struct code_job job = { l, &d->walk, &d->code, d->process, d->image };
@@ -198,6 +221,7 @@ static __always_inline void deep_send(struct deep_thread *d, const struct wire_l
 		.context = d->context,
 	};
 
+	deep_fault_names(l, d);
 	d->walk.filename = 0;
 	if (!py_fingerprint(l, &d->walk, d->frame.code, &d->frame.fingerprint))
 		e.code = code_id(&job, &d->frame);
@@ -209,7 +233,8 @@ static __always_inline void deep_send(struct deep_thread *d, const struct wire_l
 
 /* ---- the taps ---- */
 
-/* 0 for WIRE_REGISTERS. One load for each register: the verifier refuses a load at an offset that varies. */
+/* 0 for WIRE_REGISTERS. One load for each register: the verifier refuses a load at an offset that
+ * varies. */
 static __always_inline wire_64 tap_register(const struct pt_regs *regs, wire_32 number)
 {
 	wire_64 value = 0;
@@ -264,8 +289,11 @@ static __always_inline int deep_hit(struct pt_regs *regs, const struct wire_layo
 	}
 	d->frame.code = py_frame_word(l, w, l->frame_code);
 	if (py_code_read(l, w, d->frame.code)) {
-		COUNT(DEEP, LOST_READ);
-		return 0;
+		deep_fault_names(l, d);
+		if (py_code_read(l, w, d->frame.code)) {
+			COUNT(DEEP, LOST_READ);
+			return 0;
+		}
 	}
 	flow = deep_flow(l, d, frame);
 	if (!flow) {
@@ -286,8 +314,11 @@ static __always_inline int deep_hit(struct pt_regs *regs, const struct wire_layo
 			       : 0;
 	}
 	if (deep_signature(l, d, &signature)) {
-		COUNT(DEEP, LOST_READ);
-		return 0;
+		deep_fault_names(l, d);
+		if (deep_signature(l, d, &signature)) {
+			COUNT(DEEP, LOST_READ);
+			return 0;
+		}
 	}
 	if (deep_seen(d, signature))
 		return 1;
@@ -295,7 +326,7 @@ static __always_inline int deep_hit(struct pt_regs *regs, const struct wire_layo
 	return 0;
 }
 
-SEC("uprobe")
+SEC("uprobe.s") /* it may sleep: memory that is not there is brought in */
 int function_started(struct pt_regs *regs)
 {
 	wire_64 cookie = bpf_get_attach_cookie(regs);

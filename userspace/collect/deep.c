@@ -8,11 +8,9 @@
 #include "base/log.h"
 #include "collect/attach.h"
 #include "collect/processes.h"
-#include "collect/procfs.h"
 #include "collect/taps.h"
 
 #define SECOND 1000000000ULL
-#define REACH_MAX (64u << 20) /* bytes of a mapping that are read */
 #define CHECK_NS (SECOND / 10)
 #define HOLD_NS (10 * SECOND) /* after a call of a route that still needs deep calls */
 #define FIRST_NS (60 * SECOND) /* the first calls may take so long */
@@ -145,26 +143,6 @@ static void switch_off(struct deep *d, struct traced *t, uint64_t now)
 		    t->reason);
 }
 
-struct reach {
-	pid_t pid;
-	const char *file;
-};
-
-/* Reads what a mapping of the interpreter's file holds. */
-static int reach_mapping(void *ctx, const struct procfs_mapping *m)
-{
-	const struct reach *r = ctx;
-	static char block[1 << 16];
-	uint64_t end = m->end - m->start > REACH_MAX ? m->start + REACH_MAX : m->end;
-
-	if (m->executable || strcmp(m->path, r->file) != 0)
-		return 0;
-	for (uint64_t at = m->start; at < end; at += sizeof(block))
-		procfs_memory(r->pid, at, block,
-			      end - at < sizeof(block) ? end - at : sizeof(block));
-	return 0;
-}
-
 static bool switch_on(struct deep *d, struct traced *t, const char *reason)
 {
 	const struct taps *taps = &t->image->taps;
@@ -173,11 +151,6 @@ static bool switch_on(struct deep *d, struct traced *t, const char *reason)
 	if (t->on || t->refused)
 		return t->on;
 	t->stepped = taps_stepped(t->pid);
-	/*
-	 * Names of built-in modules' functions lie in the interpreter's file. The kernel side
-	 * cannot read what the process has not touched yet; reading it from here maps it.
-	 */
-	procfs_maps(t->pid, reach_mapping, &(struct reach){ t->pid, taps->path });
 	attach_taps_begin(d->s->attach);
 	for (size_t i = 0; i < taps->count; i++) {
 		t->links[i] =
