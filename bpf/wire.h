@@ -337,8 +337,6 @@ struct wire_config {
 	wire_64 wakeup_bytes; /* wake the collector when so many bytes wait */
 	wire_32 snapshots; /* per CPU and slice: of stacks of native code alone */
 	wire_32 snapshots_python; /* the same, of stacks with Python frames */
-	wire_32 socket_tracepoints; /* boundary source: 1 sock_*_length, 0 sys_exit */
-	wire_32 pad;
 	wire_64 skip_syscalls[WIRE_SYSCALLS / 64]; /* bit set: its stack adds no knowledge */
 };
 

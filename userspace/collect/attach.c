@@ -91,7 +91,6 @@ static void configure(struct attach *a)
 	c->wakeup_bytes = 256 * 1024;
 	c->snapshots = 1024;
 	c->snapshots_python = 4;
-	c->socket_tracepoints = a->tracepoints;
 	for (size_t i = 0; i < sizeof(skipped_syscalls) / sizeof(skipped_syscalls[0]); i++)
 		c->skip_syscalls[skipped_syscalls[i] / 64] |= 1ULL << skipped_syscalls[i] % 64;
 }

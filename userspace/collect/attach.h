@@ -52,7 +52,7 @@ int attach_port(struct attach *a, uint32_t netns, const uint8_t *address, uint16
 /* Forgets flows of closed connections when there are many. */
 void attach_sweep(struct attach *a);
 
-/* Attaches all but the system-call trigger. */
+/* Attaches all but the system-call trigger, the samples and the taps. */
 int attach_start(struct attach *a, struct err *err);
 /* Attaches or detaches the system-call trigger. */
 int attach_syscalls(struct attach *a, bool on, struct err *err);

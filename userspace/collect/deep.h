@@ -7,8 +7,8 @@
  *   - for a route that was not met before, from its second call on ("new-route"),
  *   - for a new process ("new-process") and for code that was loaded again ("new-code"): a few calls,
  *   - for a share of the window, whatever happens ("duty").
- * Routes that are called seldom must not keep a busy service deep: beyond a first half minute, taps
- * are held for new routes for a twentieth of the time at most.
+ * Routes that are called seldom must not keep a busy service deep: the first calls may take a
+ * minute; afterwards taps are held for new routes for half a minute and a twentieth of the time.
  */
 #ifndef DAYLIGHT_COLLECT_DEEP_H
 #define DAYLIGHT_COLLECT_DEEP_H

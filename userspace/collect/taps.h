@@ -16,7 +16,9 @@
  *     exception is thrown into the frame, with lasti -1 nothing starts (a generator that never ran
  * is closed). lasti -1 and throw 0: a function starts. Otherwise a generator or coroutine goes on.
  *
- * A hit that cannot be read is neither. Nothing else than these passes as a start.
+ * A hit that cannot be read is neither. Nothing else than these passes as a start. The kernel side
+ * (bpf/deep.bpf.c) counts resumes as well: the function ran. So it reads neither opcode nor lasti;
+ * that no other opcode passes a tap is proven when the taps are found.
  *
  * Taps are proven on the process itself: bytes in its memory equal the file's. A process in which
  * somebody's breakpoints stand already, our own too, and inherited ones of a forked child, is
