@@ -164,7 +164,8 @@ static __always_inline void chunk_send(struct wire_target *t, struct connection_
 	c->busy = 0;
 }
 
-/* The stack of a thread whose process has no runtime; nothing hangs on it, so it can be left away. */
+/* The stack of a thread whose process has no runtime; nothing hangs on it, so it can be left away.
+ */
 static __always_inline wire_32 socket_native(struct scratch *s, struct thread_state *thread)
 {
 	wire_64 began = bpf_ktime_get_ns();
@@ -213,7 +214,7 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 	struct scratch *s;
 	int result = WALK_NO_FRAMES;
 	bool in, send = parts->send, coroutine = false;
-	wire_32 shared;
+	wire_32 how;
 
 	if (!t)
 		return 0;
@@ -246,6 +247,9 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 	s = bpf_map_lookup_elem(&scratches, &zero);
 	if (!s)
 		return 0;
+	/* A number from here on: the verifier lets no pointer into flow_bind() for one. */
+	s->sock = sock;
+	sock = *(volatile wire_64 *)&s->sock;
 	if (bpf_map_lookup_elem(&runtimes, &t->image)) {
 		COUNT(WALK, ATTEMPTED);
 		if (s->busy) {
@@ -281,7 +285,7 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 		}
 		return 0;
 	}
-	shared = thread && thread->loop && !coroutine;
+	how = coroutine ? BIND_COROUTINE : thread && thread->loop ? BIND_SHARED : 0;
 	f = flow_find(&key);
 	if (!f && key.flow && !coroutine) {
 		/* No flow of its own: the thread may work for the connection. */
@@ -297,8 +301,11 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 	}
 	if (!in) {
 		if (stack) {
-			context = f ? f->context : 0;
-			if (!context && thread)
+			if (f)
+				context = f->context;
+			else if (coroutine)
+				context = coroutine_context(&key, t->process);
+			else if (thread)
 				context = outside_context(t, thread, tid);
 			seen_send(t, context, stack, native);
 		}
@@ -310,21 +317,27 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 		c->first = key;
 	c->last = key;
 	if (send) {
-		if (!f || f->sock != sock) {
-			flow_bind(t, &key, c->id, sock, shared);
-			f = bpf_map_lookup_elem(&flows, &key);
+		if (coroutine) {
+			/* What it did before this answer may have been for it: the collector knows.
+			 */
+			context = f ? f->context : coroutine_context(&key, t->process);
+		} else {
+			if (!f || f->sock != sock) {
+				flow_bind(&key, t->process, c->id, sock, how);
+				f = bpf_map_lookup_elem(&flows, &key);
+			}
+			context = f ? f->context : 0;
 		}
-		context = f ? f->context : 0;
 		if (stack)
 			seen_send(t, context, stack, native);
 		chunk_send(t, c, parts, length, true, context, tid);
 		c->sending = 1;
-		flow_bind(t, &key, c->id, sock, shared);
+		flow_bind(&key, t->process, c->id, sock, how);
 	} else {
 		/* The data comes first: by its bytes the collector knows which call it is. */
 		chunk_send(t, c, parts, length, false, 0, tid);
 		if (!f || f->sock != sock || c->sending)
-			flow_bind(t, &key, c->id, sock, shared);
+			flow_bind(&key, t->process, c->id, sock, how);
 		c->sending = 0;
 		f = bpf_map_lookup_elem(&flows, &key);
 		if (stack)
