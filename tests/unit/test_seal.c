@@ -230,6 +230,8 @@ static void damaged(void **state)
 		assert_int_equal(r.findings[0].frame, frame);
 		assert_int_equal(r.signature, VERIFY_SIGNATURE_VALID);
 		assert_true(r.trusted && r.sealed && !r.ok);
+		assert_int_equal(r.frames_total, 1 + 3 * 4 + 2);
+		assert_int_equal(r.frames_good, r.frames_total - (frame == 3 ? 5 : 4));
 		verify_result_release(&r);
 	}
 	/* A whole link is gone: the numbers of what is left are still the signed ones. */

@@ -321,6 +321,7 @@ static int verify_tail(struct verify *v, struct chain_link *tail, uint64_t end,
 		return -1;
 	seal->damaged = !r->ok;
 	v->walk.scan.at = end;
+	v->walk.frames = r->frames_total; /* some were read again */
 	if (verify_seal_read(&v->walk, seal, r, err))
 		return -1;
 	for (size_t i = 0; i < seal->findings_count; i++) {
