@@ -63,7 +63,7 @@ struct rec_list {
 #define BUNDLE_SIGNATURE_MIN 112 /* payload: scheme, key, signature; then the statement */
 
 /* Compatible flags of the header. */
-#define BUNDLE_FLAG_SIGNED 1u /* a signature will follow the index */
+#define BUNDLE_FLAG_SIGNED 2u /* a signature will follow the index */
 
 /* The first byte of what a zstd frame holds. */
 enum bundle_content { BUNDLE_CONTENT_STRINGS = 1, BUNDLE_CONTENT_RECORDS = 2 };
