@@ -12,6 +12,7 @@
 struct options {
 	struct collect_options collect;
 	char label_keys[64][64];
+	const char *sign;
 	bool ready;
 };
 
@@ -158,6 +159,15 @@ static int set_output(void *opts, const char *text, struct err *err)
 	return 0;
 }
 
+static int set_sign(void *opts, const char *text, struct err *err)
+{
+	struct options *o = opts;
+
+	(void)err;
+	o->sign = text;
+	return 0;
+}
+
 static int set_force(void *opts, const char *text, struct err *err)
 {
 	(void)text;
@@ -256,6 +266,10 @@ static const struct command_option options[] = {
 	  "Print JSON lines to descriptor N: collecting, durable {frame, offset, records}, "
 	  "stopped.",
 	  false, set_status_fd },
+	{ "sign", 0, "PEM",
+	  "Sign the bundle at its end with this private key (see daylight key). The key is read "
+	  "before anything is collected.",
+	  false, set_sign },
 	{ "force", 0, NULL, "Replace FILE when it exists.", false, set_force },
 	{ "quiet", 'q', NULL, "No progress and no summary.", false, set_quiet },
 	{ "verbose", 'v', NULL, "Say more; twice: also what libbpf says.", true, set_verbose },
@@ -291,6 +305,9 @@ static const struct command_option options[] = {
 static int run(void *opts, int argc, char **argv, struct err *err)
 {
 	struct collect_options *o = options_of(opts);
+	const char *sign = ((struct options *)opts)->sign;
+	struct seal_key *key = NULL;
+	int code;
 
 	if (argc) {
 		o->command = argv;
@@ -313,7 +330,15 @@ static int run(void *opts, int argc, char **argv, struct err *err)
 	}
 	if (!o->output || !o->output[0])
 		return err_set(err, ERR_USAGE, "no output: give -o FILE");
-	return collect_run(o, err);
+	if (sign) {
+		key = seal_key_load(sign, true, err);
+		if (!key)
+			return -1;
+	}
+	o->sign = key;
+	code = collect_run(o, err);
+	seal_key_free(key);
+	return code;
 }
 
 const struct command cmd_collect = {
@@ -338,6 +363,7 @@ const struct command cmd_collect = {
 	.examples =
 		"daylight collect --port 5000 -o keystone.daylight  # until Ctrl-C\n"
 		"daylight collect --service keystone --duration 15m -o host.daylight  # 15 min\n"
+		"daylight collect --port 5000 --sign host.pem -o host.daylight  # signed\n"
 		"daylight collect -o api.daylight -- python3 service.py  # until it ends",
 	.exit_codes = "0 the window ended as asked and nothing was lost\n"
 		      "2 wrong usage, or no such pid, port, unit or file\n"

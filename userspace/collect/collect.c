@@ -172,6 +172,7 @@ static int open_parts(struct session *s, struct err *err)
 		.force = o->force,
 		.durable = on_durable,
 		.ctx = (void *)o,
+		.key = o->sign,
 	};
 	struct attach_options attach = { .boundary = o->boundary, .event = on_event, .ctx = s };
 
