@@ -254,6 +254,7 @@ static int begin(struct session *s, struct spawn *spawn, struct err *err)
 	/* Who came while nothing was attached yet. */
 	if (targets_find(s, err) < 0)
 		return -1;
+	processes_list_sockets(s->processes);
 	log_verbose("attached %llu ms after the targets were found",
 		    (unsigned long long)(clock_monotonic() - found_at) / 1000000);
 	window_programs(s);
@@ -321,6 +322,7 @@ static const char *run(struct session *s, struct spawn *spawn)
 		patches_tick(s->patches, now.monotonic);
 		processes_tick(s->processes, now.monotonic);
 		modules_tick(s->modules);
+		calls_tick(s->calls, now.monotonic);
 		deep_tick(s->deep, now.monotonic);
 		interpositions_tick(s->interpositions, false);
 		unwind_tick(s->unwind);
@@ -368,6 +370,7 @@ static uint64_t end(struct session *s, const char *reason)
 	bool settled;
 
 	deep_stop(s->deep, clock_monotonic());
+	attach_unix_look(s->attach);
 	attach_stop(s->attach);
 	attach_drain(s->attach);
 	progress_clear();
