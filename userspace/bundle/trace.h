@@ -104,7 +104,7 @@ long trace_call_functions(const struct trace *t, uint64_t call, struct trace_cal
 /* An outbound connection that a call used: the hop records that its bindings tie to it. */
 struct trace_hop {
 	uint64_t connection;
-	uint64_t first, last, received, sent; /* of the records; times REC_NULL: unknown */
+	uint64_t first, last, received, sent; /* of the records; REC_NULL: unknown */
 	uint64_t protocol; /* string id, or REC_NULL */
 	uint64_t record; /* one hop record that shows it (not ambiguous if any is not) */
 	uint32_t links; /* 1 << enum link */

@@ -420,8 +420,12 @@ static int compare_parts(const void *x, const void *y)
 
 static void hop_sum(uint64_t *sum, uint64_t n)
 {
-	if (n != REC_NULL && __builtin_add_overflow(*sum, n, sum))
-		*sum = UINT64_MAX;
+	if (n == REC_NULL)
+		return;
+	if (*sum == REC_NULL)
+		*sum = n;
+	else if (__builtin_add_overflow(*sum, n, sum) || *sum == REC_NULL)
+		*sum = REC_NULL - 1;
 }
 
 static void hop_merge(struct trace_hop *into, const struct hop_part *part, bool again)
@@ -475,6 +479,8 @@ long trace_call_hops(const struct trace *t, uint64_t call, struct trace_hop **ou
 				.record = part->hop->id,
 				.first = REC_NULL,
 				.last = REC_NULL,
+				.received = REC_NULL,
+				.sent = REC_NULL,
 				.protocol = REC_NULL,
 			};
 		hop_merge(&(*out)[count - 1], part, again);
