@@ -340,7 +340,7 @@ static int append_seal(struct append *a, uint64_t closed)
 	return 0;
 }
 
-static int append_header(struct append *a)
+static int append_header(struct append *a, uint32_t flags)
 {
 	uint8_t id[BUNDLE_ID];
 
@@ -348,7 +348,7 @@ static int append_header(struct append *a)
 		return -1;
 	if (append_skippable(&a->out, BUNDLE_HEADER_MAGIC, BUNDLE_HEADER_SIZE) ||
 	    bytes_put(&a->out, BUNDLE_NAME, 8) || bytes_put_le32(&a->out, BUNDLE_FORMAT) ||
-	    bytes_put_le32(&a->out, 0) || bytes_put_le32(&a->out, 0) ||
+	    bytes_put_le32(&a->out, flags) || bytes_put_le32(&a->out, 0) ||
 	    bytes_put(&a->out, id, sizeof(id)))
 		return -1;
 	/* The chain starts from zeros and covers the header. */
@@ -410,7 +410,8 @@ struct append *append_open(int fd, const char *path, const struct bundle_writer_
 	a->zstd = ZSTD_createCCtx();
 	a->hash = EVP_MD_CTX_new();
 	a->link = EVP_MD_CTX_new();
-	if (!a->path || !a->zstd || !a->hash || !a->link || append_header(a)) {
+	if (!a->path || !a->zstd || !a->hash || !a->link ||
+	    append_header(a, options->key ? BUNDLE_FLAG_SIGNED : 0)) {
 		err_set(err, ERR_INCOMPLETE, "%s: out of memory or randomness", path);
 		append_free(a);
 		return NULL;
@@ -431,7 +432,7 @@ struct append *append_open(int fd, const char *path, const struct bundle_writer_
 	return a;
 }
 
-int append_close(struct append *a, bool seal, uint64_t closed, struct err *err)
+int append_close(struct append *a, bool seal, uint64_t closed, uint8_t *hash, struct err *err)
 {
 	int ret = 0;
 
@@ -450,6 +451,8 @@ int append_close(struct append *a, bool seal, uint64_t closed, struct err *err)
 	}
 	if (append_failed(a, err))
 		ret = -1;
+	if (hash)
+		memcpy(hash, a->chain, sizeof(a->chain));
 	append_free(a);
 	return ret;
 }

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "bundle/append.h"
 #include "bundle/intern.h"
+#include "bundle/seal_file.h"
 
 #define FRAME_BYTES (1u << 20)
 #define FRAME_BYTES_MAX (8u << 20)
@@ -34,6 +35,8 @@ struct builder {
 };
 
 struct bundle_writer {
+	char *path;
+	const struct seal_key *key; /* NULL: it is not signed */
 	struct append *append;
 	struct intern *intern;
 	size_t frame_bytes;
@@ -120,6 +123,7 @@ static void writer_free(struct bundle_writer *w)
 	}
 	bytes_release(&w->strings);
 	intern_free(w->intern);
+	free(w->path);
 	free(w);
 }
 
@@ -140,11 +144,12 @@ bundle_writer_open(const char *path, const struct bundle_writer_options *options
 		return NULL;
 	made = temporary ? temporary : path;
 	w = calloc(1, sizeof(*w));
-	if (!w || !(w->intern = intern_new())) {
+	if (!w || !(w->intern = intern_new()) || !(w->path = strdup(path))) {
 		err_set(err, ERR_INCOMPLETE, "%s: out of memory", path);
 		close(fd);
 		goto fail;
 	}
+	w->key = options->key;
 	w->frame_bytes = options->frame_bytes ? options->frame_bytes : FRAME_BYTES;
 	if (w->frame_bytes > FRAME_BYTES_MAX)
 		w->frame_bytes = FRAME_BYTES_MAX;
@@ -155,7 +160,7 @@ bundle_writer_open(const char *path, const struct bundle_writer_options *options
 		goto fail;
 	if (temporary && rename(temporary, path)) {
 		err_errno(err, ERR_USAGE, "%s: cannot replace it (name another file)", path);
-		append_close(w->append, false, 0, NULL);
+		append_close(w->append, false, 0, NULL, NULL);
 		goto fail;
 	}
 	writer_sync_folder(path);
@@ -493,16 +498,19 @@ bool bundle_writer_failed(struct bundle_writer *w, struct err *err)
 
 int bundle_writer_close(struct bundle_writer *w, struct err *err)
 {
+	uint8_t seal[BUNDLE_HASH];
 	int ret;
 
 	writer_close_frame(w, true);
-	ret = append_close(w->append, true, clock_monotonic(), err);
+	ret = append_close(w->append, true, clock_monotonic(), seal, err);
+	if (!ret && w->key)
+		ret = seal_file_sign(w->path, w->key, seal, err);
 	writer_free(w);
 	return ret;
 }
 
 void bundle_writer_abandon(struct bundle_writer *w)
 {
-	append_close(w->append, false, 0, NULL);
+	append_close(w->append, false, 0, NULL, NULL);
 	writer_free(w);
 }
