@@ -1,14 +1,15 @@
 /* Connections of targets and the calls on them. */
 #include "collect/calls.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <uthash.h>
 
 #include "collect/attach.h"
 #include "collect/bindings.h"
 #include "collect/deep.h"
+#include "collect/hops.h"
 #include "collect/processes.h"
 #include "protocols/decoder.h"
 
@@ -28,6 +29,7 @@ struct connection {
 	bool client_closed, finished;
 	uint32_t process; /* that moved data last */
 	uint64_t received, sent, calls;
+	const char *spoken; /* the protocol that the first bytes sent show; outbound ones */
 	struct decoder *decoder; /* inbound ones */
 	struct bound bound; /* who works for its calls */
 	struct calls *owner;
@@ -184,16 +186,18 @@ static void addresses_take(const struct wire_connection *e, struct connection *c
 {
 	const struct wire_address *a = &e->address;
 	bool in = e->direction == WIRE_IN;
+	uint64_t inodes[2];
 
-	if (a->family == AF_UNIX) {
-		unix_path(e, in ? connection->local : connection->remote,
-			  sizeof(connection->local));
-		connection->rec.family = FAMILY_UNIX;
+	if (a->family != AF_UNIX) {
+		connection->rec.family = hops_addresses(a, connection->local, connection->remote);
 		return;
 	}
-	inet_ntop(a->family, a->local, connection->local, sizeof(connection->local));
-	inet_ntop(a->family, a->remote, connection->remote, sizeof(connection->remote));
-	connection->rec.family = a->family == AF_INET ? FAMILY_TCP4 : FAMILY_TCP6;
+	unix_path(e, in ? connection->local : connection->remote, sizeof(connection->local));
+	memcpy(&inodes[0], a->local, sizeof(inodes[0]));
+	memcpy(&inodes[1], a->remote, sizeof(inodes[1]));
+	connection->rec.family = FAMILY_UNIX;
+	connection->rec.inode = inodes[0] ? inodes[0] : REC_NULL;
+	connection->rec.peer_inode = inodes[1] ? inodes[1] : REC_NULL;
 }
 
 void calls_connection(struct calls *c, const struct wire_connection *e)
@@ -215,6 +219,9 @@ void calls_connection(struct calls *c, const struct wire_connection *e)
 		.cookie = e->identity ? e->identity : REC_NULL,
 		.opened = e->head.time,
 		.joined = e->joined,
+		.netns = a->netns,
+		.inode = REC_NULL,
+		.peer_inode = REC_NULL,
 	};
 	addresses_take(e, connection);
 	c->unix_open += a->family == AF_UNIX;
@@ -254,6 +261,25 @@ void calls_data(struct calls *c, const struct wire_data *e, size_t size)
 	put_connection(connection);
 	c->stats.chunks++;
 	decoder_feed(connection->decoder, &chunk);
+}
+
+void calls_hop(struct calls *c, const struct wire_hop *e)
+{
+	struct connection *connection;
+
+	HASH_FIND(hh, c->connections, &e->connection, sizeof(e->connection), connection);
+	if (!connection) {
+		c->stats.unknown++;
+		return;
+	}
+	if (e->send)
+		connection->sent += e->length;
+	else
+		connection->received += e->length;
+	if (!connection->spoken && !connection->rec.joined)
+		connection->spoken = hops_protocol(e->start);
+	put_connection(connection);
+	hops_use(c->s->hops, e, connection->spoken);
 }
 
 /* Nothing more is decoded on the connection. */
