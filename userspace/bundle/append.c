@@ -370,7 +370,7 @@ static int append_seal(struct append *a, uint64_t closed)
 	return 0;
 }
 
-static int append_header(struct append *a)
+static int append_header(struct append *a, uint32_t flags)
 {
 	uint8_t id[BUNDLE_ID];
 
@@ -378,7 +378,7 @@ static int append_header(struct append *a)
 		return -1;
 	if (append_skippable(&a->out, BUNDLE_HEADER_MAGIC, BUNDLE_HEADER_SIZE) ||
 	    bytes_put(&a->out, BUNDLE_NAME, 8) || bytes_put_le32(&a->out, BUNDLE_FORMAT) ||
-	    bytes_put_le32(&a->out, 0) || bytes_put_le32(&a->out, 0) ||
+	    bytes_put_le32(&a->out, flags) || bytes_put_le32(&a->out, 0) ||
 	    bytes_put(&a->out, id, sizeof(id)))
 		return -1;
 	/* The chain starts from zeros and covers the header. */
@@ -421,13 +421,13 @@ static int append_start(struct append *a)
 }
 
 /* A new file begins with its header, and that is on disk; of another one H is where it stopped. */
-static int append_begin(struct append *a, struct err *err)
+static int append_begin(struct append *a, uint32_t flags, struct err *err)
 {
 	if (atomic_load(&a->bytes)) {
 		if (EVP_DigestInit_ex(a->link, EVP_sha256(), NULL) &&
 		    EVP_DigestUpdate(a->link, a->at.chain, sizeof(a->at.chain)))
 			return 0;
-	} else if (!append_header(a)) {
+	} else if (!append_header(a, flags)) {
 		if (!append_write(a) && !append_sync(a))
 			return 0;
 		return err_set(err, ERR_INCOMPLETE, "%s", a->why.text);
@@ -473,7 +473,7 @@ struct append *append_open(int fd, const char *path, const struct append_options
 		return NULL;
 	}
 	ZSTD_CCtx_setParameter(a->zstd, ZSTD_c_checksumFlag, 1);
-	if (append_begin(a, err)) {
+	if (append_begin(a, writer->key ? BUNDLE_FLAG_SIGNED : 0, err)) {
 		append_free(a);
 		return NULL;
 	}
@@ -485,7 +485,7 @@ struct append *append_open(int fd, const char *path, const struct append_options
 	return a;
 }
 
-int append_close(struct append *a, bool seal, uint64_t closed, struct err *err)
+int append_close(struct append *a, bool seal, uint64_t closed, uint8_t *hash, struct err *err)
 {
 	int ret = 0;
 
@@ -504,6 +504,8 @@ int append_close(struct append *a, bool seal, uint64_t closed, struct err *err)
 	}
 	if (append_failed(a, err))
 		ret = -1;
+	if (hash)
+		memcpy(hash, a->at.chain, sizeof(a->at.chain));
 	append_free(a);
 	return ret;
 }

@@ -67,8 +67,9 @@ uint64_t append_bytes(struct append *a);
 
 /*
  * Waits for what is queued; seal: writes the index, with `closed` (monotonic ns) as the end of the
- * last frame. Frees. -1 with ERR_INCOMPLETE when the disk failed at any time.
+ * last frame; hash (may be NULL) becomes its seal. Frees. -1 with ERR_INCOMPLETE when the disk
+ * failed at any time.
  */
-int append_close(struct append *a, bool seal, uint64_t closed, struct err *err);
+int append_close(struct append *a, bool seal, uint64_t closed, uint8_t *hash, struct err *err);
 
 #endif

@@ -46,8 +46,8 @@ struct rec_list {
 #define BUNDLE_STRINGS_MAGIC 0x184D2A52u /* stands before a string frame */
 #define BUNDLE_CHAIN_MAGIC 0x184D2A54u
 #define BUNDLE_INDEX_MAGIC 0x184D2A57u
-#define BUNDLE_SIGNATURE_MAGIC 0x184D2A58u /* reserved */
-#define BUNDLE_TIMESTAMP_MAGIC 0x184D2A5Bu /* reserved */
+#define BUNDLE_SIGNATURE_MAGIC 0x184D2A58u
+#define BUNDLE_TIMESTAMP_MAGIC 0x184D2A5Bu
 #define BUNDLE_IS_SKIPPABLE(magic) (((magic) & 0xFFFFFFF0u) == 0x184D2A50u)
 
 #define BUNDLE_NAME "DAYLIGHT" /* the first bytes of the header's payload */
@@ -58,6 +58,12 @@ struct rec_list {
 #define BUNDLE_HEADER_SIZE 36 /* payload: name, format, compatible, incompatible, bundle id */
 #define BUNDLE_STRINGS_SIZE 40 /* payload: length and SHA-256 of the string frame behind it */
 #define BUNDLE_CHAIN_SIZE 40 /* payload: number, H */
+#define BUNDLE_SIGNER_KEY 44 /* an Ed25519 key as SubjectPublicKeyInfo in DER */
+#define BUNDLE_SIGNATURE 64 /* an Ed25519 signature */
+#define BUNDLE_SIGNATURE_MIN 112 /* payload: scheme, key, signature; then the statement */
+
+/* Compatible flags of the header. */
+#define BUNDLE_FLAG_SIGNED 1u /* a signature will follow the index */
 
 /* The first byte of what a zstd frame holds. */
 enum bundle_content { BUNDLE_CONTENT_STRINGS = 1, BUNDLE_CONTENT_RECORDS = 2 };
@@ -82,6 +88,8 @@ enum bundle_index {
 #define BUNDLE_LIST_MAX 65536u /* items of a list */
 #define BUNDLE_TABLE_MAX (32u << 20) /* bytes of the index's frame table */
 #define BUNDLE_INDEX_MAX (33u << 20) /* bytes of the index frame */
+#define BUNDLE_SIGNATURE_MAX 2048u /* bytes of a signature frame's payload */
+#define BUNDLE_TIMESTAMP_MAX 65536u /* bytes of a timestamp frame's payload */
 #define BUNDLE_KINDS_MAX 255 /* the largest number of a record kind */
 #define BUNDLE_FIELDS_MAX 64 /* fields of a kind that this program knows */
 

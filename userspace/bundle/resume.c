@@ -118,6 +118,7 @@ static int resume_check(struct bundle_resume *r, struct err *err)
 	else if (err->kind == ERR_NONE)
 		err_set(err, ERR_USAGE,
 			"%s holds no record that was written whole: begin a new window", r->path);
+	r->is_signed = header.compatible & BUNDLE_FLAG_SIGNED;
 	r->cut = w.scan.size - r->offset;
 	verify_walk_release(&w);
 	return ret;

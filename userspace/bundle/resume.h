@@ -7,6 +7,7 @@
 #ifndef DAYLIGHT_BUNDLE_RESUME_H
 #define DAYLIGHT_BUNDLE_RESUME_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -18,6 +19,7 @@
 struct bundle_resume {
 	char *path;
 	int fd; /* locked; -1 once a writer has it */
+	bool is_signed; /* its header promises a signature */
 	uint64_t links; /* whole ones, each with the H that stands behind it */
 	uint8_t chain[BUNDLE_HASH]; /* H of the last of them */
 	uint64_t offset; /* where it ends */

@@ -19,6 +19,7 @@
 #include "bundle/frame.h"
 #include "bundle/intern.h"
 #include "bundle/resume.h"
+#include "bundle/seal_file.h"
 
 #define FRAME_BYTES (1u << 20)
 #define FRAME_BYTES_MAX (8u << 20)
@@ -28,6 +29,8 @@
 #define SALTS 256
 
 struct bundle_writer {
+	char *path;
+	const struct seal_key *key; /* NULL: it is not signed */
 	struct append *append;
 	size_t frame_bytes;
 	uint64_t frame_ns;
@@ -111,6 +114,7 @@ static void writer_free(struct bundle_writer *w)
 	bytes_release(&w->strings);
 	intern_free(w->intern);
 	pthread_mutex_destroy(&w->lock);
+	free(w->path);
 	free(w);
 }
 
@@ -122,13 +126,16 @@ static struct bundle_writer *writer_new(int fd, const char *path,
 	struct bundle_writer *w = calloc(1, sizeof(*w));
 	const struct append_options append = { options, state, writer_due, w };
 
-	if (!w || !(w->intern = intern_new())) {
+	if (w)
+		pthread_mutex_init(&w->lock, NULL);
+	if (!w || !(w->intern = intern_new()) || !(w->path = strdup(path))) {
 		err_set(err, ERR_INCOMPLETE, "%s: out of memory", path);
 		close(fd);
-		free(w);
+		if (w)
+			writer_free(w);
 		return NULL;
 	}
-	pthread_mutex_init(&w->lock, NULL);
+	w->key = options->key;
 	w->frame_bytes = options->frame_bytes ? options->frame_bytes : FRAME_BYTES;
 	if (w->frame_bytes > FRAME_BYTES_MAX)
 		w->frame_bytes = FRAME_BYTES_MAX;
@@ -167,7 +174,7 @@ bundle_writer_open(const char *path, const struct bundle_writer_options *options
 	}
 	if (temporary && rename(temporary, path)) {
 		err_errno(err, ERR_USAGE, "%s: cannot replace it (name another file)", path);
-		append_close(w->append, false, 0, NULL);
+		append_close(w->append, false, 0, NULL, NULL);
 		unlink(temporary);
 		writer_free(w);
 		return NULL;
@@ -190,6 +197,11 @@ struct bundle_writer *bundle_writer_resume(struct bundle_resume *resume,
 	int fd = resume->fd;
 
 	memcpy(state.chain, resume->chain, sizeof(state.chain));
+	if (resume->is_signed && !options->key) {
+		err_set(err, ERR_USAGE, "%s is to be signed: give the key that it was begun with",
+			resume->path);
+		return NULL;
+	}
 	if (ftruncate(fd, (off_t)resume->offset) || fsync(fd) ||
 	    lseek(fd, (off_t)resume->offset, SEEK_SET) < 0) {
 		err_errno(err, ERR_INCOMPLETE, "%s: cannot be written on", resume->path);
@@ -454,18 +466,21 @@ bool bundle_writer_failed(struct bundle_writer *w, struct err *err)
 
 int bundle_writer_close(struct bundle_writer *w, struct err *err)
 {
+	uint8_t seal[BUNDLE_HASH];
 	int ret;
 
 	pthread_mutex_lock(&w->lock);
 	writer_close_frame(w, true);
 	pthread_mutex_unlock(&w->lock);
-	ret = append_close(w->append, true, clock_monotonic(), err);
+	ret = append_close(w->append, true, clock_monotonic(), seal, err);
+	if (!ret && w->key)
+		ret = seal_file_sign(w->path, w->key, seal, err);
 	writer_free(w);
 	return ret;
 }
 
 void bundle_writer_abandon(struct bundle_writer *w)
 {
-	append_close(w->append, false, 0, NULL);
+	append_close(w->append, false, 0, NULL, NULL);
 	writer_free(w);
 }

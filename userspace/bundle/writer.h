@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "bundle/format.h"
+#include "bundle/seal_key.h"
 
 struct bundle_writer;
 
@@ -37,6 +38,8 @@ struct bundle_writer_options {
 	/* Called from the writer's thread after each sync; may be NULL. */
 	void (*durable)(void *ctx, const struct bundle_durable *durable);
 	void *ctx;
+	/* Signs the bundle when it is closed; must stay until then. NULL: it is not signed. */
+	const struct seal_key *key;
 };
 
 /* Counts for the ledger's stage `bundle`; readable at any time. */
@@ -95,8 +98,9 @@ void bundle_writer_stats(struct bundle_writer *w, struct bundle_writer_stats *ou
 bool bundle_writer_failed(struct bundle_writer *w, struct err *err);
 
 /*
- * Writes what is left, the index frame, syncs, closes and frees. Returns 0, or -1 with
- * ERR_INCOMPLETE when something could not be written. `abandon`: free without sealing.
+ * Writes what is left, the index frame, syncs, closes and frees; then verifies and signs, if there
+ * is a key. Returns 0, or -1 with ERR_INCOMPLETE when something could not be written (ERR_ALTERED:
+ * the file is not what was written). `abandon`: free without sealing.
  */
 int bundle_writer_close(struct bundle_writer *w, struct err *err);
 void bundle_writer_abandon(struct bundle_writer *w);

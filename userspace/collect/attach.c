@@ -388,9 +388,11 @@ int attach_samples(struct attach *a, unsigned int hz, struct err *err)
 		.type = PERF_TYPE_SOFTWARE,
 		.size = sizeof(attr),
 		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_period = 1000000000ULL / hz,
+		.sample_period = hz ? 1000000000ULL / hz : 0,
 	};
 
+	if (!hz)
+		return 0;
 	a->samples = calloc((size_t)a->cpus, sizeof(struct bpf_link *));
 	for (int cpu = 0; a->samples && cpu < a->cpus; cpu++) {
 		int fd =

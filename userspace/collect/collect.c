@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,8 +47,7 @@ void collect_options_init(struct collect_options *o)
 {
 	memset(o, 0, sizeof(*o));
 	o->status_fd = -1;
-	o->syscall_phase = o->syscall_share = COLLECT_AUTO;
-	o->samples = 199;
+	o->syscall_phase = o->syscall_share = o->samples = COLLECT_AUTO;
 	o->deep = 20;
 	o->deep_duty = 1;
 }
@@ -227,7 +227,14 @@ static void close_parts(struct session *s)
 	free(s->listeners);
 }
 
-/* Where function starts can be traced, system calls add little and are looked at for moments. */
+/* Where function starts can be traced, samples and system calls add little. */
+static unsigned int samples(const struct session *s)
+{
+	if (s->options->samples != COLLECT_AUTO)
+		return (unsigned int)s->options->samples;
+	return deep_covers(s->deep) ? 49 : 199;
+}
+
 static uint64_t syscall_phase(const struct session *s)
 {
 	if (s->options->syscall_phase != COLLECT_AUTO)
@@ -259,9 +266,9 @@ static int begin(struct session *s, struct spawn *spawn, struct err *err)
 	if (targets_find(s, err) < 0)
 		return -1;
 	found_at = clock_monotonic();
-	if (attach_start(s->attach, err) || attach_syscalls(s->attach, syscall_phase(s) > 0, err) ||
-	    (s->options->samples &&
-	     attach_samples(s->attach, (unsigned int)s->options->samples, err)))
+	if (attach_start(s->attach, err) ||
+	    attach_syscalls(s->attach, syscall_phase(s) > 0, err) ||
+	    attach_samples(s->attach, samples(s), err))
 		return -1;
 	/* Who came while nothing was attached yet. */
 	if (targets_find(s, err) < 0)
@@ -381,6 +388,8 @@ static uint64_t end(struct session *s, const char *reason)
 
 	deep_stop(s->deep, clock_monotonic());
 	attach_stop(s->attach);
+	/* What is left to do can wait for the service. */
+	setpriority(PRIO_PROCESS, 0, 5);
 	attach_drain(s->attach);
 	progress_clear();
 	calls_finish(s->calls, clock_monotonic());

@@ -61,10 +61,12 @@ static uint32_t describe_options(struct session *s, uint64_t *out)
 
 	snprintf(text, sizeof(text), "deep=%llu", (unsigned long long)o->deep);
 	out[n++] = session_public(s, text);
-	snprintf(text, sizeof(text), "samples=%llu/s", (unsigned long long)o->samples);
-	out[n++] = session_public(s, text);
 	snprintf(text, sizeof(text), "deep-duty=%llu%%", (unsigned long long)o->deep_duty);
 	out[n++] = session_public(s, text);
+	if (o->samples != COLLECT_AUTO) {
+		snprintf(text, sizeof(text), "samples=%llu/s", (unsigned long long)o->samples);
+		out[n++] = session_public(s, text);
+	}
 	if (o->syscall_phase != COLLECT_AUTO) {
 		snprintf(text, sizeof(text), "syscall-phase=%llums",
 			 (unsigned long long)o->syscall_phase / 1000000);
