@@ -196,6 +196,8 @@ static __always_inline void seen_send(struct wire_target *t, wire_64 context, wi
 		sighting_send(t, context, native, WIRE_SOURCE_SOCKET, 0);
 }
 
+#include "hops.h"
+
 /*
  * Data was moved by the current task. What the flow did so far belongs to its old context; a
  * receive after a send, the first receive, and every send end it.
@@ -239,6 +241,7 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 
 	thread = bpf_map_lookup_elem(&threads, &tid);
 	if (!in && (!thread || !thread->bound)) {
+		hop_send(t, c, parts, 0);
 		COUNT(DATA, ATTEMPTED);
 		COUNT(DATA, SKIP_OUTBOUND);
 		return 0;
@@ -276,6 +279,7 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 			chunk_send(t, c, parts, length, send, 0, tid);
 			c->sending = send;
 		} else {
+			hop_send(t, c, parts, 0);
 			COUNT(DATA, ATTEMPTED);
 			COUNT(DATA, SKIP_OUTBOUND);
 		}
@@ -296,8 +300,9 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 			f = NULL;
 	}
 	if (!in) {
+		context = f ? f->context : 0;
+		hop_send(t, c, parts, context);
 		if (stack) {
-			context = f ? f->context : 0;
 			if (!context && thread)
 				context = outside_context(t, thread, tid);
 			seen_send(t, context, stack, native);

@@ -23,6 +23,7 @@ typedef int32_t wire_s32;
 
 #define WIRE_CAPTURE 16384 /* bytes kept of one chunk of socket data; a power of two */
 #define WIRE_FRAMES 256 /* frames of one stack; a power of two */
+#define WIRE_HOP_START 8 /* bytes that a protocol's header is known by */
 #define WIRE_IOVS 32 /* parts of one vectored read or write that are looked at */
 #define WIRE_FILENAME 1024
 #define WIRE_QUALNAME 512
@@ -49,6 +50,7 @@ enum wire_type {
 	WIRE_SIGHTING,
 	WIRE_ENTRY,
 	WIRE_SNAPSHOT,
+	WIRE_HOP,
 };
 
 /* Every event starts with this. time: CLOCK_MONOTONIC ns. */
@@ -120,6 +122,19 @@ struct wire_data {
 	wire_32 captured;
 	wire_32 thread;
 	wire_32 flags;
+};
+
+/*
+ * A process moved bytes on an outbound connection. context: for whose work, as far as the thread
+ * tells; 0: none. The first bytes that are sent on a new connection say which protocol it speaks.
+ */
+struct wire_hop {
+	struct wire_head head;
+	wire_64 connection;
+	wire_64 context;
+	wire_32 length;
+	wire_32 send;
+	wire_8 start[WIRE_HOP_START]; /* zeros: not those bytes */
 };
 
 /*
@@ -347,7 +362,7 @@ struct wire_config {
 	S(PROCESS, "processes") S(CONNECTION, "connections") S(DATA, "socket-data")                \
 	S(CONTEXT, "contexts") S(WALK, "stack-walks") S(CODE, "code-objects") S(STACK, "stacks")   \
 	S(SIGHTING, "sightings") S(DEEP, "function-starts") S(SAMPLE, "samples")                   \
-	S(NATIVE, "native-stacks")
+	S(NATIVE, "native-stacks") S(HOP, "hops")
 
 /* C(SYMBOL, class, cause): class A attempted, D delivered, S skipped, L lost. */
 #define WIRE_CAUSES(C)                                                                             \
@@ -375,6 +390,7 @@ WIRE_ASSERT(wire_listen, 64);
 WIRE_ASSERT(wire_connection, 80);
 WIRE_ASSERT(wire_state, 32);
 WIRE_ASSERT(wire_data, 56);
+WIRE_ASSERT(wire_hop, 48);
 WIRE_ASSERT(wire_context, 64);
 WIRE_ASSERT(wire_code, 48 + WIRE_FILENAME + WIRE_QUALNAME + WIRE_NAME);
 WIRE_ASSERT(wire_stack, 32 + 4 * WIRE_FRAMES);

@@ -63,7 +63,7 @@ struct rec_list {
 #define BUNDLE_SIGNATURE_MIN 112 /* payload: scheme, key, signature; then the statement */
 
 /* Compatible flags of the header. */
-#define BUNDLE_FLAG_SIGNED 1u /* a signature will follow the index */
+#define BUNDLE_FLAG_SIGNED 2u /* a signature will follow the index */
 
 /* The first byte of what a zstd frame holds. */
 enum bundle_content { BUNDLE_CONTENT_STRINGS = 1, BUNDLE_CONTENT_RECORDS = 2 };
@@ -190,10 +190,14 @@ enum bundle_index {
 	F(U, id) F(U, context) F(U, stack) F(E_SOURCE, source) F(T, first) F(T, last) F(U, count)
 #define REC_BINDING(F)                                                                             \
 	F(U, id) F(U, context) F(U, call) F(T, from) F(T, until) F(E_LINK, link)
-/* joined: open before it was first seen, so its first bytes may be the middle of something. */
+/*
+ * joined: open before it was first seen, so its first bytes may be the middle of something. netns:
+ * inode of the network namespace. A Unix socket has inodes instead: its own and its peer's.
+ */
 #define REC_CONNECTION(F)                                                                          \
 	F(U, id) F(U, process) F(E_FAMILY, family) F(S, local) F(U, local_port) F(S, remote)       \
-	F(U, remote_port) F(E_DIRECTION, direction) F(U, cookie) F(T, opened) F(B, joined)
+	F(U, remote_port) F(E_DIRECTION, direction) F(U, cookie) F(T, opened) F(B, joined)         \
+	F(U, netns) F(U, inode) F(U, peer_inode)
 /* undecoded: why no call could be read from it ("" when decoded). suspect: undecided candidates. */
 #define REC_CONNECTION_END(F)                                                                      \
 	F(U, id) F(U, connection) F(T, time) F(S, reason) F(U, received) F(U, sent) F(U, calls)    \
@@ -207,7 +211,14 @@ enum bundle_index {
 	F(S, service) F(S, route) F(U, status) F(T, start) F(T, first_byte) F(T, end)              \
 	F(E_CALL_END, end_reason) F(U, request_bytes) F(U, response_bytes) F(S, request_id)        \
 	F(M, request_ids) F(S, host) F(U, lost)
-#define REC_HOP(F) F(U, id) F(U, call) F(U, connection) F(T, time)
+/*
+ * A process moved bytes on an outbound connection from `time` to `last`, in a context (null: none).
+ * For which call, the bindings of the context say, as for sightings; `call` is null then. protocol:
+ * what the first bytes that were sent on the connection are the header of; null: not known.
+ */
+#define REC_HOP(F)                                                                                 \
+	F(U, id) F(U, call) F(U, connection) F(T, time) F(U, context) F(T, last) F(U, received)    \
+	F(U, sent) F(U, process) F(S, protocol)
 /*
  * The ledger: running totals. The last record of a (stage, class, cause) holds. cause is "" for
  * attempted and delivered. attempted = delivered + sum of skipped + sum of lost.

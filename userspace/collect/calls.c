@@ -1,13 +1,13 @@
 /* Connections of targets and the calls on them. */
 #include "collect/calls.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
 
 #include "collect/bindings.h"
 #include "collect/deep.h"
+#include "collect/hops.h"
 #include "collect/processes.h"
 #include "protocols/decoder.h"
 
@@ -27,6 +27,7 @@ struct connection {
 	bool client_closed, finished;
 	uint32_t process; /* that moved data last */
 	uint64_t received, sent, calls;
+	const char *spoken; /* the protocol that the first bytes sent show; outbound ones */
 	struct decoder *decoder; /* inbound ones */
 	struct bound bound; /* who works for its calls */
 	struct calls *owner;
@@ -174,17 +175,18 @@ void calls_connection(struct calls *c, const struct wire_connection *e)
 	connection->owner = c;
 	connection->id = e->connection;
 	connection->process = e->head.process;
-	inet_ntop(a->family, a->local, connection->local, sizeof(connection->local));
-	inet_ntop(a->family, a->remote, connection->remote, sizeof(connection->remote));
 	connection->rec = (struct rec_connection){
 		.id = e->connection,
-		.family = a->family == AF_INET ? FAMILY_TCP4 : FAMILY_TCP6,
+		.family = hops_addresses(a, connection->local, connection->remote),
 		.local_port = a->local_port,
 		.remote_port = a->remote_port,
 		.direction = e->direction == WIRE_IN ? DIRECTION_IN : DIRECTION_OUT,
 		.cookie = e->identity ? e->identity : REC_NULL,
 		.opened = e->head.time,
 		.joined = e->joined,
+		.netns = a->netns,
+		.inode = REC_NULL,
+		.peer_inode = REC_NULL,
 	};
 	callbacks.ctx = connection;
 	if (e->direction == WIRE_IN)
@@ -222,6 +224,25 @@ void calls_data(struct calls *c, const struct wire_data *e, size_t size)
 	put_connection(connection);
 	c->stats.chunks++;
 	decoder_feed(connection->decoder, &chunk);
+}
+
+void calls_hop(struct calls *c, const struct wire_hop *e)
+{
+	struct connection *connection;
+
+	HASH_FIND(hh, c->connections, &e->connection, sizeof(e->connection), connection);
+	if (!connection) {
+		c->stats.unknown++;
+		return;
+	}
+	if (e->send)
+		connection->sent += e->length;
+	else
+		connection->received += e->length;
+	if (!connection->spoken && !connection->rec.joined)
+		connection->spoken = hops_protocol(e->start);
+	put_connection(connection);
+	hops_use(c->s->hops, e, connection->spoken);
 }
 
 /* Nothing more is decoded on the connection. */

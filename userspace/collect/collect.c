@@ -15,6 +15,7 @@
 #include "collect/attach.h"
 #include "collect/calls.h"
 #include "collect/deep.h"
+#include "collect/hops.h"
 #include "collect/interpositions.h"
 #include "collect/modules.h"
 #include "collect/patches.h"
@@ -98,6 +99,7 @@ static void on_event(void *ctx, const struct wire_head *e, size_t size)
 		[WIRE_SIGHTING] = sizeof(struct wire_sighting),
 		[WIRE_ENTRY] = sizeof(struct wire_entry),
 		[WIRE_SNAPSHOT] = sizeof(struct wire_snapshot),
+		[WIRE_HOP] = sizeof(struct wire_hop),
 	};
 	struct session *s = ctx;
 	struct process *process;
@@ -146,6 +148,9 @@ static void on_event(void *ctx, const struct wire_head *e, size_t size)
 	case WIRE_SNAPSHOT:
 		unwind_snapshot(s->unwind, processes_find(s->processes, e->process),
 				(const struct wire_snapshot *)e, size);
+		break;
+	case WIRE_HOP:
+		calls_hop(s->calls, (const struct wire_hop *)e);
 		break;
 	case WIRE_LISTEN: /* a target's port is watched already */
 		s->search |= !e->process;
@@ -201,11 +206,12 @@ static int open_parts(struct session *s, struct err *err)
 	s->sightings = sightings_new(s);
 	s->unwind = unwind_new(s);
 	s->calls = calls_new(s);
+	s->hops = hops_new(s);
 	s->deep = deep_new(s);
 	s->interpositions = interpositions_new(s);
 	s->patches = patches_new(s, s->interpositions);
 	if (!s->deep || !s->modules || !s->processes || !s->sightings || !s->unwind || !s->calls ||
-	    !s->interpositions || !s->patches)
+	    !s->hops || !s->interpositions || !s->patches)
 		return err_set(err, ERR_INTERNAL, "out of memory");
 	return 0;
 }
@@ -216,6 +222,7 @@ static void close_parts(struct session *s)
 	patches_free(s->patches);
 	interpositions_free(s->interpositions);
 	calls_free(s->calls);
+	hops_free(s->hops);
 	unwind_free(s->unwind);
 	sightings_free(s->sightings);
 	processes_free(s->processes);
@@ -347,6 +354,7 @@ static const char *run(struct session *s, struct spawn *spawn)
 		if (now.monotonic >= flush) {
 			flush = now.monotonic + FLUSH_NS;
 			sightings_flush(s->sightings);
+			hops_flush(s->hops);
 			lost = window_ledger(s);
 			bundle_writer_flush(s->writer);
 		}
@@ -395,6 +403,7 @@ static uint64_t end(struct session *s, const char *reason)
 	calls_finish(s->calls, clock_monotonic());
 	unwind_finish(s->unwind, stop_signals > 1 ? 1 : SETTLE_NS);
 	sightings_flush(s->sightings);
+	hops_flush(s->hops);
 	processes_finish(s->processes);
 	targets_listeners(s);
 	patches_finish(s->patches, stop_signals <= 1);

@@ -21,6 +21,7 @@ struct processes; /* processes.h */
 struct sightings; /* sightings.h */
 struct unwind; /* unwind.h */
 struct calls; /* calls.h */
+struct hops; /* hops.h */
 struct deep; /* deep.h */
 struct interpositions; /* interpositions.h */
 struct patches; /* patches.h */
@@ -37,6 +38,7 @@ struct session {
 	struct sightings *sightings;
 	struct unwind *unwind;
 	struct calls *calls;
+	struct hops *hops;
 	struct deep *deep;
 	struct interpositions *interpositions;
 	struct patches *patches;
