@@ -108,6 +108,10 @@ static int load(struct attach *a, struct err *err)
 	if (a->cpus < 1)
 		return err_set(err, ERR_MACHINE, "the number of CPUs cannot be read from /sys");
 	configure(a);
+	a->skel->data->next_process = a->options.process + 1;
+	a->skel->data->next_stack = a->options.stack + 1;
+	a->skel->data->next_connection = a->options.connection + 1;
+	a->skel->data->next_context = a->options.context + 1;
 	bpf_map__set_max_entries(a->skel->maps.chunks, (uint32_t)a->cpus);
 	bpf_map__set_max_entries(a->skel->maps.snapshots, (uint32_t)a->cpus);
 	bpf_program__set_autoload(a->skel->progs.socket_received, a->tracepoints);

@@ -23,6 +23,9 @@ struct attach_options {
 	/* Called for each event, in ring order. */
 	void (*event)(void *ctx, const struct wire_head *event, size_t size);
 	void *ctx;
+	/* Ids that are taken, and all below them: processes, connections, contexts, stacks. */
+	uint32_t process, stack;
+	uint64_t connection, context;
 };
 
 /* Loads; nothing runs yet. Errors: ERR_MACHINE, with what is missing. */
