@@ -326,10 +326,11 @@ static int check_resume(const struct collect_options *o, struct err *err)
 	    o->challenge_len || o->labels_count || o->boundary != plain.boundary ||
 	    o->syscall_phase != plain.syscall_phase || o->syscall_share != plain.syscall_share ||
 	    o->samples != plain.samples || o->deep != plain.deep || o->deep_duty != plain.deep_duty)
-		return err_set(err, ERR_USAGE,
-			       "--resume takes targets, options and the planned end from the "
-			       "bundle: give only --sign, --status-fd, --quiet, --verbose or --probes "
-			       "with it");
+		return err_set(
+			err, ERR_USAGE,
+			"--resume takes targets, options and the planned end from the "
+			"bundle: give only --sign, --status-fd, --quiet, --verbose or --probes "
+			"with it");
 	return 0;
 }
 
