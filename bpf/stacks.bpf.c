@@ -20,7 +20,6 @@ struct scratch {
 	struct wire_stack stack;
 	struct wire_code code;
 	wire_64 budget_start, budget_spent; /* time spent on walks in the current slice */
-	wire_64 sock; /* that data moved on */
 	struct thread_state new_thread; /* zeros: too large for a program's stack */
 	/* What walk_current() found. */
 	wire_64 flow;
