@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "collect/layouts.h"
+#include "collect/samples.h"
 #include "collect/taps.h"
 #include "daylight.skel.h"
 
@@ -23,7 +24,7 @@ struct attach {
 	struct daylight_bpf *skel;
 	struct ring_buffer *ring;
 	struct bpf_link *syscalls;
-	struct bpf_link **samples; /* one a CPU, NULL where it is off line */
+	struct samples *samples; /* NULL: none */
 	struct attach_options options;
 	struct layouts layouts;
 	bool tracepoints;
@@ -168,9 +169,7 @@ fail:
 
 static void samples_stop(struct attach *a)
 {
-	for (int cpu = 0; a->samples && cpu < a->cpus; cpu++)
-		bpf_link__destroy(a->samples[cpu]);
-	free(a->samples);
+	samples_close(a->samples);
 	a->samples = NULL;
 }
 
@@ -415,33 +414,11 @@ uint32_t attach_stack(struct attach *a)
 
 int attach_samples(struct attach *a, unsigned int hz, struct err *err)
 {
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_SOFTWARE,
-		.size = sizeof(attr),
-		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_period = hz ? 1000000000ULL / hz : 0,
-	};
-
-	if (!hz)
-		return 0;
-	a->samples = calloc((size_t)a->cpus, sizeof(struct bpf_link *));
-	for (int cpu = 0; a->samples && cpu < a->cpus; cpu++) {
-		int fd =
-			(int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
-
-		if (fd < 0 && errno == ENODEV)
-			continue;
-		if (fd < 0)
-			return err_errno(err, ERR_MACHINE, "CPU %d cannot be sampled", cpu);
-		/* The link owns the descriptor. */
-		a->samples[cpu] = bpf_program__attach_perf_event(a->skel->progs.clock_ticked, fd);
-		if (!a->samples[cpu]) {
-			err_errno(err, ERR_MACHINE, "CPU %d cannot be sampled", cpu);
-			close(fd);
-			return -1;
-		}
-	}
-	return 0;
+	if (a->samples && hz)
+		samples_rate(a->samples, hz);
+	else if (hz)
+		a->samples = samples_open(a->skel->progs.clock_ticked, hz, err);
+	return hz && !a->samples ? -1 : 0;
 }
 
 void attach_stop(struct attach *a)

@@ -32,6 +32,7 @@
 
 #define SECOND 1000000000ULL
 #define POLL_MS 20
+#define SAMPLES_DENSE 599 /* a second */
 #define SETTLE_NS (60 * SECOND)
 #define LINGER_NS (SECOND / 4)
 #define FLUSH_NS (SECOND / 10 * 9) /* so that what was seen is on disk within a second */
@@ -48,7 +49,8 @@ void collect_options_init(struct collect_options *o)
 {
 	memset(o, 0, sizeof(*o));
 	o->status_fd = -1;
-	o->syscall_phase = o->syscall_share = o->samples = COLLECT_AUTO;
+	o->syscall_phase = o->syscall_share = COLLECT_AUTO;
+	o->samples = 199;
 	o->deep = 20;
 	o->deep_duty = 1;
 }
@@ -235,14 +237,7 @@ static void close_parts(struct session *s)
 	free(s->listeners);
 }
 
-/* Where function starts can be traced, samples and system calls add little. */
-static unsigned int samples(const struct session *s)
-{
-	if (s->options->samples != COLLECT_AUTO)
-		return (unsigned int)s->options->samples;
-	return deep_covers(s->deep) ? 49 : 199;
-}
-
+/* Where function starts can be traced, system calls add little and are looked at for moments. */
 static uint64_t syscall_phase(const struct session *s)
 {
 	if (s->options->syscall_phase != COLLECT_AUTO)
@@ -274,9 +269,8 @@ static int begin(struct session *s, struct spawn *spawn, struct err *err)
 	if (targets_find(s, err) < 0)
 		return -1;
 	found_at = clock_monotonic();
-	if (attach_start(s->attach, err) ||
-	    attach_syscalls(s->attach, syscall_phase(s) > 0, err) ||
-	    attach_samples(s->attach, samples(s), err))
+	if (attach_start(s->attach, err) || attach_syscalls(s->attach, syscall_phase(s) > 0, err) ||
+	    attach_samples(s->attach, (unsigned int)s->options->samples, err))
 		return -1;
 	/* Who came while nothing was attached yet. */
 	if (targets_find(s, err) < 0)
@@ -298,6 +292,21 @@ static int begin(struct session *s, struct spawn *spawn, struct err *err)
 	}
 	session_gap(s, REC_NULL, s->start.monotonic, clock_monotonic(), "attaching");
 	return spawn->pid ? spawn_release(spawn, err) : 0;
+}
+
+/*
+ * A process that waits for its turn to be traced function by function answers its first calls
+ * meanwhile: they shall not be without a function of their handler.
+ */
+static void samples_tick(struct session *s)
+{
+	unsigned int hz = (unsigned int)s->options->samples;
+	struct err err = ERR_INIT;
+
+	if (hz && hz < SAMPLES_DENSE && deep_waits(s->deep))
+		hz = SAMPLES_DENSE;
+	if (attach_samples(s->attach, hz, &err))
+		log_warn("%s", err.text);
 }
 
 struct phase {
@@ -354,6 +363,7 @@ static const char *run(struct session *s, struct spawn *spawn)
 		interpositions_tick(s->interpositions, false);
 		unwind_tick(s->unwind);
 		phase_tick(s, &phase, now.monotonic);
+		samples_tick(s);
 		if (now.monotonic >= flush) {
 			flush = now.monotonic + FLUSH_NS;
 			sightings_flush(s->sightings);

@@ -81,6 +81,7 @@ struct deep {
 	struct traced *traced;
 	struct route *routes;
 	uint64_t without; /* processes with a runtime that have no taps */
+	bool waiting;
 };
 
 struct deep *deep_new(struct session *s)
@@ -395,6 +396,7 @@ static void tick(struct deep *d, struct traced *t, uint64_t now)
 	if (routes && !has_room(t->group)) {
 		give_way(d, t);
 		routes = false;
+		d->waiting = true;
 	}
 	t->group->holding += routes;
 	if (first || routes) {
@@ -415,6 +417,7 @@ void deep_tick(struct deep *d, uint64_t now)
 	struct traced *t, *next;
 	struct group *group;
 
+	d->waiting = false;
 	for (group = d->groups; group; group = group->next)
 		group->busy = group->holding = 0;
 	HASH_ITER(hh, d->traced, t, next)
@@ -439,6 +442,11 @@ void deep_stop(struct deep *d, uint64_t now)
 bool deep_covers(const struct deep *d)
 {
 	return d->traced && !d->without;
+}
+
+bool deep_waits(const struct deep *d)
+{
+	return d->waiting;
 }
 
 void deep_free(struct deep *d)
