@@ -124,7 +124,7 @@ enum bundle_index {
 #define REC_WINDOW(F)                                                                              \
 	F(U, id) F(X, window) F(X, challenge) F(T, monotonic) F(U, boottime) F(W, realtime)        \
 	F(B, synced) F(S, start_reason) F(S, host) F(S, kernel) F(S, boot_id) F(S, arch)           \
-	F(S, version) F(X, exe_sha256) F(M, options) F(S, boundary_source)
+	F(S, version) F(X, exe_sha256) F(M, options) F(S, boundary_source) F(W, planned_end)
 /* The last record that is put: how it ended. */
 #define REC_WINDOW_END(F)                                                                          \
 	F(U, id) F(T, monotonic) F(U, boottime) F(W, realtime) F(B, synced) F(S, reason)
@@ -248,6 +248,14 @@ enum bundle_index {
 #define REC_INTERPOSITION(F)                                                                       \
 	F(U, id) F(U, process) F(S, kind) F(S, place) F(U, module) F(U, by) F(S, detail) F(T, when)
 
+/*
+ * The window was interrupted and is gone on with: first record behind the cut. last: the last clock
+ * record before it; links: whole links before it; cut: bytes behind them that were cut off.
+ */
+#define REC_RESUME(F)                                                                              \
+	F(U, id) F(T, monotonic) F(U, boottime) F(W, realtime) F(B, synced) F(T, last)             \
+	F(U, links) F(U, cut) F(S, version) F(X, exe_sha256)
+
 #define REC_KINDS(K)                                                                               \
 	K(WINDOW, window) K(WINDOW_END, window_end) K(LABEL, label) K(PROBE, probe)                \
 	K(PROGRAM, program) K(CLOCK, clock) K(GAP, gap) K(TARGET, target)                          \
@@ -257,7 +265,7 @@ enum bundle_index {
 	K(BINDING, binding) K(CONNECTION, connection) K(CONNECTION_END, connection_end)            \
 	K(CALL, call) K(HOP, hop) K(LOSS, loss) K(UNSUPPORTED, unsupported) K(DEEP, deep)          \
 	K(FUNCTION_SOURCE, function_source) K(FUNCTION_MEMORY, function_memory)                    \
-	K(INTERPOSITION, interposition)
+	K(INTERPOSITION, interposition) K(RESUME, resume)
 
 /* ---- from the lists: enums, structs, schema ---- */
 

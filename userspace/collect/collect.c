@@ -23,6 +23,7 @@
 #include "collect/privilege.h"
 #include "collect/processes.h"
 #include "collect/progress.h"
+#include "collect/resumption.h"
 #include "collect/session.h"
 #include "collect/sightings.h"
 #include "collect/spawn.h"
@@ -34,6 +35,7 @@
 #define POLL_MS 20
 #define SETTLE_NS (60 * SECOND)
 #define LINGER_NS (SECOND / 4)
+#define FLUSH_NS (SECOND / 10 * 9) /* so that what was seen is on disk within a second */
 
 static volatile sig_atomic_t stop_signals;
 
@@ -181,13 +183,23 @@ static int open_parts(struct session *s, struct err *err)
 	};
 	struct attach_options attach = { .boundary = o->boundary, .event = on_event, .ctx = s };
 
+	if (s->resumption) {
+		const uint64_t *ids = resumption_bundle(s->resumption)->ids;
+
+		attach.process = (uint32_t)ids[REC_PROCESS_KIND];
+		attach.stack = (uint32_t)ids[REC_STACK_KIND];
+		attach.connection = ids[REC_CONNECTION_KIND];
+		attach.context = ids[REC_CONTEXT_KIND];
+	}
 	s->catalog = catalog_load(o->probes, err);
 	if (!s->catalog || privilege_check(err) || targets_check(s, err))
 		return -1;
 	s->attach = attach_open(&attach, s->catalog, err);
 	if (!s->attach)
 		return -1;
-	s->writer = bundle_writer_open(o->output, &writer, err);
+	s->writer = s->resumption
+			    ? bundle_writer_resume(resumption_bundle(s->resumption), &writer, err)
+			    : bundle_writer_open(o->output, &writer, err);
 	if (!s->writer)
 		return -1;
 	s->modules = modules_new(s, err);
@@ -219,6 +231,7 @@ static void close_parts(struct session *s)
 	attach_close(s->attach);
 	catalog_free(s->catalog);
 	window_release(s);
+	resumption_free(s->resumption);
 	free(s->listeners);
 }
 
@@ -268,6 +281,7 @@ static int begin(struct session *s, struct spawn *spawn, struct err *err)
 	/* Who came while nothing was attached yet. */
 	if (targets_find(s, err) < 0)
 		return -1;
+	processes_list_sockets(s->processes);
 	log_verbose("attached %llu ms after the targets were found",
 		    (unsigned long long)(clock_monotonic() - found_at) / 1000000);
 	window_programs(s);
@@ -316,7 +330,7 @@ static void phase_tick(struct session *s, struct phase *p, uint64_t now)
 static const char *run(struct session *s, struct spawn *spawn)
 {
 	const struct collect_options *o = s->options;
-	uint64_t began = clock_monotonic(), second = began + SECOND, search = began + SECOND,
+	uint64_t began = clock_monotonic(), flush = began + FLUSH_NS, search = began + SECOND,
 		 lost = 0;
 	struct phase phase = { .on = syscall_phase(s) > 0, .began = began };
 	bool only_pids = true, command_over = false;
@@ -335,16 +349,17 @@ static const char *run(struct session *s, struct spawn *spawn)
 		patches_tick(s->patches, now.monotonic);
 		processes_tick(s->processes, now.monotonic);
 		modules_tick(s->modules);
+		calls_tick(s->calls, now.monotonic);
 		deep_tick(s->deep, now.monotonic);
 		interpositions_tick(s->interpositions, false);
 		unwind_tick(s->unwind);
 		phase_tick(s, &phase, now.monotonic);
-		bundle_writer_tick(s->writer, now.monotonic);
-		if (now.monotonic >= second) {
-			second += SECOND;
+		if (now.monotonic >= flush) {
+			flush = now.monotonic + FLUSH_NS;
 			sightings_flush(s->sightings);
 			hops_flush(s->hops);
 			lost = window_ledger(s);
+			bundle_writer_flush(s->writer);
 		}
 		progress_tick(s, now.monotonic, lost);
 		if (stop_signals)
@@ -383,6 +398,7 @@ static uint64_t end(struct session *s, const char *reason)
 	bool settled;
 
 	deep_stop(s->deep, clock_monotonic());
+	attach_unix_look(s->attach);
 	attach_stop(s->attach);
 	/* What is left to do can wait for the service. */
 	setpriority(PRIO_PROCESS, 0, 5);
@@ -417,16 +433,22 @@ int collect_run(const struct collect_options *options, struct err *err)
 	/* Memory of the service passes through here: it must not end in a core file. */
 	prctl(PR_SET_DUMPABLE, 0);
 	stop_signals = 0;
+	if (options->resume) {
+		s.resumption = resumption_open(options, err);
+		if (!s.resumption)
+			return -1;
+		s.options = options = resumption_options(s.resumption);
+	}
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
 	if (open_parts(&s, err) || begin(&s, &spawn, err)) {
 		spawn_end(&spawn);
-		if (s.writer) {
-			/* Nothing was collected: leave no empty bundle behind. */
+		if (s.writer)
 			bundle_writer_abandon(s.writer);
+		/* Nothing was collected: leave no empty bundle behind. */
+		if (s.writer && !s.resumption)
 			unlink(options->output);
-		}
 		close_parts(&s);
 		return -1;
 	}

@@ -44,6 +44,7 @@ struct collect_options {
 	size_t targets_count;
 	char **command; /* NULL-terminated, or NULL */
 	const char *output;
+	const char *resume; /* an interrupted bundle to go on with; the rest comes from it. NULL */
 	const char *probes; /* folder, or NULL: the embedded ones */
 	uint64_t duration; /* ns; 0: until a signal or the last target's end */
 	uint64_t until; /* realtime ns; 0: not given */
