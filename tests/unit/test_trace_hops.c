@@ -253,7 +253,7 @@ static void test_no_caller(void **state)
 {
 	struct fixture *f = *state;
 	uint64_t in, out = pair(f, 4000, &in), a = call_on(f, PROXY, 9, 5, 4000);
-	uint64_t early, late, young, b, good;
+	uint64_t early, late, young, b, good, split;
 
 	early = call_on(f, SERVER, in, 6, 7);
 	use(f, out, a, LINK_FLOW, 30, 40);
@@ -262,11 +262,16 @@ static void test_no_caller(void **state)
 	use(f, out, b, LINK_FLOW, 61, 75);
 	use(f, out, a, LINK_FLOW, 3010, 3020);
 	good = call_on(f, SERVER, in, 3011, 3012);
+	/* Sent in one record, received in the next one. */
+	use(f, out, a, LINK_FLOW, 3030, 3030);
+	split = call_on(f, SERVER, in, 3031, 3032);
+	use(f, out, a, LINK_FLOW, 3045, 3045);
 	late = call_on(f, SERVER, in, 3050, 3060);
 	fixture_load(f);
 	assert_int_equal(caller(f, early), REC_NULL);
 	assert_int_equal(caller(f, young), REC_NULL);
 	assert_int_equal(caller(f, good), a);
+	assert_int_equal(caller(f, split), a);
 	assert_int_equal(caller(f, late), REC_NULL);
 }
 

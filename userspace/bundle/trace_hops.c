@@ -225,6 +225,10 @@ static void uses_compare(struct trace *t)
 			last = use[-1].last;
 		}
 		use->shared = any && last >= use->first;
+		use->began = use->first;
+		if (i && use[-1].connection == use->connection && use[-1].call == use->call &&
+		    use[-1].began < use->began)
+			use->began = use[-1].began;
 	}
 	/* first: when the earliest use behind this run of one call's uses began; run: within it. */
 	for (size_t i = t->uses_count; i-- > 0;) {
@@ -301,7 +305,7 @@ static uint64_t find_caller(const struct trace *t, const struct rec_call *call)
 	caller = use->call == REC_NULL ? NULL : trace_find(t, REC_CALL_KIND, use->call);
 	if (!caller || caller->start == REC_NULL || caller->start >= call->start)
 		return REC_NULL;
-	if (call->end != REC_NULL && use->first > call->end && use->first - call->end > LATE_NS)
+	if (call->end != REC_NULL && use->began > call->end && use->began - call->end > LATE_NS)
 		return REC_NULL;
 	if (use->shared)
 		return REC_NULL;

@@ -60,6 +60,7 @@ struct trace_reaches {
 struct trace_use {
 	uint64_t connection, first, last;
 	uint64_t call; /* whose, surely; REC_NULL: nobody's that is known */
+	uint64_t began; /* first of the uses of that call that this one follows without another */
 	bool shared; /* a use of another call, or of nobody's, meets its time */
 };
 

@@ -36,7 +36,7 @@ static void print_way(const struct printer *p, const json_t *row)
 	if (json_is_true(json_object_get(row, "cut")))
 		fprintf(p->out, "    from further out than is listed\n");
 	json_array_foreach(steps, i, step) {
-		fprintf(p->out, "    %s ", i ? "-> " : "at");
+		fprintf(p->out, "    %s ", i ? "->" : "at");
 		print_program(p->out, step);
 		putc('\n', p->out);
 	}
