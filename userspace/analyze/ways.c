@@ -136,7 +136,7 @@ static size_t steps_of(const struct evidence *e, const struct rec_call *call,
 
 	while (call && n < STEPS_MAX) {
 		steps[n++] = call;
-		call = trace_find(e->trace, REC_CALL_KIND, trace_caller(e->trace, call));
+		call = trace_find(e->trace, REC_CALL_KIND, trace_caller(e->trace, call, NULL));
 	}
 	return n;
 }
@@ -199,7 +199,7 @@ static int way_add(const struct survey *s, const struct evidence *e, const struc
 		}
 	row = rows_get(rows,
 		       json_pack("{s:s?, s:o, s:b}", "component", component, "steps", list, "cut",
-				 trace_caller(e->trace, steps[count - 1]) != REC_NULL),
+				 trace_caller(e->trace, steps[count - 1], NULL) != REC_NULL),
 		       &fresh);
 	if (!row || row_count(row, "calls", 1))
 		return -1;
@@ -278,6 +278,19 @@ static json_t *hop_row(const struct survey *s, const struct evidence *e,
 	return row;
 }
 
+/* Did a call that was made for this one come by the connection? */
+static bool called_by(const struct evidence *e, const struct rec_call *call,
+		      const struct rec_connection *out)
+{
+	const struct rec_connection *in = trace_peer(e->trace, out);
+	size_t first, n = trace_called(e->trace, call->id, &first);
+
+	for (size_t i = 0; in && i < n; i++)
+		if (trace_called_at(e->trace, first + i)->connection == in->id)
+			return true;
+	return false;
+}
+
 /* What a call used: each row once, surely when one of its hops is sure. */
 struct touched {
 	json_t *row;
@@ -305,7 +318,7 @@ static int hops_add(const struct survey *s, const struct evidence *e, const stru
 			;
 		n += at == n;
 		touched[at].row = row;
-		touched[at].sure |= hops[i].sure;
+		touched[at].sure |= hops[i].sure || called_by(e, call, c);
 	}
 	for (at = 0; at < n && !rc; at++)
 		rc = row_count(touched[at].row, touched[at].sure ? "calls" : "calls_ambiguous", 1);

@@ -79,6 +79,7 @@ struct trace {
 	struct trace_use *uses;
 	size_t uses_count;
 	uint64_t *callers; /* by row of the call */
+	uint8_t *callers_by; /* enum trace_caller_by */
 	struct trace_key *called; /* (caller, row of the call) */
 	size_t called_count;
 	uint64_t seen_until; /* the last of the three clocks' readings, or REC_NULL for ever */
@@ -92,7 +93,8 @@ int trace_charge(struct trace *t, size_t bytes, struct err *err);
 int trace_index_build(struct trace *t, struct err *err);
 /* trace_deep.c: the same. */
 int trace_deep_build(struct trace *t, struct err *err);
-/* trace_hops.c: after both. */
+/* trace_peers.c, and trace_hops.c: after all others. */
+int trace_peers_build(struct trace *t, struct err *err);
 int trace_hops_build(struct trace *t, struct err *err);
 /* Was anything lost, or not watched at all, between from and until, ends included? */
 bool trace_hole(const struct trace *t, uint64_t from, uint64_t until);
