@@ -80,6 +80,8 @@ struct flow_state {
 	wire_64 sock;
 	wire_32 generation;
 	wire_32 shared;
+	wire_32 coroutine;
+	wire_32 pad;
 };
 
 struct {
@@ -88,6 +90,20 @@ struct {
 	__type(key, struct flow_key);
 	__type(value, struct flow_state);
 } flows SEC(".maps");
+
+struct coroutine_state {
+	wire_64 context;
+	wire_32 process;
+	wire_32 pad;
+};
+
+/* Contexts of coroutines that work for no connection as far as can be told yet. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct flow_key);
+	__type(value, struct coroutine_state);
+} coroutines SEC(".maps");
 
 struct connection_state {
 	wire_64 id;
@@ -99,6 +115,13 @@ struct connection_state {
 	wire_8 closing;
 	wire_8 announced; /* its event was sent */
 	wire_32 process; /* whose connect it was */
+	wire_32 copied, written; /* TCP: sequence numbers behind the last data */
+	wire_32 head_left; /* bytes that may belong to a request's head */
+	wire_8 copied_known, written_known;
+	wire_8 is_unix;
+	wire_8 client_closed; /* Unix: it was told */
+	wire_8 framed; /* its protocol has frames all along */
+	wire_8 pad[3];
 };
 
 struct {
@@ -107,6 +130,27 @@ struct {
 	__type(key, wire_64); /* address of the sock */
 	__type(value, struct connection_state);
 } connections SEC(".maps");
+
+/* Sockets that targets had open when they became targets (key: inode number). */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, wire_64);
+	__type(value, wire_32);
+} old_sockets SEC(".maps");
+
+/* Not 0 while these are being listed: any connection may be an old one. */
+wire_32 sockets_listing = 1;
+
+/* Transfers by io_uring (key: serial of the process): their bytes are not seen. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, wire_32);
+	__type(value, wire_64);
+} io_urings SEC(".maps");
 
 /* Local ports that targets listen on. */
 struct {

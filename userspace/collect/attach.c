@@ -275,6 +275,37 @@ int attach_port(struct attach *a, uint32_t netns, const uint8_t *address, uint16
 	return 0;
 }
 
+void attach_sockets_listing(struct attach *a, bool on)
+{
+	__atomic_store_n(&a->skel->data->sockets_listing, on, __ATOMIC_SEQ_CST);
+}
+
+int attach_socket_old(struct attach *a, uint64_t inode)
+{
+	uint32_t one = 1;
+
+	return bpf_map__update_elem(a->skel->maps.old_sockets, &inode, sizeof(inode), &one,
+				    sizeof(one), BPF_ANY);
+}
+
+void attach_unix_look(struct attach *a)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(a->skel->progs.unix_closed), &opts))
+		log_debug("Unix connections cannot be looked at: %s", strerror(errno));
+}
+
+uint64_t attach_io_urings(struct attach *a, uint32_t process)
+{
+	uint64_t count = 0;
+
+	if (bpf_map__lookup_elem(a->skel->maps.io_urings, &process, sizeof(process), &count,
+				 sizeof(count), 0))
+		return 0;
+	return count;
+}
+
 #define SWEEP_FROM 16384 /* flows */
 
 /*

@@ -3,8 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <uthash.h>
 
+#include "collect/attach.h"
 #include "collect/bindings.h"
 #include "collect/deep.h"
 #include "collect/hops.h"
@@ -22,7 +24,7 @@ enum {
 struct connection {
 	uint64_t id;
 	struct rec_connection rec;
-	char local[64], remote[64];
+	char local[WIRE_UNIX_PATH + 1], remote[WIRE_UNIX_PATH + 1];
 	bool put; /* the connection's record was put */
 	bool client_closed, finished;
 	uint32_t process; /* that moved data last */
@@ -39,6 +41,8 @@ struct calls {
 	struct connection *connections;
 	struct bindings *bindings;
 	struct calls_stats stats;
+	size_t unix_open;
+	uint64_t unix_look_at;
 };
 
 struct calls *calls_new(struct session *s)
@@ -164,6 +168,38 @@ static void call_ended(void *ctx, const struct decoder_call *call)
 	deep_call(s->deep, connection->process, rec.method, rec.path, call->start, call->end);
 }
 
+/* The name that the server's side is bound to, "@" for the 0 of an abstract one. */
+static void unix_path(const struct wire_connection *e, char *out, size_t size)
+{
+	size_t len = e->path_len < size ? e->path_len : size - 1;
+
+	for (size_t i = 0; i < len; i++)
+		out[i] = (char)(e->path[i] < ' ' ? '?' : e->path[i]);
+	out[len] = '\0';
+	if (len && !e->path[0])
+		out[0] = '@';
+	else
+		out[strnlen((const char *)e->path, len)] = '\0';
+}
+
+static void addresses_take(const struct wire_connection *e, struct connection *connection)
+{
+	const struct wire_address *a = &e->address;
+	bool in = e->direction == WIRE_IN;
+	uint64_t inodes[2];
+
+	if (a->family != AF_UNIX) {
+		connection->rec.family = hops_addresses(a, connection->local, connection->remote);
+		return;
+	}
+	unix_path(e, in ? connection->local : connection->remote, sizeof(connection->local));
+	memcpy(&inodes[0], a->local, sizeof(inodes[0]));
+	memcpy(&inodes[1], a->remote, sizeof(inodes[1]));
+	connection->rec.family = FAMILY_UNIX;
+	connection->rec.inode = inodes[0] ? inodes[0] : REC_NULL;
+	connection->rec.peer_inode = inodes[1] ? inodes[1] : REC_NULL;
+}
+
 void calls_connection(struct calls *c, const struct wire_connection *e)
 {
 	struct decoder_callbacks callbacks = { call_ended, NULL };
@@ -177,7 +213,6 @@ void calls_connection(struct calls *c, const struct wire_connection *e)
 	connection->process = e->head.process;
 	connection->rec = (struct rec_connection){
 		.id = e->connection,
-		.family = hops_addresses(a, connection->local, connection->remote),
 		.local_port = a->local_port,
 		.remote_port = a->remote_port,
 		.direction = e->direction == WIRE_IN ? DIRECTION_IN : DIRECTION_OUT,
@@ -188,6 +223,8 @@ void calls_connection(struct calls *c, const struct wire_connection *e)
 		.inode = REC_NULL,
 		.peer_inode = REC_NULL,
 	};
+	addresses_take(e, connection);
+	c->unix_open += a->family == AF_UNIX;
 	callbacks.ctx = connection;
 	if (e->direction == WIRE_IN)
 		connection->decoder = decoder_new(e->joined, &callbacks);
@@ -199,6 +236,7 @@ void calls_data(struct calls *c, const struct wire_data *e, size_t size)
 {
 	struct connection *connection;
 	struct process *process;
+	uint64_t seqs[DECODER_CURRENT_MAX];
 	struct decoder_chunk chunk = {
 		.direction = e->flags & WIRE_DATA_SEND ? DECODER_RESPONSE : DECODER_REQUEST,
 		.offset = e->offset,
@@ -223,6 +261,11 @@ void calls_data(struct calls *c, const struct wire_data *e, size_t size)
 		process->active = process->worked = true;
 	put_connection(connection);
 	c->stats.chunks++;
+	if (chunk.direction == DECODER_RESPONSE && e->context &&
+	    decoder_current(connection->decoder, seqs, DECODER_CURRENT_MAX) == 1)
+		bindings_answered(c->bindings, &connection->bound, seqs[0],
+				  decoder_headed(connection->decoder, seqs[0]), e->context,
+				  chunk.time);
 	decoder_feed(connection->decoder, &chunk);
 }
 
@@ -280,6 +323,7 @@ static void finish(struct connection *connection, enum decoder_end end, uint64_t
 
 static void release(struct connection *connection)
 {
+	connection->owner->unix_open -= connection->rec.family == FAMILY_UNIX;
 	if (connection->decoder)
 		decoder_free(connection->decoder);
 	HASH_DEL(connection->owner->connections, connection);
@@ -308,6 +352,16 @@ void calls_state(struct calls *c, const struct wire_state *e)
 	       by_client ? "client closed" : "server closed");
 	if (e->to == TCP_STATE_CLOSE)
 		release(connection);
+}
+
+#define UNIX_LOOK_NS 100000000ULL
+
+void calls_tick(struct calls *c, uint64_t now)
+{
+	if (!c->unix_open || now < c->unix_look_at)
+		return;
+	c->unix_look_at = now + UNIX_LOOK_NS;
+	attach_unix_look(c->s->attach);
 }
 
 void calls_finish(struct calls *c, uint64_t time)

@@ -181,6 +181,7 @@ static int open_parts(struct session *s, struct err *err)
 		.force = o->force,
 		.durable = on_durable,
 		.ctx = (void *)o,
+		.key = o->sign,
 	};
 	struct attach_options attach = { .boundary = o->boundary, .event = on_event, .ctx = s };
 
@@ -281,6 +282,7 @@ static int begin(struct session *s, struct spawn *spawn, struct err *err)
 	/* Who came while nothing was attached yet. */
 	if (targets_find(s, err) < 0)
 		return -1;
+	processes_list_sockets(s->processes);
 	log_verbose("attached %llu ms after the targets were found",
 		    (unsigned long long)(clock_monotonic() - found_at) / 1000000);
 	window_programs(s);
@@ -362,6 +364,7 @@ static const char *run(struct session *s, struct spawn *spawn)
 		patches_tick(s->patches, now.monotonic);
 		processes_tick(s->processes, now.monotonic);
 		modules_tick(s->modules);
+		calls_tick(s->calls, now.monotonic);
 		deep_tick(s->deep, now.monotonic);
 		interpositions_tick(s->interpositions, false);
 		unwind_tick(s->unwind);
@@ -411,6 +414,7 @@ static uint64_t end(struct session *s, const char *reason)
 	if (s->absent && strcmp(reason, TARGETS_ENDED))
 		session_gap(s, REC_NULL, s->alive_at, clock_monotonic(), NOBODY);
 	deep_stop(s->deep, clock_monotonic());
+	attach_unix_look(s->attach);
 	attach_stop(s->attach);
 	/* What is left to do can wait for the service. */
 	setpriority(PRIO_PROCESS, 0, 5);
