@@ -108,6 +108,10 @@ static int load(struct attach *a, struct err *err)
 	if (a->cpus < 1)
 		return err_set(err, ERR_MACHINE, "the number of CPUs cannot be read from /sys");
 	configure(a);
+	a->skel->data->next_process = a->options.process + 1;
+	a->skel->data->next_stack = a->options.stack + 1;
+	a->skel->data->next_connection = a->options.connection + 1;
+	a->skel->data->next_context = a->options.context + 1;
 	bpf_map__set_max_entries(a->skel->maps.chunks, (uint32_t)a->cpus);
 	bpf_map__set_max_entries(a->skel->maps.snapshots, (uint32_t)a->cpus);
 	bpf_program__set_autoload(a->skel->progs.socket_received, a->tracepoints);
@@ -271,6 +275,37 @@ int attach_port(struct attach *a, uint32_t netns, const uint8_t *address, uint16
 	return 0;
 }
 
+void attach_sockets_listing(struct attach *a, bool on)
+{
+	__atomic_store_n(&a->skel->data->sockets_listing, on, __ATOMIC_SEQ_CST);
+}
+
+int attach_socket_old(struct attach *a, uint64_t inode)
+{
+	uint32_t one = 1;
+
+	return bpf_map__update_elem(a->skel->maps.old_sockets, &inode, sizeof(inode), &one,
+				    sizeof(one), BPF_ANY);
+}
+
+void attach_unix_look(struct attach *a)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(a->skel->progs.unix_closed), &opts))
+		log_debug("Unix connections cannot be looked at: %s", strerror(errno));
+}
+
+uint64_t attach_io_urings(struct attach *a, uint32_t process)
+{
+	uint64_t count = 0;
+
+	if (bpf_map__lookup_elem(a->skel->maps.io_urings, &process, sizeof(process), &count,
+				 sizeof(count), 0))
+		return 0;
+	return count;
+}
+
 #define SWEEP_FROM 16384 /* flows */
 
 /*
@@ -384,9 +419,11 @@ int attach_samples(struct attach *a, unsigned int hz, struct err *err)
 		.type = PERF_TYPE_SOFTWARE,
 		.size = sizeof(attr),
 		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_period = 1000000000ULL / hz,
+		.sample_period = hz ? 1000000000ULL / hz : 0,
 	};
 
+	if (!hz)
+		return 0;
 	a->samples = calloc((size_t)a->cpus, sizeof(struct bpf_link *));
 	for (int cpu = 0; a->samples && cpu < a->cpus; cpu++) {
 		int fd =

@@ -23,6 +23,9 @@ struct attach_options {
 	/* Called for each event, in ring order. */
 	void (*event)(void *ctx, const struct wire_head *event, size_t size);
 	void *ctx;
+	/* Ids that are taken, and all below them: processes, connections, contexts, stacks. */
+	uint32_t process, stack;
+	uint64_t connection, context;
 };
 
 /* Loads; nothing runs yet. Errors: ERR_MACHINE, with what is missing. */
@@ -49,6 +52,17 @@ int attach_site(struct attach *a, const struct wire_site_key *key, const struct 
 /* Connections to this local address (16 bytes, zeros: any) and port are a target's inbound ones. */
 int attach_port(struct attach *a, uint32_t netns, const uint8_t *address, uint16_t port,
 		struct err *err);
+/*
+ * The sockets that a process had open when it became a target. Between the two calls of
+ * attach_sockets_listing every Unix connection that is met counts as open before; so it is from the
+ * beginning.
+ */
+void attach_sockets_listing(struct attach *a, bool on);
+int attach_socket_old(struct attach *a, uint64_t inode);
+/* Looks which Unix connections have ended: their events are in the ring. */
+void attach_unix_look(struct attach *a);
+/* Transfers of the process by io_uring, so far. */
+uint64_t attach_io_urings(struct attach *a, uint32_t process);
 /* Forgets flows of closed connections when there are many. */
 void attach_sweep(struct attach *a);
 
@@ -71,7 +85,7 @@ void attach_taps_begin(struct attach *a);
 /* A fresh id for a stack that user space makes up. */
 uint32_t attach_stack(struct attach *a);
 
-/* Samples all CPUs hz times a second. Errors: ERR_MACHINE. */
+/* Samples all CPUs hz times a second; 0: does nothing. Errors: ERR_MACHINE. */
 int attach_samples(struct attach *a, unsigned int hz, struct err *err);
 
 /* Detaches everything; events already in the ring can still be drained. */

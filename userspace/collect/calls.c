@@ -1,15 +1,17 @@
 /* Connections of targets and the calls on them. */
 #include "collect/calls.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <uthash.h>
 
+#include "collect/attach.h"
 #include "collect/bindings.h"
 #include "collect/deep.h"
+#include "collect/hops.h"
 #include "collect/processes.h"
-#include "protocols/http1.h"
+#include "protocols/decoder.h"
 
 /* include/net/tcp_states.h */
 enum {
@@ -22,12 +24,13 @@ enum {
 struct connection {
 	uint64_t id;
 	struct rec_connection rec;
-	char local[64], remote[64];
+	char local[WIRE_UNIX_PATH + 1], remote[WIRE_UNIX_PATH + 1];
 	bool put; /* the connection's record was put */
 	bool client_closed, finished;
 	uint32_t process; /* that moved data last */
 	uint64_t received, sent, calls;
-	struct http1 *http; /* inbound ones */
+	const char *spoken; /* the protocol that the first bytes sent show; outbound ones */
+	struct decoder *decoder; /* inbound ones */
 	struct bound bound; /* who works for its calls */
 	struct calls *owner;
 	UT_hash_handle hh;
@@ -38,6 +41,8 @@ struct calls {
 	struct connection *connections;
 	struct bindings *bindings;
 	struct calls_stats stats;
+	size_t unix_open;
+	uint64_t unix_look_at;
 };
 
 struct calls *calls_new(struct session *s)
@@ -57,17 +62,18 @@ struct calls *calls_new(struct session *s)
 
 void calls_context(struct calls *c, const struct wire_context *e)
 {
-	struct http1_stats stats = { .decoding = true };
+	struct decoder_stats stats = { .decoding = true };
 	struct connection *connection;
-	uint64_t seq = 0;
+	uint64_t seqs[DECODER_CURRENT_MAX];
+	size_t count = 0;
 
 	HASH_FIND(hh, c->connections, &e->connection, sizeof(e->connection), connection);
-	if (connection && connection->http) {
-		seq = http1_current(connection->http);
-		http1_stats(connection->http, &stats);
+	if (connection && connection->decoder) {
+		count = decoder_current(connection->decoder, seqs, DECODER_CURRENT_MAX);
+		decoder_stats(connection->decoder, &stats);
 	}
-	bindings_context(c->bindings, connection && connection->http ? &connection->bound : NULL,
-			 seq, stats.decoding, e);
+	bindings_context(c->bindings, connection && connection->decoder ? &connection->bound : NULL,
+			 seqs, count, stats.decoding, e);
 }
 
 static void put_connection(struct connection *connection)
@@ -100,7 +106,7 @@ static const char *method_kept(const char *method)
 	return "OTHER";
 }
 
-static void call_ended(void *ctx, const struct http1_call *call)
+static void call_ended(void *ctx, const struct decoder_call *call)
 {
 	struct connection *connection = ctx;
 	struct calls *c = connection->owner;
@@ -108,10 +114,10 @@ static void call_ended(void *ctx, const struct http1_call *call)
 	struct process *process = processes_find(s->processes, connection->process);
 	const struct service_definition *service = process ? process->service : NULL;
 	static const enum call_end ends[] = {
-		[HTTP1_COMPLETE] = CALL_END_COMPLETE,
-		[HTTP1_CLIENT_GONE] = CALL_END_CLIENT_GONE,
-		[HTTP1_SERVER_GONE] = CALL_END_SERVER_GONE,
-		[HTTP1_WINDOW_STOP] = CALL_END_WINDOW_STOP,
+		[DECODER_COMPLETE] = CALL_END_COMPLETE,
+		[DECODER_CLIENT_GONE] = CALL_END_CLIENT_GONE,
+		[DECODER_SERVER_GONE] = CALL_END_SERVER_GONE,
+		[DECODER_WINDOW_STOP] = CALL_END_WINDOW_STOP,
 	};
 	const struct service_route *route;
 	uint64_t id = bindings_call(c->bindings, &connection->bound, call->seq);
@@ -156,15 +162,47 @@ static void call_ended(void *ctx, const struct http1_call *call)
 	bundle_writer_put(s->writer, REC_CALL_KIND, &rec);
 	connection->calls++;
 	c->stats.calls++;
-	c->stats.complete += call->end_reason == HTTP1_COMPLETE;
+	c->stats.complete += call->end_reason == DECODER_COMPLETE;
 	c->stats.last_call = call->end;
 	bindings_call_ended(c->bindings, &connection->bound, call->seq, call->end);
 	deep_call(s->deep, connection->process, rec.method, rec.path, call->start, call->end);
 }
 
+/* The name that the server's side is bound to, "@" for the 0 of an abstract one. */
+static void unix_path(const struct wire_connection *e, char *out, size_t size)
+{
+	size_t len = e->path_len < size ? e->path_len : size - 1;
+
+	for (size_t i = 0; i < len; i++)
+		out[i] = (char)(e->path[i] < ' ' ? '?' : e->path[i]);
+	out[len] = '\0';
+	if (len && !e->path[0])
+		out[0] = '@';
+	else
+		out[strnlen((const char *)e->path, len)] = '\0';
+}
+
+static void addresses_take(const struct wire_connection *e, struct connection *connection)
+{
+	const struct wire_address *a = &e->address;
+	bool in = e->direction == WIRE_IN;
+	uint64_t inodes[2];
+
+	if (a->family != AF_UNIX) {
+		connection->rec.family = hops_addresses(a, connection->local, connection->remote);
+		return;
+	}
+	unix_path(e, in ? connection->local : connection->remote, sizeof(connection->local));
+	memcpy(&inodes[0], a->local, sizeof(inodes[0]));
+	memcpy(&inodes[1], a->remote, sizeof(inodes[1]));
+	connection->rec.family = FAMILY_UNIX;
+	connection->rec.inode = inodes[0] ? inodes[0] : REC_NULL;
+	connection->rec.peer_inode = inodes[1] ? inodes[1] : REC_NULL;
+}
+
 void calls_connection(struct calls *c, const struct wire_connection *e)
 {
-	struct http1_callbacks callbacks = { call_ended, NULL };
+	struct decoder_callbacks callbacks = { call_ended, NULL };
 	struct connection *connection = calloc(1, sizeof(*connection));
 	const struct wire_address *a = &e->address;
 
@@ -173,21 +211,23 @@ void calls_connection(struct calls *c, const struct wire_connection *e)
 	connection->owner = c;
 	connection->id = e->connection;
 	connection->process = e->head.process;
-	inet_ntop(a->family, a->local, connection->local, sizeof(connection->local));
-	inet_ntop(a->family, a->remote, connection->remote, sizeof(connection->remote));
 	connection->rec = (struct rec_connection){
 		.id = e->connection,
-		.family = a->family == AF_INET ? FAMILY_TCP4 : FAMILY_TCP6,
 		.local_port = a->local_port,
 		.remote_port = a->remote_port,
 		.direction = e->direction == WIRE_IN ? DIRECTION_IN : DIRECTION_OUT,
 		.cookie = e->identity ? e->identity : REC_NULL,
 		.opened = e->head.time,
 		.joined = e->joined,
+		.netns = a->netns,
+		.inode = REC_NULL,
+		.peer_inode = REC_NULL,
 	};
+	addresses_take(e, connection);
+	c->unix_open += a->family == AF_UNIX;
 	callbacks.ctx = connection;
 	if (e->direction == WIRE_IN)
-		connection->http = http1_new(e->joined, &callbacks);
+		connection->decoder = decoder_new(e->joined, &callbacks);
 	HASH_ADD(hh, c->connections, id, sizeof(connection->id), connection);
 	c->stats.connections++;
 }
@@ -196,8 +236,8 @@ void calls_data(struct calls *c, const struct wire_data *e, size_t size)
 {
 	struct connection *connection;
 	struct process *process;
-	struct http1_chunk chunk = {
-		.direction = e->flags & WIRE_DATA_SEND ? HTTP1_RESPONSE : HTTP1_REQUEST,
+	struct decoder_chunk chunk = {
+		.direction = e->flags & WIRE_DATA_SEND ? DECODER_RESPONSE : DECODER_REQUEST,
 		.offset = e->offset,
 		.length = e->length,
 		.data = (const uint8_t *)(e + 1),
@@ -206,11 +246,11 @@ void calls_data(struct calls *c, const struct wire_data *e, size_t size)
 	};
 
 	HASH_FIND(hh, c->connections, &e->connection, sizeof(e->connection), connection);
-	if (!connection || !connection->http || chunk.captured > size - sizeof(*e)) {
+	if (!connection || !connection->decoder || chunk.captured > size - sizeof(*e)) {
 		c->stats.unknown++;
 		return;
 	}
-	if (chunk.direction == HTTP1_RESPONSE)
+	if (chunk.direction == DECODER_RESPONSE)
 		connection->sent += e->length;
 	else
 		connection->received += e->length;
@@ -220,24 +260,43 @@ void calls_data(struct calls *c, const struct wire_data *e, size_t size)
 		process->active = process->worked = true;
 	put_connection(connection);
 	c->stats.chunks++;
-	http1_feed(connection->http, &chunk);
+	decoder_feed(connection->decoder, &chunk);
+}
+
+void calls_hop(struct calls *c, const struct wire_hop *e)
+{
+	struct connection *connection;
+
+	HASH_FIND(hh, c->connections, &e->connection, sizeof(e->connection), connection);
+	if (!connection) {
+		c->stats.unknown++;
+		return;
+	}
+	if (e->send)
+		connection->sent += e->length;
+	else
+		connection->received += e->length;
+	if (!connection->spoken && !connection->rec.joined)
+		connection->spoken = hops_protocol(e->start);
+	put_connection(connection);
+	hops_use(c->s->hops, e, connection->spoken);
 }
 
 /* Nothing more is decoded on the connection. */
-static void finish(struct connection *connection, enum http1_end end, uint64_t time,
+static void finish(struct connection *connection, enum decoder_end end, uint64_t time,
 		   const char *reason)
 {
 	struct calls *c = connection->owner;
-	struct http1_stats stats = { .why = "outbound" };
+	struct decoder_stats stats = { .why = "outbound" };
 	struct rec_connection_end rec;
 
 	if (connection->finished)
 		return;
 	connection->finished = true;
 	put_connection(connection);
-	if (connection->http) {
-		http1_finish(connection->http, end, time);
-		http1_stats(connection->http, &stats);
+	if (connection->decoder) {
+		decoder_finish(connection->decoder, end, time);
+		decoder_stats(connection->decoder, &stats);
 		if (!connection->calls && !stats.why[0])
 			stats.why = connection->received ? "incomplete" : "no-data";
 	}
@@ -258,8 +317,9 @@ static void finish(struct connection *connection, enum http1_end end, uint64_t t
 
 static void release(struct connection *connection)
 {
-	if (connection->http)
-		http1_free(connection->http);
+	connection->owner->unix_open -= connection->rec.family == FAMILY_UNIX;
+	if (connection->decoder)
+		decoder_free(connection->decoder);
 	HASH_DEL(connection->owner->connections, connection);
 	free(connection);
 }
@@ -280,12 +340,22 @@ void calls_state(struct calls *c, const struct wire_state *e)
 		return;
 	/* Reset by the network, or closed only after the other side had done so. */
 	by_client = connection->client_closed || !e->closed_here;
-	if (e->closed_here && connection->http && !connection->finished)
-		http1_server_closed(connection->http);
-	finish(connection, by_client ? HTTP1_CLIENT_GONE : HTTP1_SERVER_GONE, e->head.time,
+	if (e->closed_here && connection->decoder && !connection->finished)
+		decoder_server_closed(connection->decoder);
+	finish(connection, by_client ? DECODER_CLIENT_GONE : DECODER_SERVER_GONE, e->head.time,
 	       by_client ? "client closed" : "server closed");
 	if (e->to == TCP_STATE_CLOSE)
 		release(connection);
+}
+
+#define UNIX_LOOK_NS 100000000ULL
+
+void calls_tick(struct calls *c, uint64_t now)
+{
+	if (!c->unix_open || now < c->unix_look_at)
+		return;
+	c->unix_look_at = now + UNIX_LOOK_NS;
+	attach_unix_look(c->s->attach);
 }
 
 void calls_finish(struct calls *c, uint64_t time)
@@ -293,7 +363,7 @@ void calls_finish(struct calls *c, uint64_t time)
 	struct connection *connection, *next;
 
 	HASH_ITER(hh, c->connections, connection, next)
-		finish(connection, HTTP1_WINDOW_STOP, time, "window stop");
+		finish(connection, DECODER_WINDOW_STOP, time, "window stop");
 }
 
 void calls_free(struct calls *c)

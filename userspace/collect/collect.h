@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "bundle/seal_key.h"
 
 enum collect_how {
 	COLLECT_PID,
@@ -44,6 +45,7 @@ struct collect_options {
 	size_t targets_count;
 	char **command; /* NULL-terminated, or NULL */
 	const char *output;
+	const char *resume; /* an interrupted bundle to go on with; the rest comes from it. NULL */
 	const char *probes; /* folder, or NULL: the embedded ones */
 	uint64_t duration; /* ns; 0: until a signal or the last target's end */
 	uint64_t until; /* realtime ns; 0: not given */
@@ -53,6 +55,7 @@ struct collect_options {
 	size_t labels_count;
 	int status_fd; /* -1: none */
 	bool force, quiet;
+	const struct seal_key *sign; /* signs the bundle at the end; NULL: not signed */
 	enum collect_boundary boundary;
 	/*
 	 * The system-call link is held for syscall_phase ns of the window's start, afterwards for
@@ -60,7 +63,7 @@ struct collect_options {
 	 * function starts do not show.
 	 */
 	uint64_t syscall_phase, syscall_share;
-	uint64_t samples; /* of the CPU clock, a second; 0: none */
+	uint64_t samples; /* of the CPU clock, a second; 0: none; COLLECT_AUTO: likewise */
 	uint64_t deep; /* first calls of each route that are traced function by function; 0: none */
 	uint64_t deep_duty; /* and percent of the window */
 };

@@ -16,28 +16,6 @@ const char *inspect_evidence(const struct trace *t, const struct rec_call *call,
 	return trace_call_deep(t, call, sources) ? "deep" : sources ? "stacks" : "none";
 }
 
-static json_t *call_hops(struct inspect_source *s, uint64_t call)
-{
-	size_t first, n = trace_related(s->t, TRACE_HOP_CALL, call, &first);
-	json_t *out = json_array();
-
-	for (size_t i = 0; i < n; i++) {
-		const struct rec_hop *hop = trace_related_at(s->t, TRACE_HOP_CALL, first + i);
-		const struct rec_connection *c =
-			trace_find(s->t, REC_CONNECTION_KIND, hop->connection);
-		json_t *row = json_object();
-
-		inspect_set(s, row, "hop", inspect_number(hop->id));
-		inspect_set(s, row, "connection", inspect_number(hop->connection));
-		inspect_set(s, row, "remote",
-			    c ? inspect_address(s, c->family, c->remote, c->remote_port)
-			      : json_null());
-		inspect_set(s, row, "time", inspect_monotonic(s, hop->time));
-		inspect_append(s, out, row);
-	}
-	return out;
-}
-
 /* Header names and values by turns; a name that comes again keeps its first value, the answer's. */
 static json_t *call_request_ids(struct inspect_source *s, const struct rec_list *list)
 {
@@ -154,7 +132,8 @@ static json_t *calls_row(struct inspect_source *s, size_t i)
 	inspect_set(s, row, "request_id", inspect_string(s, c->request_id));
 	inspect_set(s, row, "request_ids", call_request_ids(s, &c->request_ids));
 	inspect_set(s, row, "evidence", json_string(inspect_evidence(s->t, c, functions, count)));
-	inspect_set(s, row, "hops", call_hops(s, c->id));
+	inspect_set(s, row, "caller", inspect_number(trace_caller(s->t, c)));
+	inspect_set(s, row, "hops", inspect_hops(s, c->id));
 	inspect_set(s, row, "lost", inspect_number(c->lost));
 	inspect_set(s, row, "functions", call_functions(s, functions, count));
 	free(functions);
@@ -162,11 +141,17 @@ static json_t *calls_row(struct inspect_source *s, size_t i)
 }
 
 static const struct inspect_column calls_columns[] = {
-	{ "CALL", "call", CELL_RIGHT },		{ "START", "start", CELL_TIME },
-	{ "PID", "process.pid", CELL_RIGHT },	{ "METHOD", "method", CELL_FLEX },
-	{ "STATUS", "status", CELL_RIGHT },	{ "END", "end_reason", CELL_PLAIN },
-	{ "EVIDENCE", "evidence", CELL_PLAIN }, { "FUNCS", "functions", CELL_COUNT },
-	{ "PATH", "path", CELL_FLEX },		{ NULL, NULL, CELL_PLAIN },
+	{ "CALL", "call", CELL_RIGHT },
+	{ "START", "start", CELL_TIME },
+	{ "PID", "process.pid", CELL_RIGHT },
+	{ "METHOD", "method", CELL_FLEX },
+	{ "STATUS", "status", CELL_RIGHT },
+	{ "END", "end_reason", CELL_PLAIN },
+	{ "EVIDENCE", "evidence", CELL_PLAIN },
+	{ "FUNCS", "functions", CELL_COUNT },
+	{ "HOPS", "hops", CELL_COUNT },
+	{ "PATH", "path", CELL_FLEX },
+	{ NULL, NULL, CELL_PLAIN },
 };
 
 const struct inspect_view inspect_calls = {
@@ -176,10 +161,10 @@ const struct inspect_view inspect_calls = {
 	calls_row,
 	calls_columns,
 	INSPECT_KIND(CALL) | INSPECT_KIND(PROCESS) | INSPECT_KIND(MODULE) |
-		INSPECT_KIND(CONNECTION) | INSPECT_KIND(HOP) | INSPECT_KIND(BINDING) |
-		INSPECT_KIND(CONTEXT) | INSPECT_KIND(STACK) | INSPECT_KIND(FUNCTION) |
-		INSPECT_KIND(DEEP) | INSPECT_KIND(GAP) | INSPECT_KIND(CLOCK) |
-		INSPECT_KIND(SIGHTING),
+		INSPECT_KIND(CONNECTION) | INSPECT_KIND(CONNECTION_END) | INSPECT_KIND(HOP) |
+		INSPECT_KIND(BINDING) | INSPECT_KIND(CONTEXT) | INSPECT_KIND(STACK) |
+		INSPECT_KIND(FUNCTION) | INSPECT_KIND(DEEP) | INSPECT_KIND(GAP) |
+		INSPECT_KIND(CLOCK) | INSPECT_KIND(SIGHTING),
 	INSPECT_BY_TIME | INSPECT_BY_ROUTE | INSPECT_BY_STATUS | INSPECT_BY_PROCESS |
 		INSPECT_BY_MODULE | INSPECT_BY_FUNCTION | INSPECT_BY_REQUEST_ID,
 };

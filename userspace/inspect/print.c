@@ -73,7 +73,7 @@ int inspect_check_kind(const char *kind, struct err *err)
 	 INSPECT_KIND(TARGET) | INSPECT_KIND(LISTENER) | INSPECT_KIND(CALL) |                    \
 	 INSPECT_KIND(CONNECTION) | INSPECT_KIND(CONNECTION_END) | INSPECT_KIND(UNSUPPORTED) |   \
 	 INSPECT_KIND(DEEP) | INSPECT_KIND(BINDING) | INSPECT_KIND(CONTEXT) |                    \
-	 INSPECT_KIND(STACK) | INSPECT_KIND(CLOCK))
+	 INSPECT_KIND(STACK) | INSPECT_KIND(CLOCK) | INSPECT_KIND(RESUME))
 #define SIGHTINGS_HELD 400000 /* about 30 MiB */
 
 void inspect_needs(const char *view, const char *kind, enum inspect_format format,
