@@ -36,7 +36,7 @@ struct trace_index {
  * subtree, so that those that meet a time are found without looking at the others.
  */
 struct trace_span {
-	uint64_t context, first, last, max_last;
+	uint64_t max_last;
 	uint32_t row;
 };
 
@@ -65,7 +65,11 @@ struct trace_use {
 };
 
 struct trace {
+	char *path;
 	struct bundle_reader *reader; /* owns the strings */
+	uint64_t kinds; /* that were asked for */
+	size_t sightings_max; /* to be held */
+	bool sightings_away; /* there are more than that: they stay in the file */
 	struct bundle_end end;
 	char sha256[65];
 	struct trace_table tables[REC_KIND_COUNT];
@@ -89,8 +93,14 @@ struct trace {
 /* Counts memory against the limit; -1 with ERR_INCOMPLETE beyond it. */
 int trace_charge(struct trace *t, size_t bytes, struct err *err);
 
+/* A copy of the record into its table, with its lists. */
+int trace_keep(struct trace *t, enum rec_kind kind, const union rec_any *rec, struct err *err);
+
 /* trace_index.c: after the last record. */
 int trace_index_build(struct trace *t, struct err *err);
+/* trace_sightings.c: the time lines of the sightings that are held; and to hold none. */
+int trace_build_spans(struct trace *t, struct err *err);
+void trace_drop_sightings(struct trace *t);
 /* trace_deep.c: the same. */
 int trace_deep_build(struct trace *t, struct err *err);
 /* trace_peers.c, and trace_hops.c: after all others. */
