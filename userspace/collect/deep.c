@@ -396,7 +396,6 @@ static void tick(struct deep *d, struct traced *t, uint64_t now)
 	if (routes && !has_room(t->group)) {
 		give_way(d, t);
 		routes = false;
-		d->waiting = true;
 	}
 	t->group->holding += routes;
 	if (first || routes) {
@@ -417,7 +416,6 @@ void deep_tick(struct deep *d, uint64_t now)
 	struct traced *t, *next;
 	struct group *group;
 
-	d->waiting = false;
 	for (group = d->groups; group; group = group->next)
 		group->busy = group->holding = 0;
 	HASH_ITER(hh, d->traced, t, next)
@@ -429,6 +427,9 @@ void deep_tick(struct deep *d, uint64_t now)
 		}
 		tick(d, t, now);
 	}
+	d->waiting = false;
+	for (group = d->groups; group; group = group->next)
+		d->waiting |= group->holding && group->holding < group->busy;
 }
 
 void deep_stop(struct deep *d, uint64_t now)

@@ -49,7 +49,10 @@ void deep_tick(struct deep *d, uint64_t now);
 /* Detaches all. */
 void deep_stop(struct deep *d, uint64_t now);
 
-/* Does a process wait for its turn? Then its calls are to be seen by other means. */
+/*
+ * Does a process answer calls without taps while others of its service have them? Then its calls
+ * are to be seen by other means.
+ */
 bool deep_waits(const struct deep *d);
 
 /* Can each process with a runtime be traced so? Then other triggers need not hold for long. */
