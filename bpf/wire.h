@@ -161,7 +161,7 @@ struct wire_context {
 	wire_32 thread;
 	wire_32 generation;
 	wire_32 shared; /* an event loop's own flow: whose work it does cannot be told */
-	wire_32 pad;
+	wire_32 coroutine; /* a coroutine's flow: what it works for may show when it sends */
 };
 
 /*
