@@ -146,7 +146,7 @@ static void not_for_this(void **state)
 /* Frames behind the index in other orders and numbers, and of other bundles. */
 static void order(void **state)
 {
-	struct kit_frame frames[32];
+	struct kit_frame frames[32], others[32];
 	struct bytes whole, other, out = BYTES_INIT;
 	size_t n;
 	/* Letters: s signature, t timestamp, o timestamp of another bundle. */
@@ -175,6 +175,7 @@ static void order(void **state)
 	kit_signed(alice.key, 2);
 	kit_stamp(&here);
 	other = kit_load(kit_path);
+	kit_frames(others, 32);
 	kit_signed(alice.key, 2);
 	kit_stamp(&here);
 	whole = kit_load(kit_path);
@@ -187,12 +188,11 @@ static void order(void **state)
 		out.len = 0;
 		bytes_put(&out, whole.data, frames[10].offset);
 		for (const char *p = cases[i].plan; *p; p++) {
-			const struct kit_frame *f = &frames[*p == 's' ? 10 : 11];
+			const struct kit_frame *f = *p == 's'	? &frames[10]
+						    : *p == 't' ? &frames[11]
+								: &others[11];
 
-			bytes_put(&out,
-				  *p == 'o' ? other.data + other.len - f->size
-					    : whole.data + f->offset,
-				  f->size);
+			bytes_put(&out, (*p == 'o' ? other.data : whole.data) + f->offset, f->size);
 		}
 		kit_store(out.data, out.len);
 		kit_verify(alice.public, here.ca, &r);

@@ -170,6 +170,12 @@ static uint64_t le64(const uint8_t *p)
 	return v;
 }
 
+/* The header promises a signature, and it has not come. */
+static bool reader_promised(const struct bundle_reader *r)
+{
+	return r->header.compatible & BUNDLE_FLAG_SIGNED && !r->signature;
+}
+
 /* May this frame stand here, behind the index? A signature, then a timestamp, each once at most. */
 static bool reader_behind_index(struct bundle_reader *r, enum scan_kind kind)
 {
@@ -193,12 +199,16 @@ static void reader_frame(struct bundle_reader *r, struct err *err)
 		break;
 	case SCAN_END:
 		/* A signature that the header promises belongs to the end. */
-		if (r->header.compatible & BUNDLE_FLAG_SIGNED && !r->signature)
+		if (reader_promised(r))
 			r->sealed = false;
 		reader_end(r, r->sealed ? "sealed" : "cut", start);
 		return;
 	case SCAN_CUT:
-		reader_end(r, r->sealed ? "trailing" : "cut", start);
+		/* What is missing behind an index can only be a signature or a timestamp. */
+		if (!r->sealed || reader_promised(r) || reader_behind_index(r, f.kind))
+			reader_end(r, "cut", start);
+		else
+			reader_end(r, "trailing", start);
 		r->sealed = false;
 		return;
 	case SCAN_DAMAGED:
