@@ -99,6 +99,10 @@ struct connection_state {
 	wire_8 closing;
 	wire_8 announced; /* its event was sent */
 	wire_32 process; /* whose connect it was */
+	/* Of TLS (tls.h): the session that is tied to it, and its plaintext so far. */
+	wire_64 tls_session, tls_received, tls_sent;
+	wire_32 tls; /* enum tls_seen */
+	wire_32 tls_pad;
 };
 
 struct {

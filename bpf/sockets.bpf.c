@@ -27,7 +27,7 @@ struct transfer {
 	wire_32 known;
 	wire_32 peek;
 	wire_32 send;
-	wire_32 pad;
+	wire_32 tls; /* flags of wire_data: plaintext of a TLS library */
 };
 
 /* Where system call nr has its bytes; parts->known stays 0 when it has none that can be read. */
