@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "protocols/http1.h"
+#include "protocols/decoder.h"
 
 struct fuzz_state {
 	uint64_t seq, calls, now;
@@ -31,7 +31,7 @@ static void check_text(const char *text, size_t max)
 		CHECK(text[i] > ' ' && text[i] <= '~');
 }
 
-static void check_call(void *ctx, const struct http1_call *c)
+static void check_call(void *ctx, const struct decoder_call *c)
 {
 	struct fuzz_state *f = ctx;
 
@@ -49,7 +49,7 @@ static void check_call(void *ctx, const struct http1_call *c)
 		CHECK(strlen(c->ids[i].value) == c->ids[i].len && c->ids[i].len);
 	}
 	CHECK(c->status < 1000);
-	CHECK(c->end_reason != HTTP1_COMPLETE || c->status >= 101);
+	CHECK(c->end_reason != DECODER_COMPLETE || c->status >= 101);
 	CHECK((c->first_byte == UINT64_MAX) == (c->status == 0));
 	CHECK(c->start <= c->end && c->end <= f->now);
 	CHECK(c->first_byte == UINT64_MAX || c->first_byte <= c->end);
@@ -57,31 +57,38 @@ static void check_call(void *ctx, const struct http1_call *c)
 	CHECK(!strcmp(c->protocol, "http/1.0") || !strcmp(c->protocol, "http/1.1"));
 }
 
+static uint64_t current_of(const struct decoder *d)
+{
+	uint64_t seq = 0;
+
+	return decoder_current(d, &seq, 1) ? seq : 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const enum http1_end ends[] = { HTTP1_COMPLETE, HTTP1_CLIENT_GONE, HTTP1_SERVER_GONE,
-					       HTTP1_WINDOW_STOP };
+	static const enum decoder_end ends[] = { DECODER_COMPLETE, DECODER_CLIENT_GONE,
+						 DECODER_SERVER_GONE, DECODER_WINDOW_STOP };
 	struct fuzz_state f = { 0, 0, 1 };
-	struct http1_callbacks callbacks = { check_call, &f };
+	struct decoder_callbacks callbacks = { check_call, &f };
 	uint64_t next[2] = { 0, 0 };
-	struct http1_stats stats, before = { 0, 0, 0, true, "" };
-	struct http1 *h;
+	struct decoder_stats stats, before = { 0, 0, 0, true, "" };
+	struct decoder *h;
 	uint8_t flags;
 	size_t at = 1;
 
 	if (!size)
 		return 0;
 	flags = data[0];
-	h = http1_new(flags & 1, &callbacks);
+	h = decoder_new(flags & 1, &callbacks);
 	if (!h)
 		return 0;
 	while (size - at > 2) {
 		uint8_t control = data[at], count = data[at + 1];
-		struct http1_chunk c = { .length = control & 32 ? count * 16u : count };
+		struct decoder_chunk c = { .length = control & 32 ? count * 16u : count };
 		uint64_t current;
 
 		at += 2;
-		c.direction = control & 1 ? HTTP1_RESPONSE : HTTP1_REQUEST;
+		c.direction = control & 1 ? DECODER_RESPONSE : DECODER_REQUEST;
 		c.captured = c.length < size - at ? c.length : size - at;
 		c.offset = next[c.direction];
 		if (control & 2)
@@ -101,20 +108,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			c.captured /= 2;
 		c.data = copy;
 		c.time = f.now++;
-		http1_feed(h, &c);
+		decoder_feed(h, &c);
 		free(copy);
-		current = http1_current(h);
+		current = current_of(h);
 		CHECK(!current || current > f.seq);
-		http1_stats(h, &stats);
+		decoder_stats(h, &stats);
 		CHECK(stats.calls == f.calls);
 		CHECK(stats.suspect >= before.suspect && stats.gaps >= before.gaps);
 		CHECK(stats.decoding == !*stats.why);
 		CHECK(before.decoding || !stats.decoding || (flags & 1));
 		before = stats;
 	}
-	http1_finish(h, ends[flags >> 1 & 3], f.now);
-	http1_stats(h, &stats);
-	CHECK(stats.calls == f.calls && !http1_current(h));
-	http1_free(h);
+	decoder_finish(h, ends[flags >> 1 & 3], f.now);
+	decoder_stats(h, &stats);
+	CHECK(stats.calls == f.calls && !current_of(h));
+	decoder_free(h);
 	return 0;
 }

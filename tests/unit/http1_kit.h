@@ -13,12 +13,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "protocols/decoder.h"
 #include "protocols/http1.h"
 
 #define KIT_LOG 32768
 
 struct kit {
-	struct http1 *h;
+	struct decoder *h;
 	uint64_t sent[2]; /* offsets by direction */
 	uint64_t clock; /* one tick a chunk */
 	char brief[KIT_LOG]; /* what a table expects */
@@ -43,7 +44,7 @@ static inline void kit_add(char *log, const char *fmt, ...)
 	va_end(args);
 }
 
-static inline void kit_call(void *ctx, const struct http1_call *c)
+static inline void kit_call(void *ctx, const struct decoder_call *c)
 {
 	static const char *const ends[] = { "complete", "client", "server", "stop" };
 	struct kit *k = ctx;
@@ -65,12 +66,22 @@ static inline void kit_call(void *ctx, const struct http1_call *c)
 	assert_true(c->first_byte == UINT64_MAX || c->first_byte <= c->end);
 }
 
+/* The call that is worked on: these protocols have one at a time. */
+static inline uint64_t kit_current(const struct decoder *d)
+{
+	uint64_t seqs[DECODER_CURRENT_MAX];
+	size_t count = decoder_current(d, seqs, DECODER_CURRENT_MAX);
+
+	assert_true(count <= 1);
+	return count ? seqs[0] : 0;
+}
+
 static inline void kit_init(struct kit *k, bool joined)
 {
-	struct http1_callbacks callbacks = { kit_call, k };
+	struct decoder_callbacks callbacks = { kit_call, k };
 
 	memset(k, 0, sizeof(*k));
-	k->h = http1_new(joined, &callbacks);
+	k->h = decoder_new(joined, &callbacks);
 	assert_non_null(k->h);
 }
 
@@ -78,11 +89,11 @@ static inline void kit_init(struct kit *k, bool joined)
 static inline void kit_feed_cut(struct kit *k, char side, const void *bytes, size_t len,
 				size_t captured)
 {
-	enum http1_direction d = side == 'C' ? HTTP1_REQUEST : HTTP1_RESPONSE;
-	struct http1_chunk c = { d, k->sent[d], len, bytes, captured, ++k->clock };
+	enum decoder_direction d = side == 'C' ? DECODER_REQUEST : DECODER_RESPONSE;
+	struct decoder_chunk c = { d, k->sent[d], len, bytes, captured, ++k->clock };
 
 	k->sent[d] += len;
-	http1_feed(k->h, &c);
+	decoder_feed(k->h, &c);
 }
 
 static inline void kit_feed(struct kit *k, char side, const char *bytes, size_t len)
@@ -104,22 +115,22 @@ static inline void kit_text(struct kit *k, char side, const char *text)
 /* A hole: bytes that moved and were never seen. */
 static inline void kit_hole(struct kit *k, char side, size_t len)
 {
-	k->sent[side == 'C' ? HTTP1_REQUEST : HTTP1_RESPONSE] += len;
+	k->sent[side == 'C' ? DECODER_REQUEST : DECODER_RESPONSE] += len;
 }
 
-static inline void kit_end(struct kit *k, enum http1_end end)
+static inline void kit_end(struct kit *k, enum decoder_end end)
 {
-	struct http1_stats stats;
+	struct decoder_stats stats;
 
-	http1_finish(k->h, end, ++k->clock);
-	http1_stats(k->h, &stats);
+	decoder_finish(k->h, end, ++k->clock);
+	decoder_stats(k->h, &stats);
 	assert_int_equal(stats.calls, k->calls);
 	assert_int_equal(stats.decoding, !*stats.why);
-	assert_int_equal(http1_current(k->h), 0);
+	assert_int_equal(kit_current(k->h), 0);
 	kit_add(k->full, "suspect=%ju gaps=%ju\n", (uintmax_t)stats.suspect, (uintmax_t)stats.gaps);
 	if (*stats.why)
 		kit_add(k->brief, "why %s\n", stats.why);
-	http1_free(k->h);
+	decoder_free(k->h);
 	k->h = NULL;
 }
 

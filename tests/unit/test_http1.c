@@ -4,7 +4,7 @@
 struct exchange {
 	const char *name;
 	struct kit_step steps[12];
-	enum http1_end end;
+	enum decoder_end end;
 	bool ordered; /* the order between the two sides matters */
 	const char *expect;
 };
@@ -21,7 +21,7 @@ static const struct exchange exchanges[] = {
 	    { 'S', "HTTP/1.1 201\r\ncontent-length: 2\r\n\r\n{}", 0 },
 	    { 'C', "GET /c HTTP/1.1\r\n\r\n", 0 },
 	    { 'S', "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 0 } },
-	  HTTP1_CLIENT_GONE,
+	  DECODER_CLIENT_GONE,
 	  false,
 	  "1 GET /a h:80 200 complete X-Openstack-Request-Id=req-1\n"
 	  "2 POST /b h 201 complete\n"
@@ -35,7 +35,7 @@ static const struct exchange exchanges[] = {
 	      OK_EMPTY "HTTP/1.1 202 x\r\nContent-Length: 1\r\n\r\nH"
 		       "HTTP/1.1 500 no\r\nContent-Length: 0\r\n\r\n",
 	      0 } },
-	  HTTP1_CLIENT_GONE,
+	  DECODER_CLIENT_GONE,
 	  false,
 	  "1 GET /1 - 200 complete\n2 POST /2 - 202 complete\n3 GET /3 - 500 complete\n" },
 	{ "chunked both ways, extensions and trailers",
@@ -49,7 +49,7 @@ static const struct exchange exchanges[] = {
 	      0 },
 	    { 'C', "GET /d HTTP/1.1\r\n\r\n", 0 },
 	    { 'S', OK_EMPTY, 0 } },
-	  HTTP1_CLIENT_GONE,
+	  DECODER_CLIENT_GONE,
 	  false,
 	  "1 PUT /c - 200 complete\n2 GET /d - 200 complete\n" },
 	{ "bodies that look like heads",
@@ -58,24 +58,24 @@ static const struct exchange exchanges[] = {
 	      "GET /false HTTP/1.1\r\nHost: a\r\n\r\nGET / H",
 	      0 },
 	    { 'S', OK_HEAD "Content-Length: 38\r\n\r\n" OK_EMPTY, 0 } },
-	  HTTP1_CLIENT_GONE,
+	  DECODER_CLIENT_GONE,
 	  false,
 	  "1 POST /p - 200 complete\n" },
 	{ "answer delimited by closing",
 	  { { 'C', "GET /z HTTP/1.0\r\n\r\n", 0 },
 	    { 'S', "HTTP/1.0 200 OK\r\n\r\nHTTP/1.1 404 not one\r\n\r\n", 0 } },
-	  HTTP1_SERVER_GONE,
+	  DECODER_SERVER_GONE,
 	  false,
 	  "1 GET /z - 200 complete\n" },
 	{ "answer delimited by closing, window ends",
 	  { { 'C', "GET /z HTTP/1.0\r\n\r\n", 0 }, { 'S', "HTTP/1.0 200 OK\r\n\r\nbody", 0 } },
-	  HTTP1_WINDOW_STOP,
+	  DECODER_WINDOW_STOP,
 	  false,
 	  "1 GET /z - 200 stop\n" },
 	{ "coding that is not chunked ends by closing",
 	  { { 'C', "GET /z HTTP/1.1\r\n\r\n", 0 },
 	    { 'S', OK_HEAD "Transfer-Encoding: gzip\r\n\r\nbody", 0 } },
-	  HTTP1_SERVER_GONE,
+	  DECODER_SERVER_GONE,
 	  false,
 	  "1 GET /z - 200 complete\n" },
 	{ "HEAD, 204, 304 have no body",
@@ -87,7 +87,7 @@ static const struct exchange exchanges[] = {
 	    { 'S', "HTTP/1.1 204 No Content\r\n\r\n", 0 },
 	    { 'C', "GET /n HTTP/1.1\r\n\r\n", 0 },
 	    { 'S', "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n", 0 } },
-	  HTTP1_CLIENT_GONE,
+	  DECODER_CLIENT_GONE,
 	  false,
 	  "1 HEAD /h - 200 complete\n2 HEAD /h2 - 200 complete\n"
 	  "3 DELETE /d - 204 complete\n4 GET /n - 304 complete\n" },
@@ -98,7 +98,7 @@ static const struct exchange exchanges[] = {
 	    { 'S', "HTTP/1.1 103 Early Hints\r\nLink: x\r\nX-Trans-Id: no\r\n\r\n" OK_EMPTY, 0 },
 	    { 'C', "GET /j HTTP/1.1\r\n\r\n", 0 },
 	    { 'S', OK_EMPTY, 0 } },
-	  HTTP1_CLIENT_GONE,
+	  DECODER_CLIENT_GONE,
 	  false,
 	  "1 POST /i - 200 complete\n2 GET /j - 200 complete\n" },
 	{ "answered before the body was there",
@@ -107,7 +107,7 @@ static const struct exchange exchanges[] = {
 	    { 'C', "TP/1.1\r\n\r\nGET /false HTTP/1.1\r\n\r\n", 0 },
 	    { 'C', "GET /next HTTP/1.1\r\n\r\n", 0 },
 	    { 'S', OK_EMPTY, 0 } },
-	  HTTP1_CLIENT_GONE,
+	  DECODER_CLIENT_GONE,
 	  true,
 	  "1 POST /big - 413 complete\n2 GET /next - 200 complete\n" },
 	{ "refused in the middle of the head",
@@ -115,7 +115,7 @@ static const struct exchange exchanges[] = {
 	    { 'S', "HTTP/1.1 431 Too Large\r\nContent-Length: 3\r\n\r\n", 0 },
 	    { 'C', "aaaa\r\n\r\nGET /false HTTP/1.1\r\n\r\n", 0 },
 	    { 'S', "no\n", 0 } },
-	  HTTP1_SERVER_GONE,
+	  DECODER_SERVER_GONE,
 	  true,
 	  "1 GET /long a 431 complete\n" },
 	{ "upgrade",
@@ -123,7 +123,7 @@ static const struct exchange exchanges[] = {
 	    { 'S', "HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\n\r\n\x81\x02hi", 0 },
 	    { 'C', "GET /false HTTP/1.1\r\n\r\n", 0 },
 	    { 'S', OK_EMPTY, 0 } },
-	  HTTP1_CLIENT_GONE,
+	  DECODER_CLIENT_GONE,
 	  true,
 	  "1 GET /ws - 101 complete\nwhy upgraded\n" },
 	{ "upgrade not taken",
@@ -131,7 +131,7 @@ static const struct exchange exchanges[] = {
 	    { 'S', OK_EMPTY, 0 },
 	    { 'C', "GET /x HTTP/1.1\r\n\r\n", 0 },
 	    { 'S', OK_EMPTY, 0 } },
-	  HTTP1_CLIENT_GONE,
+	  DECODER_CLIENT_GONE,
 	  false,
 	  "1 GET /ws - 200 complete\n2 GET /x - 200 complete\n" },
 	{ "CONNECT, bytes of the tunnel come early",
@@ -139,7 +139,7 @@ static const struct exchange exchanges[] = {
 	      0 },
 	    { 'S', OK_HEAD "Content-Length: 1\r\nContent-Length: 2\r\n\r\nHTTP/1.1 ", 0 },
 	    { 'C', "GET /false HTTP/1.1\r\n\r\n", 0 } },
-	  HTTP1_CLIENT_GONE,
+	  DECODER_CLIENT_GONE,
 	  true,
 	  "1 CONNECT  db.example:443 200 complete\nwhy upgraded\n" },
 	{ "CONNECT refused",
@@ -147,7 +147,7 @@ static const struct exchange exchanges[] = {
 	    { 'S', "HTTP/1.1 405 No\r\nContent-Length: 2\r\n\r\nno", 0 },
 	    { 'C', "GET /x HTTP/1.1\r\n\r\n", 0 },
 	    { 'S', OK_EMPTY, 0 } },
-	  HTTP1_CLIENT_GONE,
+	  DECODER_CLIENT_GONE,
 	  false,
 	  "1 CONNECT  db.example:443 405 complete\n2 GET /x - 200 complete\n" },
 	{ "targets",
@@ -159,7 +159,7 @@ static const struct exchange exchanges[] = {
 	      "GET /a//\xc3\xa9%41|:@ HTTP/1.1\r\n\r\n",
 	      0 },
 	    { 'S', OK_EMPTY OK_EMPTY OK_EMPTY OK_EMPTY OK_EMPTY, 0 } },
-	  HTTP1_CLIENT_GONE,
+	  DECODER_CLIENT_GONE,
 	  false,
 	  "1 GET /p/q h.example:8080 200 complete\n2 GET / h 200 complete\n"
 	  "3 OPTIONS * [::1]:5000 200 complete\n4 GET / - 200 complete\n"
@@ -173,7 +173,7 @@ static const struct exchange exchanges[] = {
 	      OK_HEAD "X-Compute-Request-Id:   req-c \t\r\nX-TRANS-ID: tx1\r\n"
 		      "X-Trans-Id: tx2\r\nX-Openstack-Request-Id: a b\r\nContent-Length: 0\r\n\r\n",
 	      0 } },
-	  HTTP1_CLIENT_GONE,
+	  DECODER_CLIENT_GONE,
 	  false,
 	  "1 GET /i - 200 complete X-Compute-Request-Id=req-c X-Trans-Id=tx1 "
 	  "?traceparent=00-a-b-01 ?X-Openstack-Request-Id=req-q\n" },
@@ -184,29 +184,29 @@ static const struct exchange exchanges[] = {
 	      0 },
 	    { 'S', "HTTP/1.1 200 OK\nContent-Length: 1\n\nxHTTP/1.1 200 OK\nContent-Length:0\n\r\n",
 	      0 } },
-	  HTTP1_CLIENT_GONE,
+	  DECODER_CLIENT_GONE,
 	  false,
 	  "1 POST /r - 200 complete\n2 GET /s - 200 complete\n" },
 	{ "client leaves: after a head, in a body, in a head",
 	  { { 'C', "GET /1 HTTP/1.1\r\n\r\nPOST /2 HTTP/1.1\r\nContent-Length: 9\r\n\r\nab", 0 },
 	    { 'S', OK_EMPTY, 0 } },
-	  HTTP1_CLIENT_GONE,
+	  DECODER_CLIENT_GONE,
 	  false,
 	  "1 GET /1 - 200 complete\n2 POST /2 - 0 client\n" },
 	{ "client leaves in a head",
 	  { { 'C', "GET /1 HTTP/1.1\r\nHost", 0 } },
-	  HTTP1_CLIENT_GONE,
+	  DECODER_CLIENT_GONE,
 	  false,
 	  "" },
 	{ "server leaves in its answer",
 	  { { 'C', "GET /1 HTTP/1.1\r\n\r\n", 0 },
 	    { 'S', OK_HEAD "Content-Length: 9\r\n\r\nab", 0 } },
-	  HTTP1_SERVER_GONE,
+	  DECODER_SERVER_GONE,
 	  false,
 	  "1 GET /1 - 200 server\n" },
 	{ "server leaves in the head of its answer",
 	  { { 'C', "GET /1 HTTP/1.1\r\n\r\n", 0 }, { 'S', OK_HEAD "Content-", 0 } },
-	  HTTP1_SERVER_GONE,
+	  DECODER_SERVER_GONE,
 	  false,
 	  "1 GET /1 - 0 server\n" },
 };
@@ -329,62 +329,61 @@ static void test_repeats(void **state)
 	}
 }
 
-static struct http1_call seen;
+static struct decoder_call seen;
 
-static void keep_call(void *ctx, const struct http1_call *call)
+static void keep_call(void *ctx, const struct decoder_call *call)
 {
 	(void)ctx;
 	seen = *call;
 }
 
-static void feed_at(struct http1 *h, enum http1_direction d, uint64_t *offset, const char *text,
+static void feed_at(struct decoder *h, enum decoder_direction d, uint64_t *offset, const char *text,
 		    uint64_t time)
 {
-	struct http1_chunk c = {
-		d, *offset, strlen(text), (const uint8_t *)text, strlen(text), time
-	};
+	struct decoder_chunk c = { d,	*offset, strlen(text), (const uint8_t *)text, strlen(text),
+				   time };
 
 	*offset += c.length;
-	http1_feed(h, &c);
+	decoder_feed(h, &c);
 }
 
 static void test_times_and_sizes(void **state)
 {
-	struct http1_callbacks callbacks = { keep_call, NULL };
-	struct http1 *h = http1_new(false, &callbacks);
+	struct decoder_callbacks callbacks = { keep_call, NULL };
+	struct decoder *h = decoder_new(false, &callbacks);
 	uint64_t in = 0, out = 0;
 
 	(void)state;
-	assert_int_equal(http1_current(h), 0);
-	feed_at(h, HTTP1_REQUEST, &in, "\r\n", 5);
-	assert_int_equal(http1_current(h), 0);
-	feed_at(h, HTTP1_REQUEST, &in, "P", 10);
-	assert_int_equal(http1_current(h), 1);
-	feed_at(h, HTTP1_REQUEST, &in, "OST /a HTTP/1.1\r\nContent-Length: 4\r\n\r\n", 11);
-	feed_at(h, HTTP1_RESPONSE, &out, "HTTP/1.1 100 Continue\r\n\r\n", 12);
-	feed_at(h, HTTP1_REQUEST, &in, "bodyGET /b HT", 13);
-	feed_at(h, HTTP1_RESPONSE, &out, "HTTP/1.1 200", 20);
-	feed_at(h, HTTP1_RESPONSE, &out, " OK\r\nContent-Length: 2\r\n\r\nx", 21);
-	assert_int_equal(http1_current(h), 1);
-	feed_at(h, HTTP1_RESPONSE, &out, "y", 30);
+	assert_int_equal(kit_current(h), 0);
+	feed_at(h, DECODER_REQUEST, &in, "\r\n", 5);
+	assert_int_equal(kit_current(h), 0);
+	feed_at(h, DECODER_REQUEST, &in, "P", 10);
+	assert_int_equal(kit_current(h), 1);
+	feed_at(h, DECODER_REQUEST, &in, "OST /a HTTP/1.1\r\nContent-Length: 4\r\n\r\n", 11);
+	feed_at(h, DECODER_RESPONSE, &out, "HTTP/1.1 100 Continue\r\n\r\n", 12);
+	feed_at(h, DECODER_REQUEST, &in, "bodyGET /b HT", 13);
+	feed_at(h, DECODER_RESPONSE, &out, "HTTP/1.1 200", 20);
+	feed_at(h, DECODER_RESPONSE, &out, " OK\r\nContent-Length: 2\r\n\r\nx", 21);
+	assert_int_equal(kit_current(h), 1);
+	feed_at(h, DECODER_RESPONSE, &out, "y", 30);
 	assert_int_equal(seen.seq, 1);
 	assert_int_equal(seen.start, 10);
 	assert_int_equal(seen.first_byte, 20);
 	assert_int_equal(seen.end, 30);
 	assert_int_equal(seen.request_bytes, 18 + 19 + 2 + 4);
 	assert_int_equal(seen.response_bytes, out);
-	assert_int_equal(http1_current(h), 2);
-	feed_at(h, HTTP1_REQUEST, &in, "TP/1.0\r\n\r\n", 31);
-	feed_at(h, HTTP1_RESPONSE, &out, "HTTP/1.0 200 OK\r\n\r\n", 40);
-	feed_at(h, HTTP1_RESPONSE, &out, "abc", 50);
-	http1_finish(h, HTTP1_SERVER_GONE, 99);
+	assert_int_equal(kit_current(h), 2);
+	feed_at(h, DECODER_REQUEST, &in, "TP/1.0\r\n\r\n", 31);
+	feed_at(h, DECODER_RESPONSE, &out, "HTTP/1.0 200 OK\r\n\r\n", 40);
+	feed_at(h, DECODER_RESPONSE, &out, "abc", 50);
+	decoder_finish(h, DECODER_SERVER_GONE, 99);
 	assert_int_equal(seen.seq, 2);
 	assert_int_equal(seen.start, 13);
 	assert_int_equal(seen.first_byte, 40);
 	assert_int_equal(seen.end, 50);
-	assert_int_equal(seen.end_reason, HTTP1_COMPLETE);
+	assert_int_equal(seen.end_reason, DECODER_COMPLETE);
 	assert_int_equal(seen.response_bytes, 22);
-	http1_free(h);
+	decoder_free(h);
 }
 
 /* While requests wait, the oldest one is current; after an early answer nobody is. */
@@ -395,16 +394,16 @@ static void test_current(void **state)
 	(void)state;
 	kit_init(&k, false);
 	kit_text(&k, 'C', "GET /1 HTTP/1.1\r\n\r\nPOST /2 HTTP/1.1\r\nContent-Length: 5\r\n\r\na");
-	assert_int_equal(http1_current(k.h), 1);
+	assert_int_equal(kit_current(k.h), 1);
 	kit_text(&k, 'S', OK_EMPTY);
-	assert_int_equal(http1_current(k.h), 2);
+	assert_int_equal(kit_current(k.h), 2);
 	kit_text(&k, 'S', OK_EMPTY);
-	assert_int_equal(http1_current(k.h), 0);
+	assert_int_equal(kit_current(k.h), 0);
 	kit_text(&k, 'C', "bcde");
-	assert_int_equal(http1_current(k.h), 0);
+	assert_int_equal(kit_current(k.h), 0);
 	kit_text(&k, 'C', "G");
-	assert_int_equal(http1_current(k.h), 3);
-	kit_end(&k, HTTP1_CLIENT_GONE);
+	assert_int_equal(kit_current(k.h), 3);
+	kit_end(&k, DECODER_CLIENT_GONE);
 }
 
 int main(void)

@@ -9,7 +9,7 @@ static struct kit k;
 
 static void expect_end(const char *calls, const char *counts)
 {
-	kit_end(&k, HTTP1_WINDOW_STOP);
+	kit_end(&k, DECODER_WINDOW_STOP);
 	assert_string_equal(k.brief, calls);
 	if (!strstr(k.full, counts))
 		fail_msg("no \"%s\" in\n%s", counts, k.full);
@@ -93,7 +93,7 @@ static void test_joined(void **state)
 		for (const struct kit_step *s = cases[n].steps; s->side; s++) {
 			kit_text(&k, s->side, s->bytes);
 			if (!k.calls && s[1].side && s->side == 'S')
-				assert_int_equal(http1_current(k.h), 0);
+				assert_int_equal(kit_current(k.h), 0);
 		}
 		snprintf(counts, sizeof(counts), "suspect=%ju gaps=0", (uintmax_t)cases[n].suspect);
 		if (strcmp(k.brief, "") && strstr(cases[n].expect, "why"))

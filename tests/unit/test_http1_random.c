@@ -9,7 +9,7 @@ static struct kit k;
 
 static void expect_end(const char *calls, const char *counts)
 {
-	kit_end(&k, HTTP1_WINDOW_STOP);
+	kit_end(&k, DECODER_WINDOW_STOP);
 	assert_string_equal(k.brief, calls);
 	if (!strstr(k.full, counts))
 		fail_msg("no \"%s\" in\n%s", counts, k.full);

@@ -256,7 +256,7 @@ static int verify_tail(struct verify *v, const struct chain_link *tail, uint64_t
 		if (verify_find(v, VERIFY_ALTERED, v->walk.index_frame, v->walk.index_offset, err))
 			return -1;
 	} else {
-		r->frames_good += v->walk.frames - tail->frame;
+		r->frames_good += r->frames_total - tail->frame;
 	}
 	r->sealed = end == v->walk.scan.size;
 	r->complete = r->sealed && v->walk.index.totals[REC_WINDOW_END_KIND + 1];

@@ -241,9 +241,25 @@ static struct flow *flow_takes(struct bindings *b, const struct flow_key *key, s
 	return flow;
 }
 
-void bindings_context(struct bindings *b, struct bound *at, uint64_t seq, bool decoding,
-		      const struct wire_context *e)
+/* The work of a context: an unfinished call of the flow, or (seq 0) one that cannot be known. */
+static struct flow *context_takes(struct bindings *b, const struct flow_key *key, struct bound *at,
+				  uint64_t seq)
 {
+	struct flow *flow = flow_takes(b, key, at, seq);
+
+	if (!flow)
+		b->lost++;
+	else if (seq)
+		flow_forget(b, key, at, 0);
+	else
+		at->undecoded = true;
+	return flow;
+}
+
+void bindings_context(struct bindings *b, struct bound *at, const uint64_t *seqs, size_t count,
+		      bool decoding, const struct wire_context *e)
+{
+	static const uint64_t unknown = 0;
 	struct flow_key key = { e->flow, e->head.process, e->thread };
 	struct rec_context rec = {
 		.id = e->context,
@@ -253,37 +269,40 @@ void bindings_context(struct bindings *b, struct bound *at, uint64_t seq, bool d
 		.generation = e->generation,
 		.start = e->head.time,
 	};
-	struct flow *flow;
-	bool listed = false;
+	struct flow *flow = NULL;
 
 	bundle_writer_put(b->s->writer, REC_CONTEXT_KIND, &rec);
 	if (e->previous)
 		context_ends(b, e->previous, e->head.time, e->shared);
-	if (!at || (!seq && decoding))
+	if (!at || (!count && decoding))
 		return;
 	/* What cannot be decoded may be work for a call nobody knows (seq 0). */
-	flow = flow_takes(b, &key, at, seq);
-	if (!flow) {
-		b->lost++;
-		return;
+	if (!count) {
+		seqs = &unknown;
+		count = 1;
 	}
-	if (seq)
-		flow_forget(b, &key, at, 0);
-	else
-		at->undecoded = true;
+	for (size_t i = 0; i < count; i++) {
+		flow = context_takes(b, &key, at, seqs[i]);
+		if (!flow)
+			return;
+	}
 	if (flow->count == 1 && !flow->overflow && !e->shared) {
-		if (seq)
-			call_bind(b, at, seq, e, &key, e->flow ? LINK_FLOW : LINK_THREAD);
+		if (seqs[0])
+			call_bind(b, at, seqs[0], e, &key, e->flow ? LINK_FLOW : LINK_THREAD);
 		return;
 	}
 	/* Whose work it does now cannot be told. */
-	for (size_t i = 0; i < flow->count; i++) {
-		listed |= flow->open[i].at == at && flow->open[i].seq == seq;
+	for (size_t i = 0; i < flow->count; i++)
 		if (flow->open[i].seq)
 			call_bind(b, flow->open[i].at, flow->open[i].seq, e, &key, LINK_AMBIGUOUS);
+	for (size_t at_seq = 0; at_seq < count; at_seq++) {
+		bool listed = !seqs[at_seq];
+
+		for (size_t i = 0; i < flow->count; i++)
+			listed |= flow->open[i].at == at && flow->open[i].seq == seqs[at_seq];
+		if (!listed)
+			call_bind(b, at, seqs[at_seq], e, &key, LINK_AMBIGUOUS);
 	}
-	if (!listed && seq)
-		call_bind(b, at, seq, e, &key, LINK_AMBIGUOUS);
 }
 
 uint64_t bindings_call(struct bindings *b, struct bound *at, uint64_t seq)

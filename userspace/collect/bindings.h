@@ -27,11 +27,12 @@ void bindings_free(struct bindings *b);
 uint64_t bindings_call(struct bindings *b, struct bound *at, uint64_t seq);
 
 /*
- * A context begins. at: its connection, or NULL: none, or an outbound one. seq: the call that the
- * server works on there, 0: none. decoding: false when calls of the connection cannot be told.
+ * A context begins. at: its connection, or NULL: none, or an outbound one. seqs: the calls that the
+ * server may be working on there; one of several is ambiguous. decoding: false when calls of the
+ * connection cannot be told.
  */
-void bindings_context(struct bindings *b, struct bound *at, uint64_t seq, bool decoding,
-		      const struct wire_context *e);
+void bindings_context(struct bindings *b, struct bound *at, const uint64_t *seqs, size_t count,
+		      bool decoding, const struct wire_context *e);
 
 /* The call has ended: its bindings are written. */
 void bindings_call_ended(struct bindings *b, struct bound *at, uint64_t seq, uint64_t end);

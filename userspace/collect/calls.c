@@ -9,7 +9,7 @@
 #include "collect/bindings.h"
 #include "collect/deep.h"
 #include "collect/processes.h"
-#include "protocols/http1.h"
+#include "protocols/decoder.h"
 
 /* include/net/tcp_states.h */
 enum {
@@ -27,7 +27,7 @@ struct connection {
 	bool client_closed, finished;
 	uint32_t process; /* that moved data last */
 	uint64_t received, sent, calls;
-	struct http1 *http; /* inbound ones */
+	struct decoder *decoder; /* inbound ones */
 	struct bound bound; /* who works for its calls */
 	struct calls *owner;
 	UT_hash_handle hh;
@@ -57,17 +57,18 @@ struct calls *calls_new(struct session *s)
 
 void calls_context(struct calls *c, const struct wire_context *e)
 {
-	struct http1_stats stats = { .decoding = true };
+	struct decoder_stats stats = { .decoding = true };
 	struct connection *connection;
-	uint64_t seq = 0;
+	uint64_t seqs[DECODER_CURRENT_MAX];
+	size_t count = 0;
 
 	HASH_FIND(hh, c->connections, &e->connection, sizeof(e->connection), connection);
-	if (connection && connection->http) {
-		seq = http1_current(connection->http);
-		http1_stats(connection->http, &stats);
+	if (connection && connection->decoder) {
+		count = decoder_current(connection->decoder, seqs, DECODER_CURRENT_MAX);
+		decoder_stats(connection->decoder, &stats);
 	}
-	bindings_context(c->bindings, connection && connection->http ? &connection->bound : NULL,
-			 seq, stats.decoding, e);
+	bindings_context(c->bindings, connection && connection->decoder ? &connection->bound : NULL,
+			 seqs, count, stats.decoding, e);
 }
 
 static void put_connection(struct connection *connection)
@@ -100,7 +101,7 @@ static const char *method_kept(const char *method)
 	return "OTHER";
 }
 
-static void call_ended(void *ctx, const struct http1_call *call)
+static void call_ended(void *ctx, const struct decoder_call *call)
 {
 	struct connection *connection = ctx;
 	struct calls *c = connection->owner;
@@ -108,10 +109,10 @@ static void call_ended(void *ctx, const struct http1_call *call)
 	struct process *process = processes_find(s->processes, connection->process);
 	const struct service_definition *service = process ? process->service : NULL;
 	static const enum call_end ends[] = {
-		[HTTP1_COMPLETE] = CALL_END_COMPLETE,
-		[HTTP1_CLIENT_GONE] = CALL_END_CLIENT_GONE,
-		[HTTP1_SERVER_GONE] = CALL_END_SERVER_GONE,
-		[HTTP1_WINDOW_STOP] = CALL_END_WINDOW_STOP,
+		[DECODER_COMPLETE] = CALL_END_COMPLETE,
+		[DECODER_CLIENT_GONE] = CALL_END_CLIENT_GONE,
+		[DECODER_SERVER_GONE] = CALL_END_SERVER_GONE,
+		[DECODER_WINDOW_STOP] = CALL_END_WINDOW_STOP,
 	};
 	const struct service_route *route;
 	uint64_t id = bindings_call(c->bindings, &connection->bound, call->seq);
@@ -156,7 +157,7 @@ static void call_ended(void *ctx, const struct http1_call *call)
 	bundle_writer_put(s->writer, REC_CALL_KIND, &rec);
 	connection->calls++;
 	c->stats.calls++;
-	c->stats.complete += call->end_reason == HTTP1_COMPLETE;
+	c->stats.complete += call->end_reason == DECODER_COMPLETE;
 	c->stats.last_call = call->end;
 	bindings_call_ended(c->bindings, &connection->bound, call->seq, call->end);
 	deep_call(s->deep, connection->process, rec.method, rec.path, call->start, call->end);
@@ -164,7 +165,7 @@ static void call_ended(void *ctx, const struct http1_call *call)
 
 void calls_connection(struct calls *c, const struct wire_connection *e)
 {
-	struct http1_callbacks callbacks = { call_ended, NULL };
+	struct decoder_callbacks callbacks = { call_ended, NULL };
 	struct connection *connection = calloc(1, sizeof(*connection));
 	const struct wire_address *a = &e->address;
 
@@ -187,7 +188,7 @@ void calls_connection(struct calls *c, const struct wire_connection *e)
 	};
 	callbacks.ctx = connection;
 	if (e->direction == WIRE_IN)
-		connection->http = http1_new(e->joined, &callbacks);
+		connection->decoder = decoder_new(e->joined, &callbacks);
 	HASH_ADD(hh, c->connections, id, sizeof(connection->id), connection);
 	c->stats.connections++;
 }
@@ -196,8 +197,8 @@ void calls_data(struct calls *c, const struct wire_data *e, size_t size)
 {
 	struct connection *connection;
 	struct process *process;
-	struct http1_chunk chunk = {
-		.direction = e->flags & WIRE_DATA_SEND ? HTTP1_RESPONSE : HTTP1_REQUEST,
+	struct decoder_chunk chunk = {
+		.direction = e->flags & WIRE_DATA_SEND ? DECODER_RESPONSE : DECODER_REQUEST,
 		.offset = e->offset,
 		.length = e->length,
 		.data = (const uint8_t *)(e + 1),
@@ -206,11 +207,11 @@ void calls_data(struct calls *c, const struct wire_data *e, size_t size)
 	};
 
 	HASH_FIND(hh, c->connections, &e->connection, sizeof(e->connection), connection);
-	if (!connection || !connection->http || chunk.captured > size - sizeof(*e)) {
+	if (!connection || !connection->decoder || chunk.captured > size - sizeof(*e)) {
 		c->stats.unknown++;
 		return;
 	}
-	if (chunk.direction == HTTP1_RESPONSE)
+	if (chunk.direction == DECODER_RESPONSE)
 		connection->sent += e->length;
 	else
 		connection->received += e->length;
@@ -220,24 +221,24 @@ void calls_data(struct calls *c, const struct wire_data *e, size_t size)
 		process->active = process->worked = true;
 	put_connection(connection);
 	c->stats.chunks++;
-	http1_feed(connection->http, &chunk);
+	decoder_feed(connection->decoder, &chunk);
 }
 
 /* Nothing more is decoded on the connection. */
-static void finish(struct connection *connection, enum http1_end end, uint64_t time,
+static void finish(struct connection *connection, enum decoder_end end, uint64_t time,
 		   const char *reason)
 {
 	struct calls *c = connection->owner;
-	struct http1_stats stats = { .why = "outbound" };
+	struct decoder_stats stats = { .why = "outbound" };
 	struct rec_connection_end rec;
 
 	if (connection->finished)
 		return;
 	connection->finished = true;
 	put_connection(connection);
-	if (connection->http) {
-		http1_finish(connection->http, end, time);
-		http1_stats(connection->http, &stats);
+	if (connection->decoder) {
+		decoder_finish(connection->decoder, end, time);
+		decoder_stats(connection->decoder, &stats);
 		if (!connection->calls && !stats.why[0])
 			stats.why = connection->received ? "incomplete" : "no-data";
 	}
@@ -258,8 +259,8 @@ static void finish(struct connection *connection, enum http1_end end, uint64_t t
 
 static void release(struct connection *connection)
 {
-	if (connection->http)
-		http1_free(connection->http);
+	if (connection->decoder)
+		decoder_free(connection->decoder);
 	HASH_DEL(connection->owner->connections, connection);
 	free(connection);
 }
@@ -280,9 +281,9 @@ void calls_state(struct calls *c, const struct wire_state *e)
 		return;
 	/* Reset by the network, or closed only after the other side had done so. */
 	by_client = connection->client_closed || !e->closed_here;
-	if (e->closed_here && connection->http && !connection->finished)
-		http1_server_closed(connection->http);
-	finish(connection, by_client ? HTTP1_CLIENT_GONE : HTTP1_SERVER_GONE, e->head.time,
+	if (e->closed_here && connection->decoder && !connection->finished)
+		decoder_server_closed(connection->decoder);
+	finish(connection, by_client ? DECODER_CLIENT_GONE : DECODER_SERVER_GONE, e->head.time,
 	       by_client ? "client closed" : "server closed");
 	if (e->to == TCP_STATE_CLOSE)
 		release(connection);
@@ -293,7 +294,7 @@ void calls_finish(struct calls *c, uint64_t time)
 	struct connection *connection, *next;
 
 	HASH_ITER(hh, c->connections, connection, next)
-		finish(connection, HTTP1_WINDOW_STOP, time, "window stop");
+		finish(connection, DECODER_WINDOW_STOP, time, "window stop");
 }
 
 void calls_free(struct calls *c)

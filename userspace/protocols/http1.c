@@ -7,27 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "protocols/http1_exchange.h"
+#include "protocols/exchange.h"
 #include "protocols/http1_join.h"
 #include "protocols/http1_stream.h"
 
 struct http1 {
-	struct http1_callbacks callbacks;
-	struct http1_stream streams[2]; /* by enum http1_direction */
-	uint64_t next[2]; /* offset expected, by direction */
-	bool seen[2];
-	struct http1_exchange *first, *last; /* waiting for an answer, in order */
+	struct decoder_callbacks callbacks;
+	struct http1_stream streams[2]; /* by enum decoder_direction */
+	struct exchange *first, *last; /* waiting for an answer, in order */
 	unsigned int pending; /* how many */
-	struct http1_exchange *reading; /* whose body is being received; NULL: nobody's */
+	struct exchange *reading; /* whose body is being received; NULL: nobody's */
 	uint64_t seq; /* of the last whole request head */
 	uint64_t answer_time; /* of the last byte sent */
 	struct http1_join *join; /* not NULL until it is certain where a request begins */
 	uint64_t calls, suspect, gaps;
 	const char *why; /* why it was given up, or "" */
-	bool finished;
 };
 
-struct http1 *http1_new(bool joined, const struct http1_callbacks *callbacks)
+static void *http1_new(bool joined, const struct decoder_callbacks *callbacks)
 {
 	struct http1 *h = calloc(1, sizeof(*h));
 
@@ -58,7 +55,7 @@ static void http1_join_end(struct http1 *h)
 /* Takes the oldest waiting exchange off the list. */
 static void http1_drop_first(struct http1 *h)
 {
-	struct http1_exchange *e = h->first;
+	struct exchange *e = h->first;
 
 	h->first = e->next;
 	if (!h->first)
@@ -66,25 +63,25 @@ static void http1_drop_first(struct http1 *h)
 	h->pending--;
 	if (h->reading == e)
 		h->reading = NULL;
-	http1_exchange_free(e);
+	exchange_free(e);
 }
 
-static void http1_end_first(struct http1 *h, enum http1_end end, uint64_t time)
+static void http1_end_first(struct http1 *h, enum decoder_end end, uint64_t time)
 {
 	h->calls++;
-	http1_exchange_report(h->first, end, time, &h->callbacks);
+	exchange_report(h->first, end, time, &h->callbacks);
 	http1_drop_first(h);
 }
 
-void http1_free(struct http1 *h)
+static void http1_free(void *state)
 {
-	if (!h)
-		return;
+	struct http1 *h = state;
+
 	while (h->first)
 		http1_drop_first(h);
 	http1_join_end(h);
-	http1_stream_release(&h->streams[HTTP1_REQUEST]);
-	http1_stream_release(&h->streams[HTTP1_RESPONSE]);
+	http1_stream_release(&h->streams[DECODER_REQUEST]);
+	http1_stream_release(&h->streams[DECODER_RESPONSE]);
 	free(h);
 }
 
@@ -98,7 +95,7 @@ static void http1_stream_stop(struct http1_stream *s)
  * Gives a direction up. Without the requests, those already waiting can still be answered; without
  * the responses nothing can be said any more, and what waits stays open until the end.
  */
-static void http1_give_up(struct http1 *h, enum http1_direction direction, enum http1_verdict v)
+static void http1_give_up(struct http1 *h, enum decoder_direction direction, enum http1_verdict v)
 {
 	const char *why = v == HTTP1_GAP ? "gap" : "suspect";
 
@@ -110,14 +107,14 @@ static void http1_give_up(struct http1 *h, enum http1_direction direction, enum 
 		h->gaps++;
 	if (!*h->why)
 		h->why = why;
-	http1_stream_stop(&h->streams[HTTP1_REQUEST]);
-	if (direction == HTTP1_REQUEST) {
+	http1_stream_stop(&h->streams[DECODER_REQUEST]);
+	if (direction == DECODER_REQUEST) {
 		if (v == HTTP1_GAP && h->reading && !h->reading->lost)
 			h->reading->lost = 1;
 		return;
 	}
-	http1_stream_stop(&h->streams[HTTP1_RESPONSE]);
-	for (struct http1_exchange *e = h->first; e; e = e->next)
+	http1_stream_stop(&h->streams[DECODER_RESPONSE]);
+	for (struct exchange *e = h->first; e; e = e->next)
 		if (v == HTTP1_GAP && !e->lost)
 			e->lost = 1;
 }
@@ -127,8 +124,8 @@ static void http1_upgrade(struct http1 *h)
 {
 	while (h->first)
 		http1_drop_first(h);
-	http1_stream_stop(&h->streams[HTTP1_REQUEST]);
-	http1_stream_stop(&h->streams[HTTP1_RESPONSE]);
+	http1_stream_stop(&h->streams[DECODER_REQUEST]);
+	http1_stream_stop(&h->streams[DECODER_RESPONSE]);
 	h->why = "upgraded";
 }
 
@@ -136,12 +133,12 @@ static void http1_upgrade(struct http1 *h)
 static enum http1_verdict http1_add_request(struct http1 *h, const struct http1_head *head,
 					    size_t len)
 {
-	struct http1_stream *s = &h->streams[HTTP1_REQUEST];
-	struct http1_exchange *e;
+	struct http1_stream *s = &h->streams[DECODER_REQUEST];
+	struct exchange *e;
 
 	if (h->pending == HTTP1_PENDING_MAX)
 		return HTTP1_SUSPECT;
-	e = http1_exchange_new(head);
+	e = exchange_new(head, head->minor ? "http/1.1" : "http/1.0");
 	if (!e)
 		return HTTP1_GAP;
 	e->seq = ++h->seq;
@@ -175,7 +172,7 @@ static int64_t http1_skip_empty_lines(struct http1_stream *s, const uint8_t *dat
 static enum http1_verdict http1_request_head(struct http1 *h, const uint8_t *data, uint64_t len,
 					     uint64_t time, uint64_t *used)
 {
-	struct http1_stream *s = &h->streams[HTTP1_REQUEST];
+	struct http1_stream *s = &h->streams[DECODER_REQUEST];
 	enum http1_framing framing;
 	enum http1_verdict v, begins;
 	struct http1_head head;
@@ -216,7 +213,7 @@ static enum http1_verdict http1_request_head(struct http1 *h, const uint8_t *dat
 static enum http1_verdict http1_request_body(struct http1 *h, const uint8_t *data, uint64_t len,
 					     uint64_t *used)
 {
-	struct http1_stream *s = &h->streams[HTTP1_REQUEST];
+	struct http1_stream *s = &h->streams[DECODER_REQUEST];
 	enum http1_verdict v = http1_body_take(&s->body, data, len, used);
 
 	if (v != HTTP1_OK && v != HTTP1_MORE)
@@ -237,7 +234,7 @@ static enum http1_verdict http1_request_body(struct http1 *h, const uint8_t *dat
  */
 static enum http1_verdict http1_cut_request(struct http1 *h)
 {
-	struct http1_stream *s = &h->streams[HTTP1_REQUEST];
+	struct http1_stream *s = &h->streams[DECODER_REQUEST];
 	const uint8_t *lf = memrchr(s->buf, '\n', s->len);
 	struct http1_head head;
 	enum http1_verdict v;
@@ -258,7 +255,7 @@ static enum http1_verdict http1_cut_request(struct http1 *h)
 /* Bytes are sent and no request waits. */
 static enum http1_verdict http1_answer_unasked(struct http1 *h, const uint8_t *data)
 {
-	struct http1_stream *s = &h->streams[HTTP1_REQUEST];
+	struct http1_stream *s = &h->streams[DECODER_REQUEST];
 
 	if (!data)
 		return HTTP1_GAP;
@@ -270,8 +267,8 @@ static enum http1_verdict http1_answer_unasked(struct http1 *h, const uint8_t *d
 static enum http1_verdict http1_response_head(struct http1 *h, const uint8_t *data, uint64_t len,
 					      uint64_t time, uint64_t *used)
 {
-	struct http1_stream *s = &h->streams[HTTP1_RESPONSE];
-	struct http1_exchange *e = h->first;
+	struct http1_stream *s = &h->streams[DECODER_RESPONSE];
+	struct exchange *e = h->first;
 	enum http1_framing framing = HTTP1_NO_BODY;
 	struct http1_head head;
 	const uint8_t *at;
@@ -294,18 +291,18 @@ static enum http1_verdict http1_response_head(struct http1 *h, const uint8_t *da
 	e->response_bytes += at_len;
 	if (head.status >= 200 || upgrade) {
 		e->first_byte = s->start;
-		if (http1_exchange_answer(e, &head))
+		if (exchange_answer(e, &head))
 			return HTTP1_GAP;
 	}
 	http1_stream_release(s);
 	if (upgrade) {
-		http1_end_first(h, HTTP1_COMPLETE, time);
+		http1_end_first(h, DECODER_COMPLETE, time);
 		http1_upgrade(h);
 	} else if (framing != HTTP1_NO_BODY) {
 		http1_body_init(&s->body, framing, head.length);
 		s->state = STREAM_BODY;
 	} else if (head.status >= 200) {
-		http1_end_first(h, HTTP1_COMPLETE, time);
+		http1_end_first(h, DECODER_COMPLETE, time);
 	}
 	return HTTP1_OK;
 }
@@ -313,7 +310,7 @@ static enum http1_verdict http1_response_head(struct http1 *h, const uint8_t *da
 static enum http1_verdict http1_response_body(struct http1 *h, const uint8_t *data, uint64_t len,
 					      uint64_t time, uint64_t *used)
 {
-	struct http1_stream *s = &h->streams[HTTP1_RESPONSE];
+	struct http1_stream *s = &h->streams[DECODER_RESPONSE];
 	enum http1_verdict v = http1_body_take(&s->body, data, len, used);
 
 	if (v != HTTP1_OK && v != HTTP1_MORE)
@@ -321,14 +318,14 @@ static enum http1_verdict http1_response_body(struct http1 *h, const uint8_t *da
 	h->first->response_bytes += *used;
 	if (v == HTTP1_OK) {
 		s->state = STREAM_HEAD;
-		http1_end_first(h, HTTP1_COMPLETE, time);
+		http1_end_first(h, DECODER_COMPLETE, time);
 	}
 	return HTTP1_OK;
 }
 
 static void http1_take_request(struct http1 *h, const uint8_t *data, uint64_t len, uint64_t time)
 {
-	struct http1_stream *s = &h->streams[HTTP1_REQUEST];
+	struct http1_stream *s = &h->streams[DECODER_REQUEST];
 
 	while (len) {
 		enum http1_verdict v = HTTP1_GAP;
@@ -341,7 +338,7 @@ static void http1_take_request(struct http1 *h, const uint8_t *data, uint64_t le
 		else if (data)
 			v = http1_request_head(h, data, len, time, &used);
 		if (v != HTTP1_OK && v != HTTP1_MORE) {
-			http1_give_up(h, HTTP1_REQUEST, v);
+			http1_give_up(h, DECODER_REQUEST, v);
 			return;
 		}
 		len -= used;
@@ -351,7 +348,7 @@ static void http1_take_request(struct http1 *h, const uint8_t *data, uint64_t le
 
 static void http1_take_response(struct http1 *h, const uint8_t *data, uint64_t len, uint64_t time)
 {
-	struct http1_stream *s = &h->streams[HTTP1_RESPONSE];
+	struct http1_stream *s = &h->streams[DECODER_RESPONSE];
 
 	h->answer_time = time;
 	while (len) {
@@ -359,7 +356,7 @@ static void http1_take_response(struct http1 *h, const uint8_t *data, uint64_t l
 		uint64_t used = len;
 
 		if (s->state == STREAM_OVER ||
-		    (!h->first && h->streams[HTTP1_REQUEST].state == STREAM_OVER))
+		    (!h->first && h->streams[DECODER_REQUEST].state == STREAM_OVER))
 			return;
 		if (!h->first)
 			v = http1_answer_unasked(h, data);
@@ -368,7 +365,7 @@ static void http1_take_response(struct http1 *h, const uint8_t *data, uint64_t l
 		else if (!v)
 			v = data ? http1_response_head(h, data, len, time, &used) : HTTP1_GAP;
 		if (v != HTTP1_OK && v != HTTP1_MORE) {
-			http1_give_up(h, HTTP1_RESPONSE, v);
+			http1_give_up(h, DECODER_RESPONSE, v);
 			return;
 		}
 		len -= used;
@@ -376,90 +373,98 @@ static void http1_take_response(struct http1 *h, const uint8_t *data, uint64_t l
 	}
 }
 
-/* Bytes of one direction in order; data NULL: they are missing. */
-static void http1_take(struct http1 *h, const struct http1_chunk *c, const uint8_t *data,
-		       uint64_t len, bool first)
+static void http1_take(void *state, const struct decoder_piece *p)
 {
-	if (!len)
-		return;
-	if (h->join) {
-		if (!http1_join_take(h->join, c->direction, data, len, first))
-			return;
-		http1_join_end(h);
-	}
-	if (c->direction == HTTP1_REQUEST)
-		http1_take_request(h, data, len, c->time);
-	else
-		http1_take_response(h, data, len, c->time);
-}
+	struct http1 *h = state;
 
-void http1_feed(struct http1 *h, const struct http1_chunk *c)
-{
-	uint64_t *next = &h->next[c->direction], end, repeated = 0, captured;
-
-	if (h->finished || !c->length || __builtin_add_overflow(c->offset, c->length, &end))
-		return;
-	if (!h->seen[c->direction] && h->join)
-		*next = c->offset;
-	h->seen[c->direction] = true;
-	if (c->offset > *next) {
-		struct http1_exchange *in = c->direction == HTTP1_REQUEST ? h->reading : h->first;
+	if (p->lost) {
+		struct exchange *in = p->direction == DECODER_REQUEST ? h->reading : h->first;
 
 		if (in)
 			in->lost++;
-		http1_take(h, c, NULL, c->offset - *next, false);
-	} else {
-		repeated = *next - c->offset;
 	}
-	if (repeated >= c->length)
-		return;
-	*next = end;
-	captured = c->captured < c->length ? c->captured : c->length;
-	if (captured > repeated)
-		http1_take(h, c, c->data + repeated, captured - repeated, !repeated);
+	if (h->join) {
+		if (!http1_join_take(h->join, p->direction, p->data, p->len, p->first))
+			return;
+		http1_join_end(h);
+	}
+	if (p->direction == DECODER_REQUEST)
+		http1_take_request(h, p->data, p->len, p->time);
 	else
-		captured = repeated;
-	http1_take(h, c, NULL, c->length - captured, false);
+		http1_take_response(h, p->data, p->len, p->time);
 }
 
-void http1_server_closed(struct http1 *h)
+static void http1_server_closed(void *state)
 {
-	struct http1_stream *s = &h->streams[HTTP1_RESPONSE];
+	struct http1 *h = state;
+	struct http1_stream *s = &h->streams[DECODER_RESPONSE];
 
-	if (h->finished || s->state != STREAM_BODY || s->body.framing != HTTP1_UNTIL_CLOSE)
+	if (s->state != STREAM_BODY || s->body.framing != HTTP1_UNTIL_CLOSE)
 		return;
 	if (h->first)
-		http1_end_first(h, HTTP1_COMPLETE, h->answer_time);
+		http1_end_first(h, DECODER_COMPLETE, h->answer_time);
 	http1_stream_stop(s);
 }
 
-void http1_finish(struct http1 *h, enum http1_end end, uint64_t time)
+static void http1_finish(void *state, enum decoder_end end, uint64_t time)
 {
-	if (end == HTTP1_SERVER_GONE || end == HTTP1_COMPLETE)
-		http1_server_closed(h);
-	if (h->finished)
-		return;
-	h->finished = true;
+	struct http1 *h = state;
+
 	while (h->first)
-		http1_end_first(h, end == HTTP1_COMPLETE ? HTTP1_SERVER_GONE : end, time);
-	http1_stream_stop(&h->streams[HTTP1_REQUEST]);
-	http1_stream_stop(&h->streams[HTTP1_RESPONSE]);
+		http1_end_first(h, end, time);
+	http1_stream_stop(&h->streams[DECODER_REQUEST]);
+	http1_stream_stop(&h->streams[DECODER_RESPONSE]);
 }
 
-uint64_t http1_current(const struct http1 *h)
+static size_t http1_current(const void *state, uint64_t *seqs, size_t max)
 {
-	if (h->join || h->streams[HTTP1_RESPONSE].state == STREAM_OVER)
+	const struct http1 *h = state;
+
+	if (!max || h->join || h->streams[DECODER_RESPONSE].state == STREAM_OVER)
 		return 0;
-	if (h->first)
-		return h->first->seq;
-	return h->streams[HTTP1_REQUEST].len ? h->seq + 1 : 0;
+	if (!h->first && !h->streams[DECODER_REQUEST].len)
+		return 0;
+	seqs[0] = h->first ? h->first->seq : h->seq + 1;
+	return 1;
 }
 
-void http1_stats(const struct http1 *h, struct http1_stats *out)
+static void http1_stats(const void *state, struct decoder_stats *out)
 {
+	const struct http1 *h = state;
+
 	out->calls = h->calls;
 	out->suspect = h->suspect + (h->join ? h->join->suspect : 0);
 	out->gaps = h->gaps;
 	out->why = h->join ? "joined" : h->why;
 	out->decoding = !*out->why;
 }
+
+/* A method's first character, perhaps behind empty lines; and not what begins like a request. */
+static enum decoder_begins http1_begins(const uint8_t *data, size_t len)
+{
+	static const char *const others[] = { "PRI * HTTP/2.0", "PROXY " };
+	size_t at = 0;
+
+	while (at < len && (data[at] == '\r' || data[at] == '\n'))
+		at++;
+	if (at == len)
+		return DECODER_MORE;
+	for (size_t i = 0; !at && i < sizeof(others) / sizeof(others[0]); i++) {
+		size_t n = strlen(others[i]);
+
+		if (!memcmp(data, others[i], len < n ? len : n))
+			return len < n ? DECODER_MORE : DECODER_NO;
+	}
+	return http1_head_is_name(data[at]) ? DECODER_YES : DECODER_NO;
+}
+
+const struct decoder_kind http1_kind = {
+	.begins = http1_begins,
+	.new = http1_new,
+	.take = http1_take,
+	.server_closed = http1_server_closed,
+	.finish = http1_finish,
+	.free = http1_free,
+	.current = http1_current,
+	.stats = http1_stats,
+};

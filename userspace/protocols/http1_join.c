@@ -71,10 +71,10 @@ static void http1_join_answer(struct http1_join *j, const uint8_t *data, uint64_
 		http1_join_reset(j);
 }
 
-bool http1_join_take(struct http1_join *j, enum http1_direction direction, const uint8_t *data,
+bool http1_join_take(struct http1_join *j, enum decoder_direction direction, const uint8_t *data,
 		     uint64_t len, bool first)
 {
-	if (direction == HTTP1_REQUEST) {
+	if (direction == DECODER_REQUEST) {
 		bool request = first && data && http1_join_is_request(data, len);
 		bool certain = request && j->state == JOIN_ANSWERED;
 

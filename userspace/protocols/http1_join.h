@@ -21,7 +21,7 @@ void http1_join_release(struct http1_join *j);
  * Looks at bytes (data NULL: missing); first: they begin a send or receive. True when they begin
  * a request for certain: decoding starts with them.
  */
-bool http1_join_take(struct http1_join *j, enum http1_direction direction, const uint8_t *data,
+bool http1_join_take(struct http1_join *j, enum decoder_direction direction, const uint8_t *data,
 		     uint64_t len, bool first);
 
 #endif

@@ -1,12 +1,12 @@
 /* A request that waits for its answer: copies of what may be kept, and nothing else. */
-#include "protocols/http1_exchange.h"
+#include "protocols/exchange.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define HTTP1_PATH_MAX 4096
 
-static char *http1_exchange_copy(struct http1_view v)
+static char *exchange_copy(struct http1_view v)
 {
 	char *copy = malloc(v.len + 1);
 
@@ -19,7 +19,7 @@ static char *http1_exchange_copy(struct http1_view v)
 }
 
 /* A path, bytes outside ASCII percent-encoded (a URI has none), cut to the limit. */
-static char *http1_exchange_copy_path(struct http1_view v)
+static char *exchange_copy_path(struct http1_view v)
 {
 	static const char digits[] = "0123456789ABCDEF";
 	size_t len = 0, i;
@@ -51,31 +51,30 @@ static char *http1_exchange_copy_path(struct http1_view v)
 	return copy;
 }
 
-static void http1_exchange_free_text(const char *text)
+static void exchange_free_text(const char *text)
 {
 	if (text)
 		explicit_bzero((char *)text, strlen(text));
 	free((char *)text);
 }
 
-void http1_exchange_free(struct http1_exchange *e)
+void exchange_free(struct exchange *e)
 {
 	if (!e)
 		return;
 	for (size_t i = 0; i < e->asked_count; i++)
-		http1_exchange_free_text(e->asked[i].value);
+		exchange_free_text(e->asked[i].value);
 	for (size_t i = 0; i < e->answered_count; i++)
-		http1_exchange_free_text(e->answered[i].value);
-	http1_exchange_free_text(e->path);
-	http1_exchange_free_text(e->host);
+		exchange_free_text(e->answered[i].value);
+	exchange_free_text(e->path);
+	exchange_free_text(e->host);
 	free(e);
 }
 
-static int http1_exchange_copy_ids(const struct http1_head *head, struct http1_id *ids,
-				   size_t *count)
+static int exchange_copy_ids(const struct http1_head *head, struct decoder_id *ids, size_t *count)
 {
 	for (size_t i = 0; i < head->ids_count; i++) {
-		char *value = http1_exchange_copy(head->ids[i].value);
+		char *value = exchange_copy(head->ids[i].value);
 
 		if (!value)
 			return -1;
@@ -87,34 +86,34 @@ static int http1_exchange_copy_ids(const struct http1_head *head, struct http1_i
 	return 0;
 }
 
-struct http1_exchange *http1_exchange_new(const struct http1_head *head)
+struct exchange *exchange_new(const struct http1_head *head, const char *protocol)
 {
-	struct http1_exchange *e = calloc(1, sizeof(*e));
+	struct exchange *e = calloc(1, sizeof(*e));
 
 	if (!e)
 		return NULL;
 	e->first_byte = UINT64_MAX;
-	e->minor = head->minor;
+	e->protocol = protocol;
 	memcpy(e->method, head->method.p, head->method.len);
-	e->path = http1_exchange_copy_path(head->path);
-	e->host = http1_exchange_copy(head->host);
-	if (e->path && e->host && !http1_exchange_copy_ids(head, e->asked, &e->asked_count))
+	e->path = exchange_copy_path(head->path);
+	e->host = exchange_copy(head->host);
+	if (e->path && e->host && !exchange_copy_ids(head, e->asked, &e->asked_count))
 		return e;
-	http1_exchange_free(e);
+	exchange_free(e);
 	return NULL;
 }
 
-int http1_exchange_answer(struct http1_exchange *e, const struct http1_head *head)
+int exchange_answer(struct exchange *e, const struct http1_head *head)
 {
 	e->status = head->status;
-	return http1_exchange_copy_ids(head, e->answered, &e->answered_count);
+	return exchange_copy_ids(head, e->answered, &e->answered_count);
 }
 
-void http1_exchange_report(const struct http1_exchange *e, enum http1_end end, uint64_t time,
-			   const struct http1_callbacks *callbacks)
+void exchange_report(const struct exchange *e, enum decoder_end end, uint64_t time,
+		     const struct decoder_callbacks *callbacks)
 {
-	struct http1_id ids[2 * HTTP1_ID_NAMES];
-	struct http1_call call = {
+	struct decoder_id ids[2 * HTTP1_ID_NAMES];
+	struct decoder_call call = {
 		.seq = e->seq,
 		.method = e->method,
 		.path = e->path,
@@ -129,7 +128,7 @@ void http1_exchange_report(const struct http1_exchange *e, enum http1_end end, u
 		.ids_count = e->answered_count + e->asked_count,
 		.ids_answered = e->answered_count,
 		.end_reason = end,
-		.protocol = e->minor ? "http/1.1" : "http/1.0",
+		.protocol = e->protocol,
 		.lost = e->lost,
 	};
 
