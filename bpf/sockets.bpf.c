@@ -66,6 +66,18 @@ static __always_inline void parts_of(const struct pt_regs *regs, wire_64 nr, str
 	parts->known = 0;
 }
 
+/* Where the first of the user's bytes is, or 0. */
+static __always_inline wire_64 first_byte(const struct transfer *parts)
+{
+	struct kernel_iovec iov = {};
+
+	if (!parts->known)
+		return 0;
+	if (parts->iov)
+		bpf_probe_read_user(&iov, sizeof(iov), (void *)parts->iov);
+	return parts->iov ? iov.base : parts->base;
+}
+
 struct copy_job {
 	struct chunk *c;
 	const struct transfer *parts;
@@ -125,6 +137,17 @@ static __always_inline void chunk_fill(struct chunk *c, const struct transfer *p
 		c->e.flags |= WIRE_DATA_UNREADABLE;
 }
 
+/* Where in its stream a chunk lies; plaintext of a TLS library has streams of its own. */
+static __always_inline wire_64 stream_moves(struct connection_state *conn, wire_64 length,
+					    bool send, wire_32 tls)
+{
+	if (tls)
+		return send ? __sync_fetch_and_add(&conn->tls_sent, length)
+			    : __sync_fetch_and_add(&conn->tls_received, length);
+	return send ? __sync_fetch_and_add(&conn->sent, length)
+		    : __sync_fetch_and_add(&conn->received, length);
+}
+
 static __always_inline void chunk_send(struct wire_target *t, struct connection_state *conn,
 				       const struct transfer *parts, wire_64 length, bool send,
 				       wire_64 context, wire_32 thread)
@@ -132,8 +155,7 @@ static __always_inline void chunk_send(struct wire_target *t, struct connection_
 	wire_32 cpu = bpf_get_smp_processor_id(), fill;
 	struct chunk *c = bpf_map_lookup_elem(&chunks, &cpu);
 	/* Also when the chunk is lost: the decoder must meet the hole. */
-	wire_64 offset = send ? __sync_fetch_and_add(&conn->sent, length)
-			      : __sync_fetch_and_add(&conn->received, length);
+	wire_64 offset = stream_moves(conn, length, send, parts->tls);
 
 	COUNT(DATA, ATTEMPTED);
 	if (!c || c->busy) {
@@ -149,7 +171,7 @@ static __always_inline void chunk_send(struct wire_target *t, struct connection_
 	c->e.context = context;
 	c->e.length = length;
 	c->e.thread = thread;
-	c->e.flags = send ? WIRE_DATA_SEND : 0;
+	c->e.flags = (send ? WIRE_DATA_SEND : 0) | parts->tls;
 	chunk_fill(c, parts, length);
 	fill = c->fill;
 	if (fill > WIRE_CAPTURE)
@@ -236,6 +258,12 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 	}
 	c->identity = identity;
 	in = c->direction == WIRE_IN;
+	if (!parts->tls && tls_ciphertext(c, sock, first_byte(parts), length, parts->sp | send)) {
+		stream_moves(c, length, send, 0);
+		COUNT(DATA, ATTEMPTED);
+		COUNT(DATA, SKIP_CIPHERTEXT);
+		return 0;
+	}
 
 	thread = bpf_map_lookup_elem(&threads, &tid);
 	if (!in && (!thread || !thread->bound)) {
@@ -281,7 +309,9 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 		}
 		return 0;
 	}
-	shared = thread && thread->loop && !coroutine;
+	shared = thread && thread->loop && !coroutine ? WIRE_SHARED_LOOP : 0;
+	if (c->tls & TLS_ADJACENT)
+		shared |= WIRE_SHARED_TLS_ADJACENT;
 	f = flow_find(&key);
 	if (!f && key.flow && !coroutine) {
 		/* No flow of its own: the thread may work for the connection. */

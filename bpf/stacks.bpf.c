@@ -477,7 +477,7 @@ static __always_inline void loop_found(struct wire_target *t, wire_64 outermost)
 	struct flow_state *f = flow_find(&key);
 
 	if (f)
-		flow_bind(t, &key, f->connection, f->sock, 1);
+		flow_bind(t, &key, f->connection, f->sock, f->shared | WIRE_SHARED_LOOP);
 }
 
 /* The context of what a thread does for no connection. */

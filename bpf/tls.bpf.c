@@ -49,7 +49,8 @@ static __always_inline void tls_forget(struct tls_call *call)
 static __always_inline void tls_call_begins(const struct pt_regs *regs, struct tls_thread *th,
 					    wire_64 cookie)
 {
-	struct tls_call *call = NULL;
+	wire_32 free = TLS_CALLS;
+	struct tls_call *call;
 	wire_64 sp = regs->sp;
 
 	for (int i = 0; i < TLS_CALLS; i++) {
@@ -60,9 +61,11 @@ static __always_inline void tls_call_begins(const struct pt_regs *regs, struct t
 		else if (at->sp && at->sp < sp)
 			tls_forget(at);
 		if (!at->sp)
-			call = at;
+			free = i;
 	}
-	if (!call || bpf_probe_read_user(&call->caller, sizeof(call->caller), (void *)sp)) {
+	call = tls_call_at(th, free);
+	if (free == TLS_CALLS ||
+	    bpf_probe_read_user(&call->caller, sizeof(call->caller), (void *)sp)) {
 		COUNT(TLS, ATTEMPTED);
 		COUNT(TLS, LOST_READ);
 		return;

@@ -102,33 +102,46 @@ static __always_inline void tls_tie(wire_64 session, wire_64 sock, struct connec
 	c->tls |= TLS_TIED | how | (s->fresh ? 0 : TLS_JOINED);
 }
 
+/* By a number below TLS_CALLS: the verifier follows no choice between pointers. */
+static __always_inline struct tls_call *tls_call_at(struct tls_thread *th, wire_32 number)
+{
+	asm volatile("" : "+r"(number));
+	return &th->calls[number & (TLS_CALLS - 1)];
+}
+
 /* The innermost function of the library that a call with this stack pointer is in. */
 static __always_inline struct tls_call *tls_inside(struct tls_thread *th, wire_64 sp)
 {
-	struct tls_call *inner = NULL;
-	wire_64 caller = 0;
+	wire_64 caller = 0, inner_sp = ~0ULL;
+	wire_32 inner = 0;
+	struct tls_call *call;
 
 	for (int i = 0; i < TLS_CALLS; i++) {
-		struct tls_call *call = &th->calls[i];
+		wire_64 at = th->calls[i].sp;
 
-		if (call->sp > sp && (!inner || call->sp < inner->sp))
-			inner = call;
+		if (at > sp && at < inner_sp) {
+			inner_sp = at;
+			inner = i;
+		}
 	}
-	/* Its return address still stands there. */
-	if (!inner || bpf_probe_read_user(&caller, sizeof(caller), (void *)inner->sp) ||
-	    caller != inner->caller)
+	if (inner_sp == ~0ULL)
 		return NULL;
-	return inner;
+	call = tls_call_at(th, inner);
+	/* Its return address still stands there. */
+	if (bpf_probe_read_user(&caller, sizeof(caller), (void *)inner_sp) ||
+	    caller != call->caller)
+		return NULL;
+	return call;
 }
 
-/* RFC 8446, 5.1: type 20 to 23, then version 3.x. A connection begins with a handshake (22). */
-static __always_inline bool tls_record(wire_64 base, wire_64 length, bool begins)
+/* RFC 8446, 5.1: type 20 to 23, then version 3.x. The connection may have been open before. */
+static __always_inline bool tls_record(wire_64 base, wire_64 length)
 {
 	wire_8 first[2] = { 0, 3 };
 
 	if (!base || bpf_probe_read_user(first, length > 1 ? 2 : 1, (void *)base))
 		return false;
-	return first[1] == 3 && (begins ? first[0] == 22 : first[0] >= 20 && first[0] <= 23);
+	return first[1] == 3 && first[0] >= 20 && first[0] <= 23;
 }
 
 /*
@@ -146,7 +159,7 @@ static __noinline bool tls_ciphertext(struct connection_state *c, wire_64 sock, 
 		return c->tls & TLS_TIED;
 	if (!(c->tls & TLS_LOOKED)) {
 		c->tls |= TLS_LOOKED;
-		if (tls_record(base, length, !c->received && !c->joined))
+		if (tls_record(base, length))
 			c->tls |= TLS_LOOKS;
 	}
 	th = bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), NULL,

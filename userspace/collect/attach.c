@@ -19,6 +19,14 @@
 #include "collect/taps.h"
 #include "daylight.skel.h"
 
+/* The kernel side has the roles by number. */
+_Static_assert((int)TLS_READ == WIRE_TLS_READ && (int)TLS_WRITE == WIRE_TLS_WRITE &&
+		       (int)TLS_HANDSHAKE == WIRE_TLS_HANDSHAKE &&
+		       (int)TLS_INSIDE == WIRE_TLS_INSIDE && (int)TLS_NEW == WIRE_TLS_NEW &&
+		       (int)TLS_CLEAR == WIRE_TLS_CLEAR && (int)TLS_REBIND == WIRE_TLS_REBIND &&
+		       (int)TLS_FREE == WIRE_TLS_FREE,
+	       "enum wire_tls_role");
+
 struct attach {
 	struct daylight_bpf *skel;
 	struct ring_buffer *ring;
@@ -116,6 +124,8 @@ static int load(struct attach *a, struct err *err)
 	/* Held in phases only; attached on demand. */
 	bpf_program__set_autoattach(a->skel->progs.syscall_entered, false);
 	bpf_program__set_autoattach(a->skel->progs.function_started, false);
+	bpf_program__set_autoattach(a->skel->progs.tls_entered, false);
+	bpf_program__set_autoattach(a->skel->progs.tls_returned, false);
 	if (daylight_bpf__load(a->skel)) {
 		if (errno == EPERM || errno == EACCES)
 			return err_set(
@@ -361,6 +371,33 @@ struct attach_tap *attach_tap_add(struct attach *a, pid_t pid, const struct taps
 	if (!link)
 		err_errno(err, ERR_MACHINE, "taps cannot be attached to pid %d", (int)pid);
 	return (struct attach_tap *)link;
+}
+
+static struct attach_tap *tls_tap(struct bpf_program *program, pid_t pid, int fd, uint64_t offset,
+				  uint64_t cookie, struct err *err)
+{
+	LIBBPF_OPTS(bpf_uprobe_opts, opts, .bpf_cookie = cookie);
+	struct bpf_link *link;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	link = bpf_program__attach_uprobe_opts(program, pid, path, offset, &opts);
+	if (!link)
+		err_errno(err, ERR_MACHINE, "TLS taps cannot be attached to pid %d", (int)pid);
+	return (struct attach_tap *)link;
+}
+
+struct attach_tap *attach_tls_entry(struct attach *a, pid_t pid, int fd, uint64_t offset,
+				    const struct tls_function *f, struct err *err)
+{
+	return tls_tap(a->skel->progs.tls_entered, pid, fd, offset,
+		       WIRE_TLS(f->role, f->session, f->buffer, f->count), err);
+}
+
+struct attach_tap *attach_tls_return(struct attach *a, pid_t pid, int fd, uint64_t offset,
+				     struct err *err)
+{
+	return tls_tap(a->skel->progs.tls_returned, pid, fd, offset, 0, err);
 }
 
 void attach_tap_remove(struct attach_tap *tap)

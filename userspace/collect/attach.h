@@ -68,6 +68,16 @@ struct attach_tap *attach_tap_add(struct attach *a, pid_t pid, const struct taps
 void attach_tap_remove(struct attach_tap *tap);
 /* To be said before taps are added to a process: what is remembered of threads is void. */
 void attach_taps_begin(struct attach *a);
+
+/*
+ * Taps on a TLS library of one process; fd is its file, offset in it. The same kind of tap, removed
+ * in the same way.
+ */
+struct tls_function;
+struct attach_tap *attach_tls_entry(struct attach *a, pid_t pid, int fd, uint64_t offset,
+				    const struct tls_function *function, struct err *err);
+struct attach_tap *attach_tls_return(struct attach *a, pid_t pid, int fd, uint64_t offset,
+				     struct err *err);
 /* A fresh id for a stack that user space makes up. */
 uint32_t attach_stack(struct attach *a);
 

@@ -273,7 +273,7 @@ void bindings_context(struct bindings *b, struct bound *at, const uint64_t *seqs
 
 	bundle_writer_put(b->s->writer, REC_CONTEXT_KIND, &rec);
 	if (e->previous)
-		context_ends(b, e->previous, e->head.time, e->shared);
+		context_ends(b, e->previous, e->head.time, e->shared & WIRE_SHARED_LOOP);
 	if (!at || (!count && decoding))
 		return;
 	/* What cannot be decoded may be work for a call nobody knows (seq 0). */
@@ -286,9 +286,13 @@ void bindings_context(struct bindings *b, struct bound *at, const uint64_t *seqs
 		if (!flow)
 			return;
 	}
-	if (flow->count == 1 && !flow->overflow && !e->shared) {
+	if (flow->count == 1 && !flow->overflow && !(e->shared & WIRE_SHARED_LOOP)) {
+		enum link link = e->flow ? LINK_FLOW : LINK_THREAD;
+
+		if (e->shared & WIRE_SHARED_TLS_ADJACENT)
+			link = LINK_TLS_ADJACENT;
 		if (seqs[0])
-			call_bind(b, at, seqs[0], e, &key, e->flow ? LINK_FLOW : LINK_THREAD);
+			call_bind(b, at, seqs[0], e, &key, link);
 		return;
 	}
 	/* Whose work it does now cannot be told. */
@@ -320,17 +324,22 @@ void bindings_call_ended(struct bindings *b, struct bound *at, uint64_t seq, uin
 		slot_end(b, at, slot, end, true);
 }
 
-void bindings_connection_ended(struct bindings *b, struct bound *at)
+void bindings_decoded(struct bindings *b, struct bound *at)
 {
 	struct flow *flow, *next;
 
-	while (at->slots)
-		slot_end(b, at, at->slots, 0, false);
 	if (!at->undecoded)
 		return;
 	HASH_ITER(hh, b->flows, flow, next)
 		flow_forget(b, &flow->key, at, 0);
 	at->undecoded = false;
+}
+
+void bindings_connection_ended(struct bindings *b, struct bound *at)
+{
+	while (at->slots)
+		slot_end(b, at, at->slots, 0, false);
+	bindings_decoded(b, at);
 }
 
 uint64_t bindings_written(const struct bindings *b)

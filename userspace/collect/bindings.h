@@ -36,6 +36,8 @@ void bindings_context(struct bindings *b, struct bound *at, const uint64_t *seqs
 
 /* The call has ended: its bindings are written. */
 void bindings_call_ended(struct bindings *b, struct bound *at, uint64_t seq, uint64_t end);
+/* What could not be decoded of the connection was no call: it is read in another way. */
+void bindings_decoded(struct bindings *b, struct bound *at);
 /* The connection has ended: what is left never became a call. */
 void bindings_connection_ended(struct bindings *b, struct bound *at);
 

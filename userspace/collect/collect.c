@@ -24,6 +24,7 @@
 #include "collect/sightings.h"
 #include "collect/spawn.h"
 #include "collect/targets.h"
+#include "collect/tls.h"
 #include "collect/unwind.h"
 #include "collect/window.h"
 
@@ -190,9 +191,10 @@ static int open_parts(struct session *s, struct err *err)
 	s->unwind = unwind_new(s);
 	s->calls = calls_new(s);
 	s->deep = deep_new(s);
+	s->tls = tls_new(s);
 	s->interpositions = interpositions_new(s);
 	s->patches = patches_new(s, s->interpositions);
-	if (!s->deep || !s->modules || !s->processes || !s->sightings || !s->unwind || !s->calls ||
+	if (!s->deep || !s->tls || !s->modules || !s->processes || !s->sightings || !s->unwind || !s->calls ||
 	    !s->interpositions || !s->patches)
 		return err_set(err, ERR_INTERNAL, "out of memory");
 	return 0;
@@ -200,6 +202,7 @@ static int open_parts(struct session *s, struct err *err)
 
 static void close_parts(struct session *s)
 {
+	tls_free(s->tls);
 	deep_free(s->deep);
 	patches_free(s->patches);
 	interpositions_free(s->interpositions);
@@ -322,6 +325,7 @@ static const char *run(struct session *s, struct spawn *spawn)
 		processes_tick(s->processes, now.monotonic);
 		modules_tick(s->modules);
 		deep_tick(s->deep, now.monotonic);
+		tls_tick(s->tls, now.monotonic);
 		interpositions_tick(s->interpositions, false);
 		unwind_tick(s->unwind);
 		phase_tick(s, &phase, now.monotonic);

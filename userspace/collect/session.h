@@ -22,6 +22,7 @@ struct sightings; /* sightings.h */
 struct unwind; /* unwind.h */
 struct calls; /* calls.h */
 struct deep; /* deep.h */
+struct tls; /* tls.h */
 struct interpositions; /* interpositions.h */
 struct patches; /* patches.h */
 struct ledger_entry; /* window.c */
@@ -37,6 +38,7 @@ struct session {
 	struct unwind *unwind;
 	struct calls *calls;
 	struct deep *deep;
+	struct tls *tls;
 	struct interpositions *interpositions;
 	struct patches *patches;
 	struct clock_triple start;
