@@ -1,7 +1,17 @@
 /*
  * Connections of targets: met at their handshake, or when data moves on one that was open before;
- * followed through their TCP states until they close.
+ * followed through their TCP states until they close. Unix connections have no such states: they
+ * are met when data moves, and looked at from time to time.
  */
+
+/* The inode number of a socket, 0: it has none. */
+static __always_inline wire_64 socket_inode(struct sock *sk)
+{
+	struct socket *socket = sk ? BPF_CORE_READ(sk, sk_socket) : NULL;
+	struct file *file = socket ? BPF_CORE_READ(socket, file) : NULL;
+
+	return file ? BPF_CORE_READ(file, f_inode, i_ino) : 0;
+}
 
 static __always_inline void address_read(struct sock *sk, struct wire_address *a)
 {
@@ -12,7 +22,14 @@ static __always_inline void address_read(struct sock *sk, struct wire_address *a
 	a->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	a->remote_port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
 	a->netns = BPF_CORE_READ(net, ns.inum);
-	if (a->family == KERNEL_AF_INET) {
+	if (a->family == KERNEL_AF_UNIX) {
+		wire_64 own = socket_inode(sk);
+		wire_64 peer = socket_inode(BPF_CORE_READ((struct unix_sock *)sk, peer));
+
+		a->local_port = a->remote_port = 0;
+		__builtin_memcpy(a->local, &own, 8);
+		__builtin_memcpy(a->remote, &peer, 8);
+	} else if (a->family == KERNEL_AF_INET) {
 		__be32 local = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
 		__be32 remote = BPF_CORE_READ(sk, __sk_common.skc_daddr);
 
@@ -45,6 +62,7 @@ static __always_inline struct connection_state *connection_insert(wire_64 sock, 
 		.process = process,
 	};
 
+	fresh.head_left = WIRE_CAPTURE_HEAD;
 	fresh.id = __sync_fetch_and_add(&next_connection, 1);
 	if (bpf_map_update_elem(&connections, &sock, &fresh, 0)) {
 		COUNT(CONNECTION, ATTEMPTED);
@@ -54,9 +72,44 @@ static __always_inline struct connection_state *connection_insert(wire_64 sock, 
 	return bpf_map_lookup_elem(&connections, &sock);
 }
 
+/* A bound name of at least one byte. */
+static __always_inline wire_32 unix_name_length(struct unix_address *name)
+{
+	int len = name ? BPF_CORE_READ(name, len) : 0;
+
+	return len > 2 ? len - 2 : 0;
+}
+
+/*
+ * Which side of a Unix connection a socket is: an accepted one shares the name of its listener. 1:
+ * the server's, 0: the client's, -1: it is none (socketpair(2)), or cannot be told.
+ */
+static __always_inline int unix_side(struct sock *sk, struct unix_address **name)
+{
+	struct unix_address *own = BPF_CORE_READ((struct unix_sock *)sk, addr), *its;
+	struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
+	wire_32 own_len = unix_name_length(own), its_len;
+
+	its = peer ? BPF_CORE_READ((struct unix_sock *)peer, addr) : NULL;
+	its_len = unix_name_length(its);
+	*name = own_len ? own : its;
+	if (!own_len && !its_len)
+		return -1;
+	if (!own_len || !its_len)
+		return own_len ? 1 : 0;
+	/* Both are bound: the listener holds the name that is shared. */
+	own_len = BPF_CORE_READ(own, refcnt.refs.counter);
+	its_len = BPF_CORE_READ(its, refcnt.refs.counter);
+	if ((own_len > 1) == (its_len > 1))
+		return -1;
+	*name = own_len > 1 ? own : its;
+	return own_len > 1;
+}
+
 /* Tells of it. Negative when that failed; the connection is then forgotten. */
 static __always_inline long connection_announce(wire_64 sock, struct connection_state *c,
-						const struct wire_address *a, bool joined)
+						const struct wire_address *a, bool joined,
+						struct unix_address *name)
 {
 	struct wire_connection e = {
 		.head = { .type = WIRE_CONNECTION,
@@ -69,6 +122,15 @@ static __always_inline long connection_announce(wire_64 sock, struct connection_
 		.joined = joined,
 	};
 
+	if (name) {
+		wire_32 len = unix_name_length(name);
+
+		if (len > sizeof(e.path))
+			len = sizeof(e.path);
+		bpf_probe_read_kernel(e.path, len, name->name[0].sun_path);
+		e.path_len = len;
+		c->is_unix = 1;
+	}
 	COUNT(CONNECTION, ATTEMPTED);
 	c->announced = 1;
 	if (!event_send(WIRE_STAGE_CONNECTION, &e, sizeof(e)))
@@ -85,9 +147,63 @@ static __always_inline struct connection_state *connection_add(wire_64 sock, wir
 {
 	struct connection_state *c = connection_insert(sock, identity, direction, process);
 
-	if (!c || connection_announce(sock, c, a, joined))
+	if (!c || connection_announce(sock, c, a, joined, NULL))
 		return NULL;
 	return c;
+}
+
+/* Without data on a TCP socket nothing is known of its sequence numbers but at its beginning. */
+static __always_inline void connection_number(struct connection_state *c, struct sock *sk)
+{
+	c->copied = BPF_CORE_READ((struct tcp_sock *)sk, copied_seq);
+	c->written = BPF_CORE_READ((struct tcp_sock *)sk, write_seq);
+	c->copied_known = c->written_known = 1;
+}
+
+/*
+ * A Unix connection that data moves on. Nothing tells when it was made, so a list must. Global, so
+ * that it is verified once.
+ */
+__noinline int connection_add_unix(wire_64 sock, wire_64 inode, wire_32 process)
+{
+	struct sock *sk = (struct sock *)sock;
+	struct unix_address *name;
+	int side = unix_side(sk, &name);
+	struct connection_state *c;
+	struct wire_address a;
+	bool old;
+
+	if (side < 0)
+		return 0;
+	address_read(sk, &a);
+	old = sockets_listing || bpf_map_lookup_elem(&old_sockets, &inode);
+	c = connection_insert(sock, inode, side ? WIRE_IN : WIRE_OUT, process);
+	if (c)
+		connection_announce(sock, c, &a, old, name);
+	return 0;
+}
+
+static __always_inline void connection_tell(const struct connection_state *c, wire_16 to,
+					    bool closed_here)
+{
+	struct wire_state e = { .head = { .type = WIRE_STATE } };
+
+	COUNT(CONNECTION, ATTEMPTED);
+	e.head.time = bpf_ktime_get_ns();
+	e.connection = c->id;
+	e.from = KERNEL_TCP_ESTABLISHED;
+	e.to = to;
+	e.closed_here = closed_here;
+	event_send(WIRE_STAGE_CONNECTION, &e, sizeof(e));
+}
+
+/* The other side of a Unix connection sends no more: tells of it once. */
+static __always_inline void unix_look_client(struct sock *sk, struct connection_state *c)
+{
+	if (c->client_closed || !(BPF_CORE_READ(sk, sk_shutdown) & KERNEL_RCV_SHUTDOWN))
+		return;
+	c->client_closed = 1;
+	connection_tell(c, KERNEL_TCP_CLOSE_WAIT, false);
 }
 
 /* The flow may work for another connection already. */
@@ -116,8 +232,11 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 	if (to == KERNEL_TCP_ESTABLISHED && from == KERNEL_TCP_SYN_RECV) {
 		/* Made by the network, for a listener; often in another process's context. */
 		address_read(sk, &a);
-		if (port_watched(&a))
-			connection_add(sock, 0, &a, WIRE_IN, false, 0);
+		if (port_watched(&a)) {
+			c = connection_add(sock, 0, &a, WIRE_IN, false, 0);
+			if (c)
+				connection_number(c, sk);
+		}
 		return 0;
 	}
 	if (to == KERNEL_TCP_SYN_SENT || to == KERNEL_TCP_LISTEN) {
@@ -153,7 +272,7 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 	if (!c->announced) {
 		if (to == KERNEL_TCP_ESTABLISHED) {
 			address_read(sk, &a);
-			connection_announce(sock, c, &a, false);
+			connection_announce(sock, c, &a, false, NULL);
 		} else if (to == KERNEL_TCP_CLOSE) {
 			bpf_map_delete_elem(&connections, &sock); /* never came about */
 		}
@@ -172,5 +291,32 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 		retire_if(&c->last, c->id);
 		bpf_map_delete_elem(&connections, &sock);
 	}
+	return 0;
+}
+
+/* What a look at a Unix connection finds. The memory may be another socket's by now. */
+static long unix_look(void *map, wire_64 *sock, struct connection_state *c, void *ctx)
+{
+	struct sock *sk = (struct sock *)*sock;
+	wire_32 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+
+	if (!c->is_unix)
+		return 0;
+	if (state == KERNEL_TCP_ESTABLISHED && socket_inode(sk) == c->identity) {
+		unix_look_client(sk, c);
+		return 0;
+	}
+	connection_tell(c, KERNEL_TCP_CLOSE, true);
+	retire_if(&c->first, c->id);
+	retire_if(&c->last, c->id);
+	bpf_map_delete_elem(&connections, sock);
+	return 0;
+}
+
+/* Run by the collector, from time to time. */
+SEC("syscall")
+int unix_closed(void *ctx)
+{
+	bpf_for_each_map_elem(&connections, unix_look, NULL, 0);
 	return 0;
 }

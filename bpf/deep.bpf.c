@@ -10,6 +10,7 @@
 
 #define DEEP_FLOW_COROUTINE 1 /* bit of a flow key: it is a coroutine's */
 #define DEEP_BOOK 1024 /* hits of a thread that are booked together */
+#define DEEP_TRIES 3 /* of a hit that could not read something */
 #define PY_GENERATOR_FLAGS (PY_COROUTINE_FLAGS | 0x20) /* co_flags: it can be thrown into */
 
 static __always_inline struct deep_thread *deep_thread_of(struct task_struct *task)
@@ -176,59 +177,100 @@ static __always_inline int deep_signature(const struct wire_layout *l, struct de
 	return 0;
 }
 
-/* Was this sent before? The oldest of a set makes room: what is forgotten is sent again. */
+/* Where this is remembered when it was sent. */
+static __always_inline wire_64 *deep_set(struct deep_thread *d, wire_64 signature)
+{
+	return &d->seen[signature & (DEEP_SEEN - 1) & ~(DEEP_WAYS - 1)];
+}
+
 static __always_inline bool deep_seen(struct deep_thread *d, wire_64 signature)
 {
-	wire_64 *set = &d->seen[signature & (DEEP_SEEN - 1) & ~(DEEP_WAYS - 1)];
+	const wire_64 *set = deep_set(d, signature);
 
 	for (int i = 0; i < DEEP_WAYS; i++)
 		if (set[i] == signature)
 			return true;
-	for (int i = DEEP_WAYS - 1; i > 0; i--)
-		set[i] = set[i - 1];
-	set[0] = signature;
 	return false;
 }
 
-/* Brings the memory of a name in: what was never touched, or is being moved, cannot be read. */
-static __always_inline void deep_fault(const struct wire_layout *l, struct py_walk *w, wire_s32 at)
+/* The oldest of a set makes room: what is forgotten is sent again. */
+static __always_inline void deep_sent(struct deep_thread *d, wire_64 signature)
 {
-	wire_64 object = py_word(l, w, at);
+	wire_64 *set = deep_set(d, signature);
 
-	if (object)
-		bpf_copy_from_user(w->text, sizeof(w->text),
-				   (const void *)(object + l->unicode_length));
+	for (int i = DEEP_WAYS - 1; i > 0; i--)
+		set[i] = set[i - 1];
+	set[0] = signature;
 }
 
-static __always_inline void deep_fault_names(const struct wire_layout *l, struct deep_thread *d)
+/* Brings a name in: its object, and both ends of its text. */
+static __always_inline void deep_fault_name(const struct wire_layout *l, struct py_walk *w,
+					    wire_s32 at)
+{
+	wire_64 object = py_word(l, w, at), bytes;
+
+	if (!object || bpf_copy_from_user(w->unicode, sizeof(w->unicode),
+					  (const void *)(object + l->unicode_length)))
+		return;
+	bpf_copy_from_user(w->text, sizeof(w->text), (const void *)(object + l->unicode_length));
+	bytes = w->unicode[0] < WIRE_FILENAME ? w->unicode[0] : WIRE_FILENAME;
+	if (l->unicode_state >= 0)
+		bytes *= w->unicode[2] >> 2 & 7;
+	bpf_copy_from_user(w->text, sizeof(w->text),
+			   (const void *)(object + l->unicode_length + bytes));
+}
+
+/*
+ * Brings in all that a hit reads: memory that was never touched, or that the kernel is just moving,
+ * cannot be read otherwise.
+ */
+static __always_inline void deep_fault(const struct wire_layout *l, struct deep_thread *d,
+				       wire_64 frame)
 {
 	struct py_walk *w = &d->walk;
+	wire_32 bytes = l->frame_bytes;
 
-	bpf_copy_from_user(w->code, sizeof(w->code), (const void *)(d->frame.code + l->code_base));
-	if (py_code_read(l, w, d->frame.code))
+	if (bytes > WIRE_FRAME_SPAN ||
+	    bpf_copy_from_user(w->block, bytes, (const void *)(frame + l->frame_base)))
 		return;
-	deep_fault(l, w, l->code_filename);
-	deep_fault(l, w, l->code_name);
+	bytes = l->code_bytes;
+	if (bytes > WIRE_CODE_SPAN ||
+	    bpf_copy_from_user(w->code, bytes,
+			       (const void *)(py_frame_word(l, w, l->frame_code) + l->code_base)))
+		return;
+	deep_fault_name(l, w, l->code_filename);
+	deep_fault_name(l, w, l->code_name);
 	if (l->code_qualname >= 0)
-		deep_fault(l, w, l->code_qualname);
+		deep_fault_name(l, w, l->code_qualname);
 }
 
-static __always_inline void deep_send(struct deep_thread *d, const struct wire_layout *l)
+/* Returns 0, or -1 when something could not be read. */
+static __always_inline int deep_send(struct deep_thread *d, const struct wire_layout *l)
 {
-	struct code_job job = { l, &d->walk, &d->code, d->process, d->image };
+	struct code_job job = {
+		.layout = l,
+		.walk = &d->walk,
+		.code = &d->code,
+		.process = d->process,
+		.image = d->image,
+		.booked = 1,
+	};
 	struct wire_entry e = {
 		.head = { .type = WIRE_ENTRY, .process = d->process, .time = bpf_ktime_get_ns() },
 		.context = d->context,
 	};
 
-	deep_fault_names(l, d);
 	d->walk.filename = 0;
-	if (!py_fingerprint(l, &d->walk, d->frame.code, &d->frame.fingerprint))
-		e.code = code_id(&job, &d->frame);
-	if (!e.code)
-		COUNT(DEEP, LOST_READ);
-	else
+	if (py_fingerprint(l, &d->walk, d->frame.code, &d->frame.fingerprint))
+		return -1;
+	e.code = code_id(&job, &d->frame);
+	if (job.unread)
+		return -1;
+	if (e.code)
 		event_send(WIRE_STAGE_DEEP, &e, sizeof(e));
+	else
+		COUNT(DEEP, LOST_RING);
+	return 0;
 }
 
 /* ---- the taps ---- */
@@ -273,37 +315,38 @@ static __always_inline void deep_book(struct deep_thread *d)
 	d->attempted = d->repeated = 0;
 }
 
-/* Returns 0, or 1 when the hit is a repeated one. */
-static __always_inline int deep_hit(struct pt_regs *regs, const struct wire_layout *l,
-				    struct deep_thread *d, wire_64 cookie)
+enum deep_result { DEEP_BOOKED, DEEP_REPEATED, DEEP_UNREAD, DEEP_NO_FLOW };
+
+struct deep_hit {
+	const struct wire_layout *layout;
+	struct deep_thread *d;
+	wire_64 frame;
+	wire_32 thrown; /* an exception is thrown into the frame */
+	enum deep_result result;
+};
+
+/* How it ends; what it sends or skips is booked. */
+static __always_inline enum deep_result deep_follow(const struct deep_hit *hit)
 {
-	wire_64 frame = tap_register(regs, WIRE_TAP_FRAME(cookie)), flow, signature = 0;
+	const struct wire_layout *l = hit->layout;
+	struct deep_thread *d = hit->d;
 	struct py_walk *w = &d->walk;
-	wire_64 flows = deep_flows;
+	wire_64 flows = deep_flows, flow, signature = 0;
 	struct wire_target *t;
 
-	w->frame = frame;
-	if (py_frame_read(l, w)) {
-		COUNT(DEEP, LOST_READ);
-		return 0;
-	}
+	w->frame = hit->frame;
+	if (py_frame_read(l, w))
+		return DEEP_UNREAD;
 	d->frame.code = py_frame_word(l, w, l->frame_code);
-	if (py_code_read(l, w, d->frame.code)) {
-		deep_fault_names(l, d);
-		if (py_code_read(l, w, d->frame.code)) {
-			COUNT(DEEP, LOST_READ);
-			return 0;
-		}
-	}
-	flow = deep_flow(l, d, frame);
-	if (!flow) {
-		COUNT(DEEP, LOST_PARTIAL);
-		return 0;
-	}
-	/* An exception is thrown into a generator: it may never have run. */
-	if ((wire_32)tap_register(regs, WIRE_TAP_THROW(cookie))) {
+	if (py_code_read(l, w, d->frame.code))
+		return DEEP_UNREAD;
+	flow = deep_flow(l, d, hit->frame);
+	if (!flow)
+		return DEEP_NO_FLOW;
+	/* It may never have run. */
+	if (hit->thrown) {
 		COUNT(DEEP, SKIP_THROW);
-		return 0;
+		return DEEP_BOOKED;
 	}
 	if (flow != d->flow || flows != d->flows) {
 		t = current_target();
@@ -313,31 +356,47 @@ static __always_inline int deep_hit(struct pt_regs *regs, const struct wire_layo
 					    flow & ~1ULL, flow & DEEP_FLOW_COROUTINE)
 			       : 0;
 	}
-	if (deep_signature(l, d, &signature)) {
-		deep_fault_names(l, d);
-		if (deep_signature(l, d, &signature)) {
-			COUNT(DEEP, LOST_READ);
-			return 0;
-		}
-	}
+	if (deep_signature(l, d, &signature))
+		return DEEP_UNREAD;
 	if (deep_seen(d, signature))
-		return 1;
-	deep_send(d, l);
-	return 0;
+		return DEEP_REPEATED;
+	if (deep_send(d, l))
+		return DEEP_UNREAD;
+	deep_sent(d, signature);
+	return DEEP_BOOKED;
+}
+
+/* Returns 1 when the hit need not be tried again. */
+static long deep_hit_callback(wire_32 i, struct deep_hit *hit)
+{
+	if (i)
+		deep_fault(hit->layout, hit->d, hit->frame);
+	hit->result = deep_follow(hit);
+	return hit->result < DEEP_UNREAD;
 }
 
 SEC("uprobe.s") /* it may sleep: memory that is not there is brought in */
 int function_started(struct pt_regs *regs)
 {
 	wire_64 cookie = bpf_get_attach_cookie(regs);
-	struct deep_thread *d = deep_thread_of(bpf_get_current_task_btf());
 	wire_32 layout = WIRE_TAP_LAYOUT(cookie);
-	const struct wire_layout *l = bpf_map_lookup_elem(&layouts, &layout);
+	struct deep_hit hit = {
+		.layout = bpf_map_lookup_elem(&layouts, &layout),
+		.d = deep_thread_of(bpf_get_current_task_btf()),
+		.frame = tap_register(regs, WIRE_TAP_FRAME(cookie)),
+		.thrown = tap_register(regs, WIRE_TAP_THROW(cookie)),
+	};
+	struct deep_thread *d = hit.d;
 
-	if (!d || !l)
+	if (!d || !hit.layout)
 		return 0;
+	bpf_loop(DEEP_TRIES, deep_hit_callback, &hit, 0);
 	d->attempted++;
-	d->repeated += deep_hit(regs, l, d, cookie);
+	d->repeated += hit.result == DEEP_REPEATED;
+	if (hit.result == DEEP_UNREAD)
+		COUNT(DEEP, LOST_READ);
+	else if (hit.result == DEEP_NO_FLOW)
+		COUNT(DEEP, LOST_PARTIAL);
 	if (d->attempted >= DEEP_BOOK || d->attempted != d->repeated)
 		deep_book(d);
 	return 0;

@@ -54,15 +54,52 @@ struct sock_common {
 	struct in6_addr skc_v6_rcv_saddr;
 };
 
+struct socket;
+
 struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_protocol;
 	__u16 sk_type;
 	unsigned char sk_shutdown;
+	struct socket *sk_socket;
 };
+
+struct inet_connection_sock {
+	const void *icsk_ulp_ops;
+};
+
+struct tcp_sock {
+	__u32 copied_seq;
+	__u32 write_seq;
+};
+
+struct sockaddr_un {
+	unsigned short sun_family;
+	char sun_path[108];
+};
+
+struct refcount_struct {
+	struct {
+		int counter;
+	} refs;
+};
+
+struct unix_address {
+	struct refcount_struct refcnt;
+	int len;
+	struct sockaddr_un name[];
+};
+
+struct unix_sock {
+	struct unix_address *addr;
+	struct sock *peer;
+};
+
+struct file;
 
 struct socket {
 	struct sock *sk;
+	struct file *file;
 };
 
 struct inode {
@@ -108,6 +145,7 @@ struct task_struct {
 	int pid;
 	int tgid;
 	int exit_code;
+	unsigned int flags;
 	__u64 start_boottime;
 	struct task_struct *group_leader;
 	struct files_struct *files;
@@ -121,11 +159,15 @@ struct task_struct {
 
 /* Values from include/linux/socket.h, include/net/tcp_states.h, include/uapi/linux/stat.h. */
 enum {
+	KERNEL_AF_UNIX = 1,
 	KERNEL_AF_INET = 2,
 	KERNEL_AF_INET6 = 10,
 	KERNEL_IPPROTO_TCP = 6,
 	KERNEL_MSG_PEEK = 2,
+	KERNEL_RCV_SHUTDOWN = 1,
 	KERNEL_SEND_SHUTDOWN = 2,
+	KERNEL_SOCK_STREAM = 1,
+	KERNEL_PF_IO_WORKER = 0x10,
 	KERNEL_S_IFMT = 0170000,
 	KERNEL_S_IFSOCK = 0140000,
 	KERNEL_TCP_ESTABLISHED = 1,
@@ -134,6 +176,7 @@ enum {
 	KERNEL_TCP_FIN_WAIT1 = 4,
 	KERNEL_TCP_FIN_WAIT2 = 5,
 	KERNEL_TCP_CLOSE = 7,
+	KERNEL_TCP_CLOSE_WAIT = 8,
 	KERNEL_TCP_LAST_ACK = 9,
 	KERNEL_TCP_LISTEN = 10,
 	KERNEL_USER_CS = 0x33, /* a 64-bit task; a 32-bit one has other system-call numbers */
@@ -152,6 +195,7 @@ enum {
 	NR_RECVMSG = 47,
 	NR_PREADV2 = 327,
 	NR_PWRITEV2 = 328,
+	NR_IO_URING_ENTER = 426,
 };
 
 /* struct user_msghdr and struct iovec as a 64-bit task has them. */

@@ -99,6 +99,13 @@ struct connection_state {
 	wire_8 closing;
 	wire_8 announced; /* its event was sent */
 	wire_32 process; /* whose connect it was */
+	wire_32 copied, written; /* TCP: sequence numbers behind the last data */
+	wire_32 head_left; /* bytes that may belong to a request's head */
+	wire_8 copied_known, written_known;
+	wire_8 is_unix;
+	wire_8 client_closed; /* Unix: it was told */
+	wire_8 framed; /* its protocol has frames all along */
+	wire_8 pad[3];
 	/* Of TLS (tls.h): the session that is tied to it, and its plaintext so far. */
 	wire_64 tls_session, tls_received, tls_sent;
 	wire_32 tls; /* enum tls_seen */
@@ -111,6 +118,27 @@ struct {
 	__type(key, wire_64); /* address of the sock */
 	__type(value, struct connection_state);
 } connections SEC(".maps");
+
+/* Sockets that targets had open when they became targets (key: inode number). */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, wire_64);
+	__type(value, wire_32);
+} old_sockets SEC(".maps");
+
+/* Not 0 while these are being listed: any connection may be an old one. */
+wire_32 sockets_listing = 1;
+
+/* Transfers by io_uring (key: serial of the process): their bytes are not seen. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, wire_32);
+	__type(value, wire_64);
+} io_urings SEC(".maps");
 
 /* Local ports that targets listen on. */
 struct {

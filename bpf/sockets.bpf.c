@@ -3,21 +3,6 @@
  * and later) and the exit of system calls; the collector loads one of them.
  */
 
-/* A chunk before it is sent: the head, then the captured bytes. Twice the size for the verifier. */
-struct chunk {
-	struct wire_data e;
-	wire_8 bytes[2 * WIRE_CAPTURE];
-	wire_32 fill;
-	wire_32 busy;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1); /* one a CPU, set by the collector */
-	__type(key, wire_32);
-	__type(value, struct chunk);
-} chunks SEC(".maps");
-
 /* One transfer on a socket, and where the user's bytes are. */
 struct transfer {
 	wire_64 iov; /* array of iovecs, or 0 */
@@ -27,8 +12,28 @@ struct transfer {
 	wire_32 known;
 	wire_32 peek;
 	wire_32 send;
+	wire_32 is_unix;
 	wire_32 tls; /* flags of wire_data: plaintext of a TLS library */
+	wire_32 pad;
 };
+
+/* A chunk before it is sent: the head, then the captured bytes. Twice the size for the verifier. */
+struct chunk {
+	struct wire_data e;
+	wire_8 bytes[2 * WIRE_CAPTURE_HEAD];
+	struct transfer parts;
+	wire_32 fill, limit, left;
+	wire_32 failed;
+	wire_32 busy;
+	wire_32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* one a CPU, set by the collector */
+	__type(key, wire_32);
+	__type(value, struct chunk);
+} chunks SEC(".maps");
 
 /* Where system call nr has its bytes; parts->known stays 0 when it has none that can be read. */
 static __always_inline void parts_of(const struct pt_regs *regs, wire_64 nr, struct transfer *parts)
@@ -78,63 +83,101 @@ static __always_inline wire_64 first_byte(const struct transfer *parts)
 	return parts->iov ? iov.base : parts->base;
 }
 
-struct copy_job {
-	struct chunk *c;
-	const struct transfer *parts;
-	wire_64 left;
-	wire_32 failed;
-};
-
-static __always_inline int copy_part(struct copy_job *job, wire_64 base, wire_64 len)
+/* All that changes is in the map: the verifier need not count the rounds. */
+static __always_inline int copy_part(struct chunk *c, wire_64 base, wire_64 len)
 {
-	struct chunk *c = job->c;
-	wire_32 fill = c->fill & (WIRE_CAPTURE - 1);
+	wire_32 fill = c->fill & (WIRE_CAPTURE_HEAD - 1);
 
-	if (len > job->left)
-		len = job->left;
+	if (len > c->left)
+		len = c->left;
 	if (!len)
 		return 0;
-	if (len > WIRE_CAPTURE - fill)
-		len = WIRE_CAPTURE - fill;
-	if (len > WIRE_CAPTURE)
+	if (len > c->limit - fill)
+		len = c->limit - fill;
+	if (len > WIRE_CAPTURE_HEAD)
 		return 1;
 	if (bpf_probe_read_user(c->bytes + fill, len, (void *)base)) {
-		job->failed = 1;
+		c->failed = 1;
 		return 1;
 	}
-	job->left -= len;
+	c->left -= len;
 	c->fill = fill + len;
-	return c->fill >= WIRE_CAPTURE || !job->left;
+	return c->fill >= c->limit || !c->left;
 }
 
-static long copy_callback(wire_32 i, struct copy_job *job)
+static long copy_callback(wire_32 i, struct chunk **at)
 {
+	struct chunk *c = *at;
 	struct kernel_iovec iov;
 
-	if (i >= job->parts->count)
+	if (i >= c->parts.count)
 		return 1;
-	if (bpf_probe_read_user(&iov, sizeof(iov), (void *)(job->parts->iov + 16 * (wire_64)i))) {
-		job->failed = 1;
+	if (bpf_probe_read_user(&iov, sizeof(iov), (void *)(c->parts.iov + 16 * (wire_64)i))) {
+		c->failed = 1;
 		return 1;
 	}
-	return copy_part(job, iov.base, iov.len);
+	return copy_part(c, iov.base, iov.len);
 }
 
-/* The captured bytes are there; the rest of the length is a gap that the decoder knows of. */
-static __always_inline void chunk_fill(struct chunk *c, const struct transfer *parts,
-				       wire_64 length)
+/* The connection's first bytes: of HTTP/2 ("PRI"), or of FastCGI (version 1, type 1). */
+static __always_inline bool chunk_is_framed(const struct chunk *c)
 {
-	struct copy_job job = { .c = c, .parts = parts, .left = length };
+	return !c->e.offset && !(c->e.flags & WIRE_DATA_SEND) && c->fill > 2 &&
+	       ((c->bytes[0] == 'P' && c->bytes[1] == 'R' && c->bytes[2] == 'I') ||
+		(c->bytes[0] == 1 && c->bytes[1] == 1));
+}
 
-	c->fill = 0;
-	if (!parts->known)
-		return;
-	if (parts->iov)
-		bpf_loop(WIRE_IOVS, copy_callback, &job, 0);
-	else
-		copy_part(&job, parts->base, parts->len);
-	if (job.failed)
+/*
+ * Copies the user's bytes behind the head and sends both. The rest of the length is a gap that the
+ * decoder knows of. Returns 1 when the connection's protocol has frames. Global, so that it is
+ * verified once.
+ */
+__noinline int chunk_output(wire_32 cpu)
+{
+	struct chunk *c = bpf_map_lookup_elem(&chunks, &cpu);
+	wire_32 fill;
+
+	if (!c)
+		return 0;
+	c->left = c->e.length;
+	c->fill = c->failed = 0;
+	if (c->parts.known && c->parts.iov)
+		bpf_loop(WIRE_IOVS, copy_callback, &c, 0);
+	else if (c->parts.known)
+		copy_part(c, c->parts.base, c->parts.len);
+	if (c->failed)
 		c->e.flags |= WIRE_DATA_UNREADABLE;
+	fill = c->fill;
+	if (fill > WIRE_CAPTURE_HEAD)
+		fill = WIRE_CAPTURE_HEAD;
+	c->e.captured = fill;
+	if (c->e.flags & WIRE_DATA_UNREADABLE && !fill)
+		COUNT(DATA, LOST_READ);
+	else if (!bpf_ringbuf_output(&events, c, sizeof(c->e) + fill, wakeup_flag()))
+		COUNT(DATA, DELIVERED);
+	else
+		COUNT(DATA, LOST_RING);
+	return chunk_is_framed(c);
+}
+
+/*
+ * How many bytes of a transfer are kept. More of what comes after an answer, since a head may be as
+ * long; and more of everything where frames follow each other (HTTP/2, FastCGI).
+ */
+static __always_inline wire_32 chunk_limit(struct connection_state *conn, wire_64 length, bool send)
+{
+	wire_32 limit = WIRE_CAPTURE;
+
+	if (!send && conn->sending)
+		conn->head_left = WIRE_CAPTURE_HEAD;
+	if (conn->framed)
+		return WIRE_CAPTURE_HEAD;
+	if (!send) {
+		if (conn->head_left > limit)
+			limit = conn->head_left;
+		conn->head_left -= length < conn->head_left ? length : conn->head_left;
+	}
+	return limit;
 }
 
 /* Where in its stream a chunk lies; plaintext of a TLS library has streams of its own. */
@@ -152,7 +195,7 @@ static __always_inline void chunk_send(struct wire_target *t, struct connection_
 				       const struct transfer *parts, wire_64 length, bool send,
 				       wire_64 context, wire_32 thread)
 {
-	wire_32 cpu = bpf_get_smp_processor_id(), fill;
+	wire_32 cpu = bpf_get_smp_processor_id();
 	struct chunk *c = bpf_map_lookup_elem(&chunks, &cpu);
 	/* Also when the chunk is lost: the decoder must meet the hole. */
 	wire_64 offset = stream_moves(conn, length, send, parts->tls);
@@ -172,21 +215,58 @@ static __always_inline void chunk_send(struct wire_target *t, struct connection_
 	c->e.length = length;
 	c->e.thread = thread;
 	c->e.flags = (send ? WIRE_DATA_SEND : 0) | parts->tls;
-	chunk_fill(c, parts, length);
-	fill = c->fill;
-	if (fill > WIRE_CAPTURE)
-		fill = WIRE_CAPTURE;
-	c->e.captured = fill;
-	if (c->e.flags & WIRE_DATA_UNREADABLE && !fill)
-		COUNT(DATA, LOST_READ);
-	else if (!bpf_ringbuf_output(&events, c, sizeof(c->e) + fill, wakeup_flag()))
-		COUNT(DATA, DELIVERED);
-	else
-		COUNT(DATA, LOST_RING);
+	c->limit = chunk_limit(conn, length, send);
+	c->parts = *parts;
+	if (chunk_output(cpu))
+		conn->framed = 1;
 	c->busy = 0;
 }
 
-/* The stack of a thread whose process has no runtime; nothing hangs on it, so it can be left away. */
+/* Bytes that moved between two transfers, by the sequence numbers behind each. */
+static __always_inline wire_64 stream_missed(wire_32 *last, wire_8 *known, wire_32 now,
+					     wire_64 length, wire_64 fin)
+{
+	wire_64 moved = (wire_32)(now - *last);
+	bool missed = *known && moved > length + fin;
+
+	*last = now;
+	*known = 1;
+	return missed ? moved - length : 0;
+}
+
+/*
+ * What a socket moved by ways that no program sees (splice(2) from it; with the other source also
+ * sendmmsg(2) and io_uring) leaves a hole, that the decoder meets. A socket with kernel TLS counts
+ * more than its user moves. Global, so that it is verified once.
+ */
+__noinline int stream_holes(wire_64 sock, wire_64 length, wire_32 send)
+{
+	struct connection_state *c = bpf_map_lookup_elem(&connections, &sock);
+	struct sock *sk = (struct sock *)sock;
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+	wire_64 missed;
+
+	if (!c)
+		return 0;
+	if (BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ulp_ops)) {
+		c->copied_known = c->written_known = 0;
+	} else if (send) {
+		missed = stream_missed(&c->written, &c->written_known,
+				       BPF_CORE_READ(tcp, write_seq), length, 0);
+		__sync_fetch_and_add(&c->sent, missed);
+	} else {
+		/* The end of the stream counts as one. */
+		wire_64 fin = BPF_CORE_READ(sk, sk_shutdown) & KERNEL_RCV_SHUTDOWN;
+
+		missed = stream_missed(&c->copied, &c->copied_known, BPF_CORE_READ(tcp, copied_seq),
+				       length, fin);
+		__sync_fetch_and_add(&c->received, missed);
+	}
+	return 0;
+}
+
+/* The stack of a thread whose process has no runtime; nothing hangs on it, so it can be left away.
+ */
 static __always_inline wire_32 socket_native(struct scratch *s, struct thread_state *thread)
 {
 	wire_64 began = bpf_ktime_get_ns();
@@ -218,15 +298,18 @@ static __always_inline void seen_send(struct wire_target *t, wire_64 context, wi
 		sighting_send(t, context, native, WIRE_SOURCE_SOCKET, 0);
 }
 
+#include "hops.h"
+
 /*
  * Data was moved by the current task. What the flow did so far belongs to its old context; a
- * receive after a send, the first receive, and every send end it.
+ * receive after a send, the first receive, and every send end it. Global, so that it is verified
+ * once.
  */
-static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
+__noinline int socket_data(wire_64 sock, const struct transfer *parts)
 {
 	struct wire_target *t = current_target();
-	wire_64 id = bpf_get_current_pid_tgid(), sock = (wire_64)sk, began, context = 0;
-	wire_64 identity = parts->identity, length = parts->length;
+	struct sock *sk = (struct sock *)sock;
+	wire_64 id = bpf_get_current_pid_tgid(), began, context = 0, identity, length;
 	wire_32 zero = 0, tid = id, stack = 0, native = 0;
 	struct flow_key key = { .pid = id >> 32, .thread = tid };
 	struct thread_state *thread;
@@ -234,19 +317,34 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 	struct flow_state *f;
 	struct scratch *s;
 	int result = WALK_NO_FRAMES;
-	bool in, send = parts->send, coroutine = false;
+	bool in, send, coroutine = false;
 	wire_32 shared;
 
-	if (!t)
+	if (!t || !parts)
 		return 0;
+	send = parts->send;
+	identity = parts->identity;
+	length = parts->length;
 	if (parts->peek) {
 		COUNT(DATA, ATTEMPTED);
 		COUNT(DATA, SKIP_PEEK);
 		return 0;
 	}
 	c = bpf_map_lookup_elem(&connections, &sock);
-	if (c && c->identity && c->identity != identity)
+	if (c && c->identity && c->identity != identity) {
+		if (c->is_unix)
+			connection_tell(c, KERNEL_TCP_CLOSE, true);
 		c = NULL; /* the memory is another socket's now */
+	}
+	if (!c && parts->is_unix) {
+		connection_add_unix(sock, identity, t->process);
+		c = bpf_map_lookup_elem(&connections, &sock);
+		if (!c) {
+			COUNT(DATA, ATTEMPTED);
+			COUNT(DATA, SKIP_FAMILY);
+			return 0;
+		}
+	}
 	if (!c) {
 		struct wire_address a;
 
@@ -258,15 +356,18 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 	}
 	c->identity = identity;
 	in = c->direction == WIRE_IN;
-	if (!parts->tls && tls_ciphertext(c, sock, first_byte(parts), length, parts->sp | send)) {
-		stream_moves(c, length, send, 0);
+	if (!parts->tls && tls_ciphertext(sock, first_byte(parts), length, parts->sp | send) &&
+	    in) {
 		COUNT(DATA, ATTEMPTED);
 		COUNT(DATA, SKIP_CIPHERTEXT);
 		return 0;
 	}
+	if (in && !c->is_unix && !parts->tls)
+		stream_holes(sock, length, send);
 
 	thread = bpf_map_lookup_elem(&threads, &tid);
 	if (!in && (!thread || !thread->bound)) {
+		hop_send(t, c, parts, 0);
 		COUNT(DATA, ATTEMPTED);
 		COUNT(DATA, SKIP_OUTBOUND);
 		return 0;
@@ -304,6 +405,7 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 			chunk_send(t, c, parts, length, send, 0, tid);
 			c->sending = send;
 		} else {
+			hop_send(t, c, parts, 0);
 			COUNT(DATA, ATTEMPTED);
 			COUNT(DATA, SKIP_OUTBOUND);
 		}
@@ -326,8 +428,9 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 			f = NULL;
 	}
 	if (!in) {
+		context = f ? f->context : 0;
+		hop_send(t, c, parts, context);
 		if (stack) {
-			context = f ? f->context : 0;
 			if (!context && thread)
 				context = outside_context(t, thread, tid);
 			seen_send(t, context, stack, native);
@@ -363,17 +466,54 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 	return 0;
 }
 
-/* TCP over IPv4 or IPv6; others are booked as skipped. */
-static __always_inline bool socket_is_tcp(struct sock *sk)
+/* A number for the verifier, that a function of its own may be given. */
+static __always_inline wire_64 sock_number(struct sock *sk)
+{
+	wire_64 sock;
+
+	bpf_probe_read_kernel(&sock, sizeof(sock), &sk);
+	return sock;
+}
+
+/* TCP over IPv4 or IPv6, Unix streams; others are booked as skipped. */
+static __always_inline bool socket_is_followed(struct sock *sk, wire_32 *is_unix)
 {
 	wire_16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
 
+	*is_unix = family == KERNEL_AF_UNIX;
 	if ((family == KERNEL_AF_INET || family == KERNEL_AF_INET6) &&
 	    BPF_CORE_READ(sk, sk_protocol) == KERNEL_IPPROTO_TCP)
+		return true;
+	if (*is_unix && BPF_CORE_READ(sk, sk_type) == KERNEL_SOCK_STREAM)
 		return true;
 	COUNT(DATA, ATTEMPTED);
 	COUNT(DATA, SKIP_FAMILY);
 	return false;
+}
+
+/* Nothing was received: the client of a Unix connection may have closed it. */
+static __always_inline void socket_end(struct sock *sk)
+{
+	wire_64 sock = (wire_64)sk;
+	struct connection_state *c = bpf_map_lookup_elem(&connections, &sock);
+
+	if (c && c->is_unix && c->identity == socket_inode(sk))
+		unix_look_client(sk, c);
+}
+
+/* The process moves data by io_uring: which, cannot be read. */
+static __always_inline void socket_unseen(void)
+{
+	struct wire_target *t = current_target();
+	wire_64 one = 1, *count;
+
+	if (!t)
+		return;
+	count = bpf_map_lookup_elem(&io_urings, &t->process);
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	else
+		bpf_map_update_elem(&io_urings, &t->process, &one, 0);
 }
 
 /* ---- source one: the socket tracepoints ---- */
@@ -384,7 +524,14 @@ static __always_inline int socket_length(struct sock *sk, int ret, int flags, bo
 	struct transfer parts = {};
 	struct pt_regs *regs;
 
-	if (ret <= 0 || !current_target() || !socket_is_tcp(sk))
+	if (ret < 0 || !current_target())
+		return 0;
+	if (!ret) {
+		if (!send)
+			socket_end(sk);
+		return 0;
+	}
+	if (!socket_is_followed(sk, &parts.is_unix))
 		return 0;
 	task = bpf_get_current_task_btf();
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
@@ -392,11 +539,14 @@ static __always_inline int socket_length(struct sock *sk, int ret, int flags, bo
 		parts.peek = 1;
 	else if (BPF_CORE_READ(regs, cs) == KERNEL_USER_CS)
 		parts_of(regs, BPF_CORE_READ(regs, orig_ax), &parts);
-	parts.identity = bpf_get_socket_cookie(sk);
+	if (BPF_CORE_READ(task, flags) & KERNEL_PF_IO_WORKER ||
+	    BPF_CORE_READ(regs, orig_ax) == NR_IO_URING_ENTER)
+		socket_unseen();
+	parts.identity = parts.is_unix ? socket_inode(sk) : bpf_get_socket_cookie(sk);
 	parts.length = ret;
 	parts.send = send;
 	parts.sp = BPF_CORE_READ(regs, sp);
-	return socket_data(sk, &parts);
+	return socket_data(sock_number(sk), &parts);
 }
 
 SEC("tp_btf/sock_recv_length")
@@ -443,7 +593,7 @@ int BPF_PROG(socket_call, struct pt_regs *regs, long ret)
 	wire_64 nr, inode = 0;
 	bool send;
 
-	if (ret <= 0 || !current_target() || BPF_CORE_READ(regs, cs) != KERNEL_USER_CS)
+	if (ret < 0 || !current_target() || BPF_CORE_READ(regs, cs) != KERNEL_USER_CS)
 		return 0;
 	nr = BPF_CORE_READ(regs, orig_ax);
 	switch (nr) {
@@ -462,16 +612,27 @@ int BPF_PROG(socket_call, struct pt_regs *regs, long ret)
 	case NR_PWRITEV2:
 		send = true;
 		break;
+	case NR_IO_URING_ENTER:
+		if (ret)
+			socket_unseen();
+		return 0;
 	default:
 		return 0;
 	}
 	sk = socket_of_fd(BPF_CORE_READ(regs, di), &inode);
-	if (!sk || !socket_is_tcp(sk))
+	if (!sk)
+		return 0;
+	if (!ret) {
+		if (!send)
+			socket_end(sk);
+		return 0;
+	}
+	if (!socket_is_followed(sk, &parts.is_unix))
 		return 0;
 	parts_of(regs, nr, &parts);
 	parts.identity = inode;
 	parts.length = ret;
 	parts.send = send;
 	parts.sp = BPF_CORE_READ(regs, sp);
-	return socket_data(sk, &parts);
+	return socket_data(sock_number(sk), &parts);
 }

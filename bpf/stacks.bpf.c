@@ -75,6 +75,8 @@ struct code_job {
 	struct wire_code *code;
 	wire_32 process;
 	wire_32 image;
+	wire_32 booked; /* in: the caller books a failed read */
+	wire_32 unread; /* out: a read failed */
 };
 
 struct walk_job {
@@ -171,8 +173,9 @@ static __always_inline int walk_python(struct walk_job *job, struct thread_state
 	return result == WALK_ELSEWHERE ? WALK_PARTIAL : result;
 }
 
-static __always_inline void read_text(const struct wire_layout *l, wire_64 object, wire_8 *out,
-				      wire_32 max, struct wire_text *is)
+/* Returns 0, or -1 when it could not be read; a text of no known form is left out. */
+static __always_inline int read_text(const struct wire_layout *l, wire_64 object, wire_8 *out,
+				     wire_32 max, struct wire_text *is)
 {
 	wire_64 length = 0, data;
 	wire_32 state = 0, kind, shown, bytes;
@@ -180,19 +183,21 @@ static __always_inline void read_text(const struct wire_layout *l, wire_64 objec
 	is->bytes = 0;
 	is->kind = 0;
 	is->cut = 0;
-	if (!object || py_read(&length, 8, object + l->unicode_length))
-		return;
+	if (!object)
+		return 0;
+	if (py_read(&length, 8, object + l->unicode_length))
+		return -1;
 	data = object + l->unicode_ascii_data;
 	if (l->unicode_state < 0) {
 		kind = 1;
 		shown = WIRE_TEXT_BYTES;
 	} else {
 		if (py_read(&state, 4, object + l->unicode_state))
-			return;
+			return -1;
 		/* PyASCIIObject.state: interned 2 bits, kind 3, compact 1, ascii 1, ready 1. */
 		shown = kind = state >> 2 & 7;
 		if (!(state & 1 << 5) || (kind != 1 && kind != 2 && kind != 4))
-			return;
+			return 0;
 		if (!(state & 1 << 6))
 			data = object + l->unicode_compact_data;
 	}
@@ -202,15 +207,16 @@ static __always_inline void read_text(const struct wire_layout *l, wire_64 objec
 	}
 	bytes = length * kind;
 	if (bytes > max)
-		return;
+		return 0;
 	if (bytes && py_read(out, bytes, data))
-		return;
+		return -1;
 	is->bytes = bytes;
 	is->kind = shown;
+	return 0;
 }
 
 /* The id of a frame's code object; sends it when it is new. 0 on failure. */
-static __always_inline wire_32 code_id(const struct code_job *job, const struct py_frame *frame)
+static __always_inline wire_32 code_id(struct code_job *job, const struct py_frame *frame)
 {
 	struct code_key key = { frame->code, frame->fingerprint, job->image, 0 };
 	wire_32 *known = bpf_map_lookup_elem(&codes, &key), id;
@@ -221,12 +227,22 @@ static __always_inline wire_32 code_id(const struct code_job *job, const struct 
 
 	if (known)
 		return *known;
-	COUNT(CODE, ATTEMPTED);
+	e->qualname_is.kind = 0;
 	/* Reads the object once more: the names must belong to what was walked. */
-	if (py_fingerprint(l, w, frame->code, &again) || again != frame->fingerprint) {
-		COUNT(CODE, LOST_READ);
+	if (py_fingerprint(l, w, frame->code, &again) || again != frame->fingerprint ||
+	    read_text(l, py_word(l, w, l->code_filename), e->filename, WIRE_FILENAME,
+		      &e->filename_is) ||
+	    read_text(l, py_word(l, w, l->code_name), e->name, WIRE_NAME, &e->name_is) ||
+	    (l->code_qualname >= 0 && read_text(l, py_word(l, w, l->code_qualname), e->qualname,
+						WIRE_QUALNAME, &e->qualname_is))) {
+		job->unread = 1;
+		if (!job->booked) {
+			COUNT(CODE, ATTEMPTED);
+			COUNT(CODE, LOST_READ);
+		}
 		return 0;
 	}
+	COUNT(CODE, ATTEMPTED);
 	id = __sync_fetch_and_add(&next_code, 1);
 	e->head.type = WIRE_CODE;
 	e->head.process = job->process;
@@ -234,13 +250,6 @@ static __always_inline wire_32 code_id(const struct code_job *job, const struct 
 	e->code = id;
 	e->line = py_number(l, w, l->code_firstlineno);
 	e->address = frame->code;
-	read_text(l, py_word(l, w, l->code_filename), e->filename, WIRE_FILENAME, &e->filename_is);
-	read_text(l, py_word(l, w, l->code_name), e->name, WIRE_NAME, &e->name_is);
-	if (l->code_qualname >= 0)
-		read_text(l, py_word(l, w, l->code_qualname), e->qualname, WIRE_QUALNAME,
-			  &e->qualname_is);
-	else
-		e->qualname_is.kind = 0;
 	if (event_send(WIRE_STAGE_CODE, e, sizeof(*e)))
 		return 0;
 	bpf_map_update_elem(&codes, &key, &id, 0);
@@ -250,7 +259,13 @@ static __always_inline wire_32 code_id(const struct code_job *job, const struct 
 static long code_callback(wire_32 i, struct walk_job *job)
 {
 	struct scratch *s = job->s;
-	struct code_job code = { job->layout, &s->walk, &s->code, job->process, job->image };
+	struct code_job code = {
+		.layout = job->layout,
+		.walk = &s->walk,
+		.code = &s->code,
+		.process = job->process,
+		.image = job->image,
+	};
 	wire_32 id;
 
 	if (i >= s->walk.count)
@@ -409,8 +424,8 @@ static __always_inline struct thread_state *thread_find(wire_32 tid)
 /* A flow of the thread was bound anew (0), came to be bound (1) or is no more (-1). */
 static __always_inline void thread_bound(wire_32 tid, int change)
 {
-	struct thread_state *t = change > 0 ? thread_find(tid)
-					    : bpf_map_lookup_elem(&threads, &tid);
+	struct thread_state *t =
+		change > 0 ? thread_find(tid) : bpf_map_lookup_elem(&threads, &tid);
 
 	deep_flows_changed();
 	if (!t)

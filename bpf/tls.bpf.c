@@ -6,20 +6,32 @@
  * same at the return. A function that is left by a jump is the one that it jumps to.
  */
 
-/* 1 to 6, as the System V ABI passes them; one load for each (see tap_register). */
+/* 1 to 6, as the System V ABI passes them, 0 for none; one load for each (see tap_register). */
 static __always_inline wire_64 tls_argument(const struct pt_regs *regs, wire_32 number)
 {
-	static const wire_8 at[] = { WIRE_REGISTERS, WIRE_RDI, WIRE_RSI, WIRE_RDX,
-				     WIRE_RCX,	     WIRE_R8,  WIRE_R9 };
+	wire_64 value = 0;
 
-	return number < sizeof(at) ? tap_register(regs, at[number]) : 0;
+#define TLS_ARGUMENT(nth, name)                 \
+	case nth:                               \
+		value = regs->name;             \
+		asm volatile("" : "+r"(value)); \
+		break;
+	switch (number) {
+		TLS_ARGUMENT(1, di)
+		TLS_ARGUMENT(2, si)
+		TLS_ARGUMENT(3, dx)
+		TLS_ARGUMENT(4, cx)
+		TLS_ARGUMENT(5, r8)
+		TLS_ARGUMENT(6, r9)
+	}
+#undef TLS_ARGUMENT
+	return value;
 }
 
 static __always_inline struct tls_thread *tls_thread_of(const struct wire_target *t)
 {
-	struct tls_thread *th =
-		bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), NULL,
-				     BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct tls_thread *th = bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), NULL,
+						     BPF_LOCAL_STORAGE_GET_F_CREATE);
 
 	if (!th || th->process == t->process)
 		return th;
@@ -179,6 +191,10 @@ static __always_inline void tls_data(const struct pt_regs *regs, const struct tl
 		COUNT(TLS, SKIP_UNTIED);
 		return;
 	}
+	if (c->direction != WIRE_IN) {
+		COUNT(TLS, SKIP_OUTBOUND);
+		return;
+	}
 	if (c->tls & TLS_BROKEN) {
 		COUNT(TLS, LOST_AMBIGUOUS);
 		return;
@@ -187,7 +203,7 @@ static __always_inline void tls_data(const struct pt_regs *regs, const struct tl
 		parts.tls |= WIRE_DATA_TLS_JOINED;
 	parts.identity = c->identity;
 	COUNT(TLS, DELIVERED);
-	socket_data((struct sock *)sock, &parts);
+	socket_data(sock, &parts);
 }
 
 /* Its caller's function on the same session moves the same bytes. */

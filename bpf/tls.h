@@ -145,18 +145,20 @@ static __always_inline bool tls_record(wire_64 base, wire_64 length)
 }
 
 /*
- * Bytes were moved on a connection of a target. True: they are ciphertext, whose plaintext comes
- * from a library. base: where its first byte is, or 0.
+ * Bytes were moved on a connection of a target. 1: they are ciphertext, whose plaintext comes from
+ * a library. base: where the first byte is, or 0. The stack pointer is a multiple of 8; its lowest
+ * bit says that they were sent. Global, so that it is verified once.
  */
-static __noinline bool tls_ciphertext(struct connection_state *c, wire_64 sock, wire_64 base,
-				      wire_64 length, wire_64 sp_and_send)
+__noinline int tls_ciphertext(wire_64 sock, wire_64 base, wire_64 length, wire_64 sp_and_send)
 {
+	struct connection_state *c = bpf_map_lookup_elem(&connections, &sock);
 	struct tls_thread *th;
 	struct tls_call *call = NULL;
 
-	/* The stack pointer is a multiple of 8. */
+	if (!c)
+		return 0;
 	if (sp_and_send & 1)
-		return c->tls & TLS_TIED;
+		return c->tls & TLS_TIED ? 1 : 0;
 	if (!(c->tls & TLS_LOOKED)) {
 		c->tls |= TLS_LOOKED;
 		if (tls_record(base, length))
@@ -177,7 +179,7 @@ static __noinline bool tls_ciphertext(struct connection_state *c, wire_64 sock, 
 		th->near = c->id;
 		th->near_sock = sock;
 	}
-	return c->tls & TLS_TIED;
+	return c->tls & TLS_TIED ? 1 : 0;
 }
 
 #endif

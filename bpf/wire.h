@@ -22,7 +22,9 @@ typedef int32_t wire_s32;
 #endif
 
 #define WIRE_CAPTURE 16384 /* bytes kept of one chunk of socket data; a power of two */
+#define WIRE_CAPTURE_HEAD 131072 /* the same where framing may need them; a power of two */
 #define WIRE_FRAMES 256 /* frames of one stack; a power of two */
+#define WIRE_HOP_START 8 /* bytes that a protocol's header is known by */
 #define WIRE_IOVS 32 /* parts of one vectored read or write that are looked at */
 #define WIRE_FILENAME 1024
 #define WIRE_QUALNAME 512
@@ -49,6 +51,7 @@ enum wire_type {
 	WIRE_SIGHTING,
 	WIRE_ENTRY,
 	WIRE_SNAPSHOT,
+	WIRE_HOP,
 };
 
 /* Every event starts with this. time: CLOCK_MONOTONIC ns. */
@@ -68,13 +71,16 @@ struct wire_process {
 	wire_32 pad;
 };
 
-/* Addresses in network order; IPv4 in the first four bytes. */
+/*
+ * Addresses in network order; IPv4 in the first four bytes. Unix: each side's inode number in its
+ * first eight, 0 when it has none.
+ */
 struct wire_address {
 	wire_8 local[16];
 	wire_8 remote[16];
 	wire_16 local_port; /* host order */
 	wire_16 remote_port; /* host order */
-	wire_16 family; /* AF_INET, AF_INET6 */
+	wire_16 family; /* AF_INET, AF_INET6, AF_UNIX */
 	wire_16 pad;
 	wire_32 netns; /* inode of the network namespace */
 };
@@ -88,6 +94,8 @@ struct wire_listen {
 
 enum wire_direction { WIRE_IN, WIRE_OUT };
 
+#define WIRE_UNIX_PATH 108
+
 /* A connection was met. process is 0 while no target has touched it. */
 struct wire_connection {
 	struct wire_head head;
@@ -96,10 +104,15 @@ struct wire_connection {
 	struct wire_address address;
 	wire_8 direction;
 	wire_8 joined; /* was open before */
-	wire_16 pad;
+	wire_16 path_len; /* Unix: of the name that the server bound */
+	wire_8 path[WIRE_UNIX_PATH]; /* abstract ones begin with a 0 */
+	wire_32 pad;
 };
 
-/* A TCP state change of a known connection (include/net/tcp_states.h). */
+/*
+ * A TCP state change of a known connection (include/net/tcp_states.h); a Unix connection's ends are
+ * told in the same words.
+ */
 struct wire_state {
 	struct wire_head head;
 	wire_64 connection;
@@ -129,6 +142,19 @@ struct wire_data {
 	wire_32 captured;
 	wire_32 thread;
 	wire_32 flags;
+};
+
+/*
+ * A process moved bytes on an outbound connection. context: for whose work, as far as the thread
+ * tells; 0: none. The first bytes that are sent on a new connection say which protocol it speaks.
+ */
+struct wire_hop {
+	struct wire_head head;
+	wire_64 connection;
+	wire_64 context;
+	wire_32 length;
+	wire_32 send;
+	wire_8 start[WIRE_HOP_START]; /* zeros: not those bytes */
 };
 
 /*
@@ -385,12 +411,12 @@ struct wire_config {
 	S(PROCESS, "processes") S(CONNECTION, "connections") S(DATA, "socket-data")                \
 	S(CONTEXT, "contexts") S(WALK, "stack-walks") S(CODE, "code-objects") S(STACK, "stacks")   \
 	S(SIGHTING, "sightings") S(DEEP, "function-starts") S(SAMPLE, "samples")                   \
-	S(NATIVE, "native-stacks") S(TLS, "tls-data")
+	S(NATIVE, "native-stacks") S(HOP, "hops") S(TLS, "tls-data")
 
 /* C(SYMBOL, class, cause): class A attempted, D delivered, S skipped, L lost. */
 #define WIRE_CAUSES(C)                                                                             \
 	C(ATTEMPTED, A, "") C(DELIVERED, D, "") C(SKIP_PEEK, S, "peek")                            \
-	C(SKIP_FAMILY, S, "not-tcp") C(SKIP_OUTBOUND, S, "outbound")                               \
+	C(SKIP_FAMILY, S, "other-socket") C(SKIP_OUTBOUND, S, "outbound")                               \
 	C(SKIP_POLICY, S, "no-knowledge") C(SKIP_REPEAT, S, "repeat") C(SKIP_PACED, S, "paced")    \
 	C(SKIP_NO_FRAMES, S, "no-frames") C(SKIP_THROW, S, "exception-thrown-in")                  \
 	C(SKIP_UNSTEADY, S, "unsteady") C(LOST_RING, L, "ring-full")                               \
@@ -412,9 +438,10 @@ WIRE_ASSERT(wire_head, 16);
 WIRE_ASSERT(wire_process, 40);
 WIRE_ASSERT(wire_address, 44);
 WIRE_ASSERT(wire_listen, 64);
-WIRE_ASSERT(wire_connection, 80);
+WIRE_ASSERT(wire_connection, 192);
 WIRE_ASSERT(wire_state, 32);
 WIRE_ASSERT(wire_data, 56);
+WIRE_ASSERT(wire_hop, 48);
 WIRE_ASSERT(wire_context, 64);
 WIRE_ASSERT(wire_code, 48 + WIRE_FILENAME + WIRE_QUALNAME + WIRE_NAME);
 WIRE_ASSERT(wire_stack, 32 + 4 * WIRE_FRAMES);

@@ -158,6 +158,14 @@ static int set_output(void *opts, const char *text, struct err *err)
 	return 0;
 }
 
+static int set_resume(void *opts, const char *text, struct err *err)
+{
+	if (!text[0])
+		return err_set(err, ERR_USAGE, "--resume: name the interrupted bundle");
+	options_of(opts)->resume = text;
+	return 0;
+}
+
 static int set_force(void *opts, const char *text, struct err *err)
 {
 	(void)text;
@@ -260,16 +268,23 @@ static const struct command_option options[] = {
 	{ "quiet", 'q', NULL, "No progress and no summary.", false, set_quiet },
 	{ "verbose", 'v', NULL, "Say more; twice: also what libbpf says.", true, set_verbose },
 	{ "output", 'o', "FILE", "The bundle to write.", false, set_output },
+	{ "resume", 0, "FILE",
+	  "Go on with the interrupted window of FILE, in FILE: its targets, options and planned "
+	  "end "
+	  "stay; the time without a collector is a gap. Refused when FILE is sealed, still being "
+	  "written, of another host, or of another boot of this one.",
+	  false, set_resume },
 	{ "probes", 0, "DIR", "Probe files from DIR instead of the built-in ones.", false,
 	  set_probes },
 	{ "deep", 0, "N",
 	  "Trace the first N calls of each route function by function (default 20; 0: none). "
 	  "Meanwhile the service needs up to half as much CPU again.",
 	  false, set_deep },
-	{ "deep-duty", 0, "PERCENT",
-	  "Trace so for PERCENT of the window, too (default 1).", false, set_deep_duty },
+	{ "deep-duty", 0, "PERCENT", "Trace so for PERCENT of the window, too (default 1).", false,
+	  set_deep_duty },
 	{ "samples", 0, "HZ",
-	  "Look so many times a second what a CPU is doing for a call (default 199; 0: never).",
+	  "Look so many times a second what a CPU is doing for a call (default 49 where function "
+	  "starts can be traced, else 199; 0: never).",
 	  false, set_samples },
 	{ "syscall-phase", 0, "D",
 	  "Hold the system-call trigger during the window's first D (default 0 where function "
@@ -287,6 +302,23 @@ static const struct command_option options[] = {
 	{ NULL, 0, NULL, NULL, false, NULL },
 };
 
+/* With --resume only what is of this run: --status-fd, --quiet, --verbose, --probes. */
+static int check_resume(const struct collect_options *o, struct err *err)
+{
+	struct collect_options plain;
+
+	collect_options_init(&plain);
+	if (o->targets_count || o->output || o->force || o->duration || o->until ||
+	    o->challenge_len || o->labels_count || o->boundary != plain.boundary ||
+	    o->syscall_phase != plain.syscall_phase || o->syscall_share != plain.syscall_share ||
+	    o->samples != plain.samples || o->deep != plain.deep || o->deep_duty != plain.deep_duty)
+		return err_set(err, ERR_USAGE,
+			       "--resume takes targets, options and the planned end from the "
+			       "bundle: give only --status-fd, --quiet, --verbose or --probes "
+			       "with it");
+	return 0;
+}
+
 static int run(void *opts, int argc, char **argv, struct err *err)
 {
 	struct collect_options *o = options_of(opts);
@@ -296,6 +328,8 @@ static int run(void *opts, int argc, char **argv, struct err *err)
 		if (add_target(opts, COLLECT_COMMAND, argv[0], 0, err))
 			return -1;
 	}
+	if (o->resume)
+		return check_resume(o, err) ? -1 : collect_run(o, err);
 	if (!o->targets_count)
 		return err_set(
 			err, ERR_USAGE,
@@ -328,7 +362,13 @@ const struct command cmd_collect = {
 		"one "
 		"skips the checks of files at the end.\n\n"
 		"At least one of --pid, --port, --exe, --unit, --cgroup, --service or a COMMAND is "
-		"needed; they add up. Needs root, or CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and "
+		"needed; they add up. With --duration or --until a window goes on while the "
+		"service "
+		"is down, and takes up its new processes.\n\n"
+		"What was collected is on disk within a second. After a crash, a kill or a full "
+		"disk "
+		"it can be read, and the window can be gone on with: --resume FILE. Needs root, or "
+		"CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and "
 		"CAP_DAC_READ_SEARCH.",
 	.options = options,
 	.opts_size = sizeof(struct options),
@@ -337,7 +377,8 @@ const struct command cmd_collect = {
 	.examples =
 		"daylight collect --port 5000 -o keystone.daylight  # until Ctrl-C\n"
 		"daylight collect --service keystone --duration 15m -o host.daylight  # 15 min\n"
-		"daylight collect -o api.daylight -- python3 service.py  # until it ends",
+		"daylight collect -o api.daylight -- python3 service.py  # until it ends\n"
+		"daylight collect --resume host.daylight  # after the collector was killed",
 	.exit_codes = "0 the window ended as asked and nothing was lost\n"
 		      "2 wrong usage, or no such pid, port, unit or file\n"
 		      "3 this machine cannot: privilege or kernel\n"

@@ -11,24 +11,24 @@
 
 #define SCHEMA "daylight-verify-0"
 
-struct verify_options {
+struct verify_opts {
 	const char *file;
-	const char *key;
+	struct verify_options check;
 	bool json;
 };
 
 static int verify_set_key(void *opts, const char *text, struct err *err)
 {
-	struct verify_options *o = opts;
+	struct verify_opts *o = opts;
 
 	(void)err;
-	o->key = text;
+	o->check.key = text;
 	return 0;
 }
 
 static int verify_set_json(void *opts, const char *text, struct err *err)
 {
-	struct verify_options *o = opts;
+	struct verify_opts *o = opts;
 
 	(void)text;
 	(void)err;
@@ -38,7 +38,7 @@ static int verify_set_json(void *opts, const char *text, struct err *err)
 
 static int verify_argument(void *opts, const char *text, struct err *err)
 {
-	struct verify_options *o = opts;
+	struct verify_opts *o = opts;
 
 	if (o->file)
 		return err_set(
@@ -165,7 +165,7 @@ static int verify_exit_code(const struct verify_result *r)
 
 static int verify_run(void *opts, int argc, char **argv, struct err *err)
 {
-	const struct verify_options *o = opts;
+	const struct verify_opts *o = opts;
 	struct verify_result result;
 	int ret;
 
@@ -173,7 +173,7 @@ static int verify_run(void *opts, int argc, char **argv, struct err *err)
 	(void)argv;
 	if (!o->file)
 		return err_set(err, ERR_USAGE, "verify needs a FILE: name a bundle");
-	ret = bundle_verify(o->file, o->key, &result, err);
+	ret = bundle_verify(o->file, &o->check, &result, err);
 	if (!ret) {
 		if (o->json)
 			ret = verify_print_json(o->file, &result, err);
@@ -183,7 +183,7 @@ static int verify_run(void *opts, int argc, char **argv, struct err *err)
 	if (!ret)
 		ret = verify_exit_code(&result);
 	/* A key asks for a signature; a bundle without one must not pass for a signed one. */
-	if (!ret && o->key && result.signature == VERIFY_SIGNATURE_ABSENT)
+	if (!ret && o->check.key && result.signature == VERIFY_SIGNATURE_ABSENT)
 		ret = err_set(err, ERR_USAGE,
 			      "%s has no signature that --key could check (format 0 has none): "
 			      "leave --key out",
@@ -217,7 +217,7 @@ const struct command cmd_verify = {
 		"Without a signature, verify finds damage and careless changes. It cannot find "
 		"that somebody wrote the whole file anew.",
 	.options = verify_options,
-	.opts_size = sizeof(struct verify_options),
+	.opts_size = sizeof(struct verify_opts),
 	.argument = verify_argument,
 	.run = verify_run,
 	.examples = "daylight verify host.daylight  # is it intact?\n"

@@ -294,10 +294,45 @@ class Calls:
         return f"[{text}]:{c['remote_port']}" if family == "tcp6" else f"{text}:{c['remote_port']}"
 
     def hops(self, call):
-        return [{"hop": self.number(h["id"]), "connection": self.number(h["connection"]),
-                 "remote": self.remote(self.find("connection", h["connection"])),
-                 "time": self.time(h["time"])}
-                for h in self.r.records["hop"] if h["call"] == call != NULL]
+        links = {}  # place of a hop: links; None stands for one that the record itself makes
+        for i, h in enumerate(self.r.records["hop"]):
+            if h["call"] == call != NULL:
+                links.setdefault(i, set()).add(None)
+            for b in self.r.records["binding"]:
+                if (b["call"] == call != NULL and b["context"] == h["context"] != NULL
+                        and NULL not in (b["from"], h["time"], h["last"])
+                        and h["last"] >= b["from"] and h["time"] <= b["until"]):
+                    links.setdefault(i, set()).add(b["link"])
+        return [self.hop(number, links, sorted(
+            (i for i in links if self.r.records["hop"][i]["connection"] == number),
+            key=lambda i: self.r.records["hop"][i]["id"]))
+            for number in sorted({self.r.records["hop"][i]["connection"] for i in links})]
+
+    def hop(self, number, links, places):
+        names = self.r.enums["link"]
+        records = [self.r.records["hop"][i] for i in places]
+        sure = [i for i in places if any(
+            v is None or names.get(v, "ambiguous") != "ambiguous" for v in links[i])]
+
+        def known(field):
+            return [h[field] for h in records if h[field] != NULL]
+
+        def total(field):
+            return self.number(min(sum(known(field)), NULL - 1)) if known(field) else None
+
+        return {
+            "hop": self.number(self.r.records["hop"][(sure or places)[0]]["id"]),
+            "connection": self.number(number),
+            "remote": self.remote(self.find("connection", number)),
+            "time": self.time(min(known("time"), default=NULL)),
+            "last": self.time(max(known("last"), default=NULL)),
+            "received": total("received"),
+            "sent": total("sent"),
+            "links": [names[v] for v in sorted(set().union(*(links[i] for i in places)) - {None})
+                      if v in names],
+            "ambiguous": not sure,
+            "protocol": self.text(known("protocol")[0]) if known("protocol") else None,
+        }
 
     def functions(self, call):
         seen = {}  # place of a sighting: links

@@ -3,8 +3,9 @@
 
     deep_server.py [--truth FILE] MODE
 
-MODE is plain (one call at a time), prefork (each connection has a child of its own; those of odd
-numbers wait before they work), loop (asyncio) or green (eventlet). Says `port N`. GET /ROUTE?NUMBER is answered with the request id
+MODE is plain (one call at a time), workers (so in four processes, each call takes 20 ms), prefork
+(each connection has a child of its own; those of odd numbers wait before they work), loop (asyncio)
+or green (eventlet). Says `port N`. GET /ROUTE?NUMBER is answered with the request id
 req-ROUTE-NUMBER, and works for it in between.
 
 With --truth it records the functions that run for each request, one request at a time, and writes
@@ -124,6 +125,22 @@ def plain(truth):
         answer(listener.accept()[0], truth, deep_code.ROUTES)
 
 
+def workers(truth):
+    import deep_code
+    deep_code.warm_up()
+    listener = listen()
+    children = []
+    while len(children) < 3:
+        child = os.fork()
+        if child == 0:
+            break
+        children.append(child)
+    while True:
+        conn = listener.accept()[0]
+        time.sleep(0.02)
+        answer(conn, truth, deep_code.ROUTES)
+
+
 def prefork(truth):
     import signal
 
@@ -184,7 +201,8 @@ def main():
         truth = Truth(arguments[1])
         del arguments[:2]
     gc.disable()
-    {"plain": plain, "prefork": prefork, "loop": loop, "green": green}[arguments[0]](truth)
+    {"plain": plain, "workers": workers, "prefork": prefork, "loop": loop,
+     "green": green}[arguments[0]](truth)
 
 
 if __name__ == "__main__":

@@ -254,7 +254,8 @@ static inline void fixture_calls(struct fixture *f)
 	    .link = LINK_THREAD);
 	put(f, BINDING, binding, .context = 2, .call = 3, .from = at_ms(300), .until = at_ms(310),
 	    .link = LINK_AMBIGUOUS);
-	put(f, HOP, hop, .call = 1, .connection = 2, .time = at_ms(102));
+	put(f, HOP, hop, .call = REC_NULL, .connection = 2, .time = at_ms(102), .context = 1,
+	    .last = at_ms(104), .received = 1200, .sent = 300, .process = 1, .protocol = REC_NULL);
 
 	put(f, DEEP, deep, .process = 1, .from = at_ms(99), .until = at_ms(150),
 	    .reason = pub(f, "first-calls"));

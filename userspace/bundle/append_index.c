@@ -23,26 +23,26 @@ static int append_index_counts(struct bytes *out, const uint64_t *counts)
 	return 0;
 }
 
-int append_index_add(struct append_index *ix, const struct append_job *job, uint64_t position,
-		     size_t len)
+int append_index_add(struct append_index *ix, const struct frame *frame, uint64_t opened,
+		     uint64_t position, size_t len)
 {
 	struct bytes *t = &ix->table;
-	uint64_t kinds = 0;
+	uint64_t counts[REC_KIND_COUNT], kinds = 0;
 
 	for (size_t i = 0; i < REC_KIND_COUNT; i++) {
-		ix->totals[i] += job->counts[i];
-		kinds += job->counts[i] != 0;
+		counts[i] = frame_count(frame, (enum rec_kind)i);
+		ix->totals[i] += counts[i];
+		kinds += counts[i] != 0;
 	}
 	ix->data_frames++;
-	ix->strings += job->strings_count;
 	if (t->len > BUNDLE_TABLE_MAX - 4096)
 		return 0;
 	if (bytes_put_varint(t, position - ix->position) || bytes_put_varint(t, len) ||
-	    bytes_put_varint(t, zigzag(job->opened - ix->opened)) || bytes_put_varint(t, kinds) ||
-	    append_index_counts(t, job->counts))
+	    bytes_put_varint(t, zigzag(opened - ix->opened)) || bytes_put_varint(t, kinds) ||
+	    append_index_counts(t, counts))
 		return -1;
 	ix->position = position;
-	ix->opened = job->opened;
+	ix->opened = opened;
 	ix->listed++;
 	return 0;
 }

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
-#include "bundle/append.h"
 #include "bundle/format.h"
+#include "bundle/frame.h"
 
 /* Zero-initialise; release at the end. */
 struct append_index {
@@ -19,8 +19,8 @@ struct append_index {
 };
 
 /* A data frame of `len` bytes at `position` (string frames not counted). 0, or -1 for memory. */
-int append_index_add(struct append_index *ix, const struct append_job *job, uint64_t position,
-		     size_t len);
+int append_index_add(struct append_index *ix, const struct frame *frame, uint64_t opened,
+		     uint64_t position, size_t len);
 
 /* Appends the parts of the index to `out`. 0, or -1 for memory. */
 int append_index_write(const struct append_index *ix, uint64_t links, const uint8_t *chain,

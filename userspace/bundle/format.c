@@ -126,6 +126,9 @@ static const struct rec_field function_memory_fields[] = { REC_FUNCTION_MEMORY(F
 #define STRUCT struct rec_interposition
 static const struct rec_field interposition_fields[] = { REC_INTERPOSITION(FIELD) };
 #undef STRUCT
+#define STRUCT struct rec_resume
+static const struct rec_field resume_fields[] = { REC_RESUME(FIELD) };
+#undef STRUCT
 
 #define SCHEMA(UP, low)                                                                            \
 	[REC_##UP##_KIND] = { #low, low##_fields, sizeof(low##_fields) / sizeof(low##_fields[0]),  \

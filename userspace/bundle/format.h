@@ -46,8 +46,8 @@ struct rec_list {
 #define BUNDLE_STRINGS_MAGIC 0x184D2A52u /* stands before a string frame */
 #define BUNDLE_CHAIN_MAGIC 0x184D2A54u
 #define BUNDLE_INDEX_MAGIC 0x184D2A57u
-#define BUNDLE_SIGNATURE_MAGIC 0x184D2A58u /* reserved */
-#define BUNDLE_TIMESTAMP_MAGIC 0x184D2A5Bu /* reserved */
+#define BUNDLE_SIGNATURE_MAGIC 0x184D2A58u
+#define BUNDLE_TIMESTAMP_MAGIC 0x184D2A5Bu
 #define BUNDLE_IS_SKIPPABLE(magic) (((magic) & 0xFFFFFFF0u) == 0x184D2A50u)
 
 #define BUNDLE_NAME "DAYLIGHT" /* the first bytes of the header's payload */
@@ -58,6 +58,12 @@ struct rec_list {
 #define BUNDLE_HEADER_SIZE 36 /* payload: name, format, compatible, incompatible, bundle id */
 #define BUNDLE_STRINGS_SIZE 40 /* payload: length and SHA-256 of the string frame behind it */
 #define BUNDLE_CHAIN_SIZE 40 /* payload: number, H */
+#define BUNDLE_SIGNER_KEY 44 /* an Ed25519 key as SubjectPublicKeyInfo in DER */
+#define BUNDLE_SIGNATURE 64 /* an Ed25519 signature */
+#define BUNDLE_SIGNATURE_MIN 112 /* payload: scheme, key, signature; then the statement */
+
+/* Compatible flags of the header. */
+#define BUNDLE_FLAG_SIGNED 2u /* a signature will follow the index */
 
 /* The first byte of what a zstd frame holds. */
 enum bundle_content { BUNDLE_CONTENT_STRINGS = 1, BUNDLE_CONTENT_RECORDS = 2 };
@@ -82,6 +88,8 @@ enum bundle_index {
 #define BUNDLE_LIST_MAX 65536u /* items of a list */
 #define BUNDLE_TABLE_MAX (32u << 20) /* bytes of the index's frame table */
 #define BUNDLE_INDEX_MAX (33u << 20) /* bytes of the index frame */
+#define BUNDLE_SIGNATURE_MAX 2048u /* bytes of a signature frame's payload */
+#define BUNDLE_TIMESTAMP_MAX 65536u /* bytes of a timestamp frame's payload */
 #define BUNDLE_KINDS_MAX 255 /* the largest number of a record kind */
 #define BUNDLE_FIELDS_MAX 64 /* fields of a kind that this program knows */
 
@@ -116,7 +124,7 @@ enum bundle_index {
 #define REC_WINDOW(F)                                                                              \
 	F(U, id) F(X, window) F(X, challenge) F(T, monotonic) F(U, boottime) F(W, realtime)        \
 	F(B, synced) F(S, start_reason) F(S, host) F(S, kernel) F(S, boot_id) F(S, arch)           \
-	F(S, version) F(X, exe_sha256) F(M, options) F(S, boundary_source)
+	F(S, version) F(X, exe_sha256) F(M, options) F(S, boundary_source) F(W, planned_end)
 /* The last record that is put: how it ended. */
 #define REC_WINDOW_END(F)                                                                          \
 	F(U, id) F(T, monotonic) F(U, boottime) F(W, realtime) F(B, synced) F(S, reason)
@@ -182,10 +190,14 @@ enum bundle_index {
 	F(U, id) F(U, context) F(U, stack) F(E_SOURCE, source) F(T, first) F(T, last) F(U, count)
 #define REC_BINDING(F)                                                                             \
 	F(U, id) F(U, context) F(U, call) F(T, from) F(T, until) F(E_LINK, link)
-/* joined: open before it was first seen, so its first bytes may be the middle of something. */
+/*
+ * joined: open before it was first seen, so its first bytes may be the middle of something. netns:
+ * inode of the network namespace. A Unix socket has inodes instead: its own and its peer's.
+ */
 #define REC_CONNECTION(F)                                                                          \
 	F(U, id) F(U, process) F(E_FAMILY, family) F(S, local) F(U, local_port) F(S, remote)       \
-	F(U, remote_port) F(E_DIRECTION, direction) F(U, cookie) F(T, opened) F(B, joined)
+	F(U, remote_port) F(E_DIRECTION, direction) F(U, cookie) F(T, opened) F(B, joined)         \
+	F(U, netns) F(U, inode) F(U, peer_inode)
 /* undecoded: why no call could be read from it ("" when decoded). suspect: undecided candidates. */
 #define REC_CONNECTION_END(F)                                                                      \
 	F(U, id) F(U, connection) F(T, time) F(S, reason) F(U, received) F(U, sent) F(U, calls)    \
@@ -199,7 +211,14 @@ enum bundle_index {
 	F(S, service) F(S, route) F(U, status) F(T, start) F(T, first_byte) F(T, end)              \
 	F(E_CALL_END, end_reason) F(U, request_bytes) F(U, response_bytes) F(S, request_id)        \
 	F(M, request_ids) F(S, host) F(U, lost)
-#define REC_HOP(F) F(U, id) F(U, call) F(U, connection) F(T, time)
+/*
+ * A process moved bytes on an outbound connection from `time` to `last`, in a context (null: none).
+ * For which call, the bindings of the context say, as for sightings; `call` is null then. protocol:
+ * what the first bytes that were sent on the connection are the header of; null: not known.
+ */
+#define REC_HOP(F)                                                                                 \
+	F(U, id) F(U, call) F(U, connection) F(T, time) F(U, context) F(T, last) F(U, received)    \
+	F(U, sent) F(U, process) F(S, protocol)
 /*
  * The ledger: running totals. The last record of a (stage, class, cause) holds. cause is "" for
  * attempted and delivered. attempted = delivered + sum of skipped + sum of lost.
@@ -229,6 +248,14 @@ enum bundle_index {
 #define REC_INTERPOSITION(F)                                                                       \
 	F(U, id) F(U, process) F(S, kind) F(S, place) F(U, module) F(U, by) F(S, detail) F(T, when)
 
+/*
+ * The window was interrupted and is gone on with: first record behind the cut. last: the last clock
+ * record before it; links: whole links before it; cut: bytes behind them that were cut off.
+ */
+#define REC_RESUME(F)                                                                              \
+	F(U, id) F(T, monotonic) F(U, boottime) F(W, realtime) F(B, synced) F(T, last)             \
+	F(U, links) F(U, cut) F(S, version) F(X, exe_sha256)
+
 #define REC_KINDS(K)                                                                               \
 	K(WINDOW, window) K(WINDOW_END, window_end) K(LABEL, label) K(PROBE, probe)                \
 	K(PROGRAM, program) K(CLOCK, clock) K(GAP, gap) K(TARGET, target)                          \
@@ -238,7 +265,7 @@ enum bundle_index {
 	K(BINDING, binding) K(CONNECTION, connection) K(CONNECTION_END, connection_end)            \
 	K(CALL, call) K(HOP, hop) K(LOSS, loss) K(UNSUPPORTED, unsupported) K(DEEP, deep)          \
 	K(FUNCTION_SOURCE, function_source) K(FUNCTION_MEMORY, function_memory)                    \
-	K(INTERPOSITION, interposition)
+	K(INTERPOSITION, interposition) K(RESUME, resume)
 
 /* ---- from the lists: enums, structs, schema ---- */
 

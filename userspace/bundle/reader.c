@@ -29,6 +29,7 @@ struct bundle_reader {
 	uint64_t text; /* bytes of all of them */
 
 	bool done, sealed, window_end;
+	bool signature, timestamp; /* behind the index */
 	const char *end_reason;
 	uint64_t end_offset;
 };
@@ -169,6 +170,17 @@ static uint64_t le64(const uint8_t *p)
 	return v;
 }
 
+/* May this frame stand here, behind the index? A signature, then a timestamp, each once at most. */
+static bool reader_behind_index(struct bundle_reader *r, enum scan_kind kind)
+{
+	bool fits = (kind == SCAN_SIGNATURE && !r->signature && !r->timestamp) ||
+		    (kind == SCAN_TIMESTAMP && !r->timestamp);
+
+	r->signature |= kind == SCAN_SIGNATURE;
+	r->timestamp |= kind == SCAN_TIMESTAMP;
+	return fits;
+}
+
 /* Takes in the next frame. */
 static void reader_frame(struct bundle_reader *r, struct err *err)
 {
@@ -180,6 +192,9 @@ static void reader_frame(struct bundle_reader *r, struct err *err)
 	case SCAN_FRAME:
 		break;
 	case SCAN_END:
+		/* A signature that the header promises belongs to the end. */
+		if (r->header.compatible & BUNDLE_FLAG_SIGNED && !r->signature)
+			r->sealed = false;
 		reader_end(r, r->sealed ? "sealed" : "cut", start);
 		return;
 	case SCAN_CUT:
@@ -194,7 +209,7 @@ static void reader_frame(struct bundle_reader *r, struct err *err)
 		reader_end(r, "unreadable", start);
 		return;
 	}
-	if (r->sealed) {
+	if (r->sealed && !reader_behind_index(r, f.kind)) {
 		r->sealed = false;
 		reader_end(r, "trailing", start);
 		return;
@@ -214,6 +229,13 @@ static void reader_frame(struct bundle_reader *r, struct err *err)
 		return;
 	case SCAN_INDEX:
 		r->sealed = true;
+		return;
+	case SCAN_SIGNATURE:
+	case SCAN_TIMESTAMP:
+		if (!r->sealed) {
+			r->frames--;
+			reader_end(r, "damaged", start);
+		}
 		return;
 	case SCAN_CHAIN:
 	case SCAN_OTHER:

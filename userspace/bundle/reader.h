@@ -33,7 +33,7 @@ struct bundle_end {
 	uint64_t end_offset; /* first byte that is not part of a readable frame */
 	const char
 		*end_reason; /* sealed, cut, damaged, trailing, unreadable; "open" before the end */
-	bool sealed; /* the index frame is there and nothing follows it */
+	bool sealed; /* the index is there; behind it nothing but a signature and a timestamp */
 	bool complete; /* sealed and with a window_end record */
 	uint32_t format;
 	uint64_t frames;

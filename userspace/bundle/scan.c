@@ -120,6 +120,12 @@ static bool scan_skippable(uint32_t magic, uint32_t len, enum scan_kind *kind)
 	case BUNDLE_INDEX_MAGIC:
 		*kind = SCAN_INDEX;
 		return len >= BUNDLE_HASH && len <= BUNDLE_INDEX_MAX - BUNDLE_SKIPPABLE_HEAD;
+	case BUNDLE_SIGNATURE_MAGIC:
+		*kind = SCAN_SIGNATURE;
+		return len > BUNDLE_SIGNATURE_MIN && len <= BUNDLE_SIGNATURE_MAX;
+	case BUNDLE_TIMESTAMP_MAGIC:
+		*kind = SCAN_TIMESTAMP;
+		return len > BUNDLE_HASH && len <= BUNDLE_TIMESTAMP_MAX;
 	default:
 		*kind = SCAN_OTHER;
 		return true;

@@ -16,6 +16,8 @@ enum scan_kind {
 	SCAN_STRINGS, /* the skippable frame before a string frame */
 	SCAN_CHAIN,
 	SCAN_INDEX,
+	SCAN_SIGNATURE,
+	SCAN_TIMESTAMP,
 	SCAN_OTHER, /* a skippable frame that format 0 does not know */
 	SCAN_ZSTD,
 };

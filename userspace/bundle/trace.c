@@ -188,6 +188,10 @@ void trace_free(struct trace *t)
 	for (int i = 0; i < TRACE_RELATION_COUNT; i++)
 		free(t->indexes[i].keys);
 	free(t->spans);
+	free(t->peers);
+	free(t->uses);
+	free(t->callers);
+	free(t->called);
 	free(t->deep.items);
 	free(t->holes.items);
 	for (struct trace_chunk *chunk = t->chunks; chunk; chunk = next) {

@@ -63,7 +63,9 @@ const struct rec_process_end *trace_process_end(const struct trace *t, uint64_t 
 	R(CALL_PROCESS, CALL, call, process) \
 	R(CALL_CONNECTION, CALL, call, connection) \
 	R(HOP_CALL, HOP, hop, call) \
+	R(HOP_CONTEXT, HOP, hop, context) \
 	R(BINDING_CALL, BINDING, binding, call) \
+	R(BINDING_CONTEXT, BINDING, binding, context) \
 	R(SIGHTING_STACK, SIGHTING, sighting, stack) \
 	R(FUNCTION_SOURCE_FUNCTION, FUNCTION_SOURCE, function_source, function) \
 	R(FUNCTION_MEMORY_FUNCTION, FUNCTION_MEMORY, function_memory, function) \
@@ -98,6 +100,47 @@ struct trace_call_function {
  * whatever the number of bindings or of places in the stack.
  */
 long trace_call_functions(const struct trace *t, uint64_t call, struct trace_call_function **out);
+
+/* An outbound connection that a call used: the hop records that its bindings tie to it. */
+struct trace_hop {
+	uint64_t connection;
+	uint64_t first, last, received, sent; /* of the records; REC_NULL: unknown */
+	uint64_t protocol; /* string id, or REC_NULL */
+	uint64_t record; /* one hop record that shows it (not ambiguous if any is not) */
+	uint32_t links; /* 1 << enum link */
+	bool sure; /* a binding that is not ambiguous, or the record itself, ties one of them */
+};
+
+/* The hops of a call, by connection. As trace_call_functions. */
+long trace_call_hops(const struct trace *t, uint64_t call, struct trace_hop **out);
+
+/*
+ * The other end of a connection of this trace, when that is a target's too; NULL: it is not seen,
+ * or cannot be told. docs/evidence.md ("Hops") says how both ends are found.
+ */
+const struct rec_connection *trace_peer(const struct trace *t, const struct rec_connection *c);
+
+/*
+ * Where the far end is: "loopback", "private" (RFC 1918, RFC 4193), "link-local", "public", "unix";
+ * NULL: the address is hidden or is none.
+ */
+const char *trace_remote_class(const struct trace *t, const struct rec_connection *c);
+/*
+ * Does an outbound connection carry messages (AMQP), by the header that was seen (a string id) or
+ * by its port? What is done because of a message is done by another, at another time: it is not
+ * tied to the call.
+ */
+bool trace_remote_messages(const struct trace *t, const struct rec_connection *c,
+			   uint64_t protocol);
+
+/*
+ * Id of the call that a call of this trace was made for; REC_NULL: nobody's that is known. A caller
+ * began before its calls, so callers form no circles.
+ */
+uint64_t trace_caller(const struct trace *t, const struct rec_call *call);
+/* The calls that were made for a call: trace_called_at(first .. first + n - 1), in file order. */
+size_t trace_called(const struct trace *t, uint64_t call, size_t *first);
+const struct rec_call *trace_called_at(const struct trace *t, size_t at);
 
 /*
  * True when each function that the interpreter started for the call was seen, as far as the bundle

@@ -224,6 +224,11 @@ static bool process_deep(const struct trace *t, uint64_t process, const struct r
 	       reach(&t->holes, process, call->end) < call->start;
 }
 
+bool trace_hole(const struct trace *t, uint64_t from, uint64_t until)
+{
+	return reach(&t->holes, REC_NULL, until) >= from;
+}
+
 bool trace_call_deep(const struct trace *t, const struct rec_call *call, uint32_t sure_sources)
 {
 	size_t first, n;

@@ -135,7 +135,15 @@ int trace_index_build(struct trace *t, struct err *err)
 			return -1;
 		t->indexes[i].count = t->tables[relations[i].kind].count;
 	}
-	return trace_build_spans(t, err) || trace_deep_build(t, err) ? -1 : 0;
+	return trace_build_spans(t, err) || trace_deep_build(t, err) || trace_hops_build(t, err)
+		       ? -1
+		       : 0;
+}
+
+void trace_key_sort(struct trace_key *keys, size_t count)
+{
+	if (count)
+		qsort(keys, count, sizeof(*keys), compare_keys);
 }
 
 size_t trace_key_search(const struct trace_key *keys, size_t count, uint64_t key)

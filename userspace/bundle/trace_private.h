@@ -53,6 +53,16 @@ struct trace_reaches {
 	size_t count;
 };
 
+#define TRACE_NO_ROW UINT32_MAX
+#define TRACE_TAKEN (UINT32_MAX - 1) /* two connections have the same claim to this one */
+
+/* One hop record on the time line of its connection. Sorted by (connection, last, first). */
+struct trace_use {
+	uint64_t connection, first, last;
+	uint64_t call; /* whose, surely; REC_NULL: nobody's that is known */
+	bool shared; /* a use of another call, or of nobody's, meets its time */
+};
+
 struct trace {
 	struct bundle_reader *reader; /* owns the strings */
 	struct bundle_end end;
@@ -64,6 +74,12 @@ struct trace {
 	size_t spans_count;
 	struct trace_reaches deep; /* function starts were seen */
 	struct trace_reaches holes; /* something was lost or not watched */
+	uint32_t *peers; /* by row of the connection: the row of its other end, or TRACE_NO_ROW */
+	struct trace_use *uses;
+	size_t uses_count;
+	uint64_t *callers; /* by row of the call */
+	struct trace_key *called; /* (caller, row of the call) */
+	size_t called_count;
 	uint64_t seen_until; /* the last of the three clocks' readings, or REC_NULL for ever */
 	size_t bytes, bytes_max; /* memory held by tables, lists and indexes, and its limit */
 };
@@ -75,6 +91,11 @@ int trace_charge(struct trace *t, size_t bytes, struct err *err);
 int trace_index_build(struct trace *t, struct err *err);
 /* trace_deep.c: the same. */
 int trace_deep_build(struct trace *t, struct err *err);
+/* trace_hops.c: after both. */
+int trace_hops_build(struct trace *t, struct err *err);
+/* Was anything lost, or not watched at all, between from and until, ends included? */
+bool trace_hole(const struct trace *t, uint64_t from, uint64_t until);
+void trace_key_sort(struct trace_key *keys, size_t count);
 /* Takes count items of size from the trace's memory; NULL without an error for count 0. */
 int trace_take(struct trace *t, size_t count, size_t size, void *out, struct err *err);
 /* The first of `count` sorted keys that is not less than key. */

@@ -8,17 +8,16 @@
  */
 #include "bundle/verify.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/pem.h>
-
-#include "base/cleanup.h"
 #include "bundle/scan.h"
+#include "bundle/seal_key.h"
 #include "bundle/verify_link.h"
+#include "bundle/verify_seal.h"
 
 #define CANDIDATES_MAX 8 /* other hashes that a link is tried from */
+#define LEFT_OUT_MAX 16 /* frames of a link that are left out in turn */
 #define DIGEST_PIECE (256u << 10)
 
 struct verify {
@@ -88,16 +87,45 @@ static int verify_links(struct verify *v, struct chain_link *tail, struct err *e
 	}
 }
 
-/* Does the link fit behind the hash `before`? */
+/* Does the link, or what stands before the index, fit behind the hash `before`? */
 static bool verify_try(struct verify *v, struct chain_link *link, const uint8_t *before,
 		       struct err *err)
 {
 	struct chain_link again;
 
 	v->walk.scan.at = link->offset;
-	if (verify_link(&v->walk, &again, before, err) <= 0)
+	if (verify_link(&v->walk, &again, before, err) < 0)
 		return false;
 	return again.hashed && !memcmp(again.computed, link->stored, BUNDLE_HASH);
+}
+
+/* Does it fit behind `before` once one of its frames is left out? That frame was put in. */
+static bool verify_without(struct verify *v, struct chain_link *link, const uint8_t *before,
+			   struct err *err)
+{
+	struct verify_walk *w = &v->walk;
+	uint64_t at = link->offset;
+
+	for (uint64_t n = 0; n + 1 < link->frames && n < LEFT_OUT_MAX; n++) {
+		struct scan_frame f;
+
+		w->scan.at = at;
+		if (scan_next(&w->scan, &f, err) != SCAN_FRAME)
+			return false;
+		w->without = at;
+		/* A string frame goes with its head. */
+		if (f.kind == SCAN_STRINGS && scan_next(&w->scan, &f, err) != SCAN_FRAME)
+			return false;
+		at = w->without_end = w->scan.at;
+		link->extra_frame = link->frame + n;
+		link->extra_offset = w->without;
+		n += w->without != f.offset;
+		link->extra = verify_try(v, link, before, err);
+		w->without = w->without_end = 0;
+		if (link->extra)
+			return true;
+	}
+	return false;
 }
 
 static int compare_rows(const void *a, const void *b, void *arg)
@@ -158,6 +186,10 @@ static int verify_again(struct verify *v, struct err *err)
 				break;
 			link->intact = verify_try(v, link, v->links[v->by_number[row]].stored, err);
 		}
+	}
+	for (size_t i = 0; i < v->links_count; i++) {
+		if (!v->links[i].intact)
+			verify_without(v, &v->links[i], i ? v->links[i - 1].stored : zeros, err);
 	}
 	return err->kind == ERR_NONE ? 0 : -1;
 }
@@ -220,6 +252,14 @@ static int verify_order(struct verify *v, struct err *err)
 		uint64_t offset = link->broken ? link->bad_offset : link->offset;
 		enum verify_kind kind;
 
+		if (link->extra && link->number == expected) {
+			if (verify_find(v, VERIFY_INSERTED, link->extra_frame, link->extra_offset,
+					err))
+				return -1;
+			v->out->frames_good += link->frames - 1;
+			expected++;
+			continue;
+		}
 		if (verify_chain_frame(v, i, expected)) {
 			if (verify_find(v, VERIFY_ALTERED, link->end_frame, link->end_offset, err))
 				return -1;
@@ -239,29 +279,70 @@ static int verify_order(struct verify *v, struct err *err)
 	return 0;
 }
 
-/* What stands behind the last chain frame: an index and nothing more, or the file was cut. */
-static int verify_tail(struct verify *v, const struct chain_link *tail, uint64_t end,
-		       struct err *err)
+/* What stands between the last chain frame and the index, and the index itself. */
+static int verify_index(struct verify *v, struct chain_link *tail, struct err *err)
+{
+	static const uint8_t zeros[BUNDLE_HASH];
+	const uint8_t *before = v->links_count ? v->links[v->links_count - 1].stored : zeros;
+	bool good = tail->hashed && !memcmp(tail->computed, tail->stored, BUNDLE_HASH);
+
+	v->walk.quiet = true;
+	if (!good && verify_without(v, tail, before, err)) {
+		v->out->frames_good += tail->frames - 1;
+		return verify_find(v, VERIFY_INSERTED, tail->extra_frame, tail->extra_offset, err);
+	}
+	if (tail->broken)
+		return verify_find(v, VERIFY_ALTERED, tail->bad_frame, tail->bad_offset, err);
+	if (!good || (v->out->ok && !v->walk.index_agrees))
+		return verify_find(v, VERIFY_ALTERED, v->walk.index_frame, v->walk.index_offset,
+				   err);
+	v->out->frames_good += tail->frames;
+	return 0;
+}
+
+/*
+ * What stands behind the last chain frame: an index, a signature, a timestamp and nothing more, or
+ * the file was cut. Behind `end` the signature is looked for.
+ */
+static int verify_tail(struct verify *v, struct chain_link *tail, uint64_t end,
+		       struct verify_seal *seal, bool promised, struct err *err)
 {
 	struct verify_result *r = v->out;
 
 	if (!v->walk.index_seen) {
 		r->end_reason = "cut";
-		return verify_find(v, VERIFY_CUT, tail->frame, tail->offset, err);
+		/* A signature without its index: the end is there, so it was not cut off. */
+		if (v->walk.misplaced)
+			r->signature = VERIFY_SIGNATURE_INVALID;
+		return verify_find(v, v->walk.misplaced ? VERIFY_ALTERED : VERIFY_CUT, tail->frame,
+				   tail->offset, err);
 	}
-	if (tail->broken) {
-		if (verify_find(v, VERIFY_ALTERED, tail->bad_frame, tail->bad_offset, err))
+	if (verify_index(v, tail, err) || verify_seal_window(&v->walk, &r->facts, err))
+		return -1;
+	seal->damaged = !r->ok;
+	v->walk.scan.at = end;
+	v->walk.frames = r->frames_total; /* some were read again */
+	if (verify_seal_read(&v->walk, seal, r, err))
+		return -1;
+	for (size_t i = 0; i < seal->findings_count; i++) {
+		const struct verify_finding *f = &seal->findings[i];
+
+		if (verify_find(v, f->kind, f->frame, f->offset, err))
 			return -1;
-	} else if (!v->walk.seal_good || (r->ok && !v->walk.index_agrees)) {
-		if (verify_find(v, VERIFY_ALTERED, v->walk.index_frame, v->walk.index_offset, err))
-			return -1;
-	} else {
-		r->frames_good += r->frames_total - tail->frame;
 	}
-	r->sealed = end == v->walk.scan.size;
-	r->complete = r->sealed && v->walk.index.totals[REC_WINDOW_END_KIND + 1];
+	r->frames_good += seal->good;
+	r->frames_total = v->walk.frames;
+	r->sealed = seal->end == v->walk.scan.size;
 	r->end_reason = r->sealed ? "sealed" : "trailing";
-	return r->sealed ? 0 : verify_find(v, VERIFY_TRAILING, v->walk.frames, end, err);
+	if (r->sealed && promised && !seal->signature) {
+		r->signature_missing = true;
+		r->sealed = false;
+		r->end_reason = "cut";
+		if (verify_find(v, VERIFY_CUT, v->walk.frames, end, err))
+			return -1;
+	}
+	r->complete = r->sealed && v->walk.index.totals[REC_WINDOW_END_KIND + 1];
+	return 0;
 }
 
 /* The digest of the file that was checked, and where its chain stands. */
@@ -288,58 +369,77 @@ static int verify_digests(struct verify *v, struct err *err)
 	return 0;
 }
 
-/* Format 0 has no signature; a key that cannot be one is still said to be none. */
-static int verify_key(const char *path, struct err *err)
+/* Keys and certificates, before anything is read. */
+static int verify_open(const struct verify_options *options, struct seal_key **key,
+		       struct seal_authorities **authorities, struct err *err)
 {
-	cleanup_fclose FILE *f = fopen(path, "re");
-	EVP_PKEY *key;
-
-	if (!f)
-		return err_errno(err, ERR_USAGE, "%s: cannot open the key", path);
-	key = PEM_read_PUBKEY(f, NULL, NULL, NULL);
-	if (!key)
-		return err_set(err, ERR_USAGE, "%s is not a public key in PEM form: name one",
-			       path);
-	EVP_PKEY_free(key);
+	if (options && options->key) {
+		*key = seal_key_load(options->key, false, err);
+		if (!*key)
+			return -1;
+	}
+	if (options && options->authorities) {
+		*authorities = seal_time_authorities(options->authorities, err);
+		if (!*authorities)
+			return -1;
+	}
 	return 0;
 }
 
-int bundle_verify(const char *path, const char *key_path, struct verify_result *out,
-		  struct err *err)
+/* Everything, once the file is open. */
+static int verify_all(struct verify *v, const struct scan_header *header, struct verify_seal *seal,
+		      struct err *err)
 {
-	struct verify v = { .out = out };
-	struct err failed = ERR_INIT;
-	struct scan_header header;
 	struct chain_link tail;
 	uint64_t end;
+
+	v->walk.hash = EVP_MD_CTX_new();
+	if (!v->walk.hash)
+		return verify_memory(v, err);
+	if (verify_links(v, &tail, err))
+		return -1;
+	end = v->walk.scan.at;
+	v->out->frames_total = v->walk.frames;
+	v->out->facts = v->walk.facts;
+	v->out->facts.format = header->format;
+	memcpy(v->out->facts.bundle, header->id, BUNDLE_ID);
+	memcpy(v->out->imprint, v->walk.index_digest, BUNDLE_HASH);
+	if (verify_again(v, err) || verify_order(v, err) ||
+	    verify_tail(v, &tail, end, seal, header->compatible & BUNDLE_FLAG_SIGNED, err) ||
+	    verify_digests(v, err))
+		return -1;
+	v->out->size = v->walk.scan.size;
+	return 0;
+}
+
+int bundle_verify(const char *path, const struct verify_options *options, struct verify_result *out,
+		  struct err *err)
+{
+	struct seal_authorities *authorities = NULL;
+	struct verify_seal seal = { 0 };
+	struct verify v = { .out = out };
+	struct err failed = ERR_INIT;
+	struct seal_key *key = NULL;
+	struct scan_header header;
 	int ret = -1;
 
 	memset(out, 0, sizeof(*out));
 	out->ok = true;
 	out->end_reason = "unreadable";
-	if (key_path && verify_key(key_path, err))
-		return -1;
-	if (scan_open(&v.walk.scan, path, &header, err))
-		return -1;
-	v.walk.hash = EVP_MD_CTX_new();
-	if (!v.walk.hash) {
-		verify_memory(&v, &failed);
-		goto out;
+	out->timestamp_time = REC_NULL;
+	if (!verify_open(options, &key, &authorities, err) &&
+	    !scan_open(&v.walk.scan, path, &header, err)) {
+		seal.key = key;
+		seal.authorities = authorities;
+		ret = verify_all(&v, &header, &seal, &failed);
+		if (ret)
+			err_set(err, failed.kind, "%s", failed.text);
+		verify_walk_release(&v.walk);
+		free(v.links);
+		free(v.by_number);
 	}
-	if (verify_links(&v, &tail, &failed))
-		goto out;
-	end = v.walk.scan.at;
-	out->frames_total = v.walk.frames;
-	if (verify_again(&v, &failed) || verify_order(&v, &failed) ||
-	    verify_tail(&v, &tail, end, &failed) || verify_digests(&v, &failed))
-		goto out;
-	ret = 0;
-out:
-	if (ret)
-		err_set(err, failed.kind, "%s", failed.text);
-	verify_walk_release(&v.walk);
-	free(v.links);
-	free(v.by_number);
+	seal_key_free(key);
+	seal_time_authorities_free(authorities);
 	return ret;
 }
 

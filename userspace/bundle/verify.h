@@ -1,5 +1,6 @@
 /*
- * Checks a bundle's chain from its bytes alone and names what is wrong. Never stops at the first
+ * Checks a bundle's chain, its signature and its timestamp from its bytes alone and names what is
+ * wrong. Never stops at the first
  * finding: it resynchronises on the stored chain.
  */
 #ifndef DAYLIGHT_BUNDLE_VERIFY_H
@@ -10,6 +11,8 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "bundle/seal.h"
+#include "bundle/seal_time.h"
 
 enum verify_kind {
 	VERIFY_ALTERED,
@@ -30,25 +33,48 @@ struct verify_finding {
 
 enum verify_signature { VERIFY_SIGNATURE_ABSENT, VERIFY_SIGNATURE_VALID, VERIFY_SIGNATURE_INVALID };
 
+/* unchecked: it fits, and nobody said whose timestamps are to be trusted. */
+enum verify_timestamp {
+	VERIFY_TIMESTAMP_ABSENT,
+	VERIFY_TIMESTAMP_UNCHECKED,
+	VERIFY_TIMESTAMP_VALID,
+	VERIFY_TIMESTAMP_INVALID,
+};
+
+/* All may be NULL. */
+struct verify_options {
+	const char *key; /* a PEM key, public or private: who must have signed */
+	const char *authorities; /* PEM certificates: whose timestamps are trusted */
+};
+
 struct verify_result {
 	bool ok; /* no finding */
 	bool sealed, complete;
 	uint64_t frames_total, frames_good;
-	enum verify_signature signature; /* format 0: always absent */
-	char key_sha256[65]; /* "" when there is none */
-	bool trusted;
+	enum verify_signature signature;
+	char key_sha256[65]; /* id of the key that the signature names; "" when there is none */
+	bool trusted; /* it is valid and of options->key */
+	bool signature_missing; /* the header promises one; nothing else is wrong at the end */
+	enum verify_timestamp timestamp;
+	uint64_t timestamp_time; /* realtime ns; REC_NULL: unknown */
+	char authority[SEAL_TIME_NAME]; /* who gave the timestamp, as its certificate says */
 	struct verify_finding *findings; /* at most 1,000 are kept */
 	size_t findings_count;
 	const char *end_reason; /* as bundle_end */
 	char sha256[65]; /* of the file */
 	char chain[65]; /* what the last chain frame stores; "" when there is none */
+	/* For what is to be added at the end. Valid when `sealed` or `signature_missing`. */
+	struct seal_facts facts;
+	uint8_t imprint[BUNDLE_HASH]; /* SHA-256 of the last frame that a timestamp may stand behind
+				       */
+	uint64_t size; /* of the file */
 };
 
 /*
- * key_path: a PEM public key to check the signature with, or NULL. Errors: ERR_USAGE (cannot be
- * opened, not a bundle). Findings are a result, not an error. Release the result in any case.
+ * options may be NULL. Errors: ERR_USAGE (the bundle, the key or the certificates cannot be opened,
+ * or are none). Findings are a result, not an error. Release the result in any case.
  */
-int bundle_verify(const char *path, const char *key_path, struct verify_result *out,
+int bundle_verify(const char *path, const struct verify_options *options, struct verify_result *out,
 		  struct err *err);
 void verify_result_release(struct verify_result *result);
 

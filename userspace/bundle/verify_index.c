@@ -36,6 +36,28 @@ static int verify_index_line(struct verify_index *ix, const uint64_t *counts, ui
 	return ret;
 }
 
+/* The window's own records, if this is a batch of them. */
+static int verify_index_window(struct verify_index *ix, struct decode_records *records)
+{
+	union rec_any rec;
+	int ret = 0;
+
+	if (records->kind == REC_WINDOW_KIND && !ix->window_seen) {
+		ret = decode_records_next(records, &rec);
+		ix->window_seen = true;
+		ix->window = rec.window.window;
+		ix->start = rec.window.realtime;
+		return ret > 0 ? 0 : -1;
+	}
+	while (records->kind == REC_WINDOW_END_KIND && records->left) {
+		ret = decode_records_next(records, &rec);
+		if (ret <= 0)
+			return -1;
+		ix->stop = rec.window_end.realtime;
+	}
+	return 0;
+}
+
 int verify_index_frame(struct verify_index *ix, struct decode_records *records,
 		       const uint8_t *content, size_t len, uint64_t size)
 {
@@ -52,6 +74,8 @@ int verify_index_frame(struct verify_index *ix, struct decode_records *records,
 			return -1;
 		counts[records->number] = records->count;
 		ix->totals[records->number] += records->count;
+		if (verify_index_window(ix, records))
+			return -1;
 		ret = decode_records_batch(records);
 	} while (ret > 0);
 	if (ret || verify_index_line(ix, counts, first.clock.monotonic, size))
@@ -134,4 +158,33 @@ int verify_index_read(const struct verify_index *ix, const uint8_t *payload, siz
 	}
 	/* Each of the four parts must be there. */
 	return (seen & 0x1e) == 0x1e ? 0 : -1;
+}
+
+void verify_index_facts(const uint8_t *payload, size_t len, struct seal_facts *facts)
+{
+	struct bytes_reader in = { payload, len, 0, false };
+
+	while (in.at < in.len && !in.bad) {
+		uint64_t tag = bytes_get_varint(&in);
+		struct bytes_reader part = { NULL, 0, 0, false };
+
+		part.len = bytes_get_varint(&in);
+		part.data = bytes_get(&in, part.len);
+		if (in.bad)
+			return;
+		if (tag == BUNDLE_INDEX_CHAIN && part.len == BUNDLE_CHAIN_SIZE) {
+			facts->links = bytes_get_le64(&part);
+			memcpy(facts->chain, part.data + part.at, BUNDLE_HASH);
+		} else if (tag == BUNDLE_INDEX_TOTALS) {
+			facts->records = 0;
+			while (part.at < part.len && !part.bad) {
+				bytes_get_varint(&part);
+				facts->records += bytes_get_varint(&part);
+			}
+		} else if (tag == BUNDLE_INDEX_END) {
+			facts->data_frames = bytes_get_varint(&part);
+			bytes_get_varint(&part);
+			facts->strings = bytes_get_varint(&part);
+		}
+	}
 }

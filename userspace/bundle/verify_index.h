@@ -5,12 +5,14 @@
 #ifndef DAYLIGHT_BUNDLE_VERIFY_INDEX_H
 #define DAYLIGHT_BUNDLE_VERIFY_INDEX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/bytes.h"
 #include "bundle/decode.h"
 #include "bundle/format.h"
+#include "bundle/seal.h"
 
 /* Zero-initialise; release at the end. */
 struct verify_index {
@@ -22,6 +24,10 @@ struct verify_index {
 	uint64_t table_position, table_opened;
 	uint64_t totals[BUNDLE_KINDS_MAX + 1]; /* by the kind's number */
 	struct bytes table;
+	/* For the statement of a signature, not for the index. */
+	bool window_seen;
+	uint64_t window; /* string id, of the first window record */
+	uint64_t start, stop; /* of the first window record, the last window_end record */
 };
 
 void verify_index_release(struct verify_index *ix);
@@ -36,5 +42,8 @@ void verify_index_skip(struct verify_index *ix, uint64_t size);
 
 /* Compares with an index frame's payload without its last BUNDLE_HASH bytes. -1: it differs. */
 int verify_index_read(const struct verify_index *ix, const uint8_t *payload, size_t len);
+
+/* What such a payload says for the statement; what it does not say stays as it is. */
+void verify_index_facts(const uint8_t *payload, size_t len, struct seal_facts *facts);
 
 #endif

@@ -142,19 +142,26 @@ static enum scan_result verify_records(struct verify_walk *w, struct chain_link 
 }
 
 /* The index frame: the last link, hashed up to its last bytes. */
-static void verify_seal(struct verify_walk *w, const struct scan_frame *f)
+static void verify_take_index(struct verify_walk *w, struct chain_link *link,
+			      const struct scan_frame *f)
 {
-	const uint8_t *seal = f->data + f->size - BUNDLE_HASH;
-	uint8_t hash[BUNDLE_HASH];
+	const uint8_t *payload = f->data + BUNDLE_SKIPPABLE_HEAD;
+	size_t len = (size_t)f->size - BUNDLE_SKIPPABLE_HEAD - BUNDLE_HASH;
 
+	EVP_DigestUpdate(w->hash, f->data, (size_t)f->size - BUNDLE_HASH);
+	EVP_DigestFinal_ex(w->hash, link->computed, NULL);
+	memcpy(link->stored, payload + len, BUNDLE_HASH);
+	link->hashed = !link->broken;
+	link->frames = w->frames - link->frame;
+	if (w->quiet)
+		return;
 	w->index_seen = true;
 	w->index_frame = w->frames - 1;
 	w->index_offset = f->offset;
-	EVP_DigestUpdate(w->hash, f->data, (size_t)f->size - BUNDLE_HASH);
-	EVP_DigestFinal_ex(w->hash, hash, NULL);
-	w->seal_good = !memcmp(hash, seal, sizeof(hash));
-	w->index_agrees = !verify_index_read(&w->index, f->data + BUNDLE_SKIPPABLE_HEAD,
-					     (size_t)f->size - BUNDLE_SKIPPABLE_HEAD - BUNDLE_HASH);
+	w->index_agrees = !verify_index_read(&w->index, payload, len);
+	verify_index_facts(payload, len, &w->facts);
+	memcpy(w->facts.seal, link->stored, BUNDLE_HASH);
+	EVP_Digest(f->data, (size_t)f->size, w->index_digest, NULL, EVP_sha256(), NULL);
 }
 
 /*
@@ -213,6 +220,8 @@ int verify_link(struct verify_walk *w, struct chain_link *link, const uint8_t *b
 
 		if (result == SCAN_FRAME) {
 			w->frames++;
+			if (f.offset >= w->without && f.offset < w->without_end)
+				continue;
 			if (f.kind == SCAN_STRINGS)
 				result = verify_strings(w, link, &f, err);
 			else if (f.kind == SCAN_ZSTD)
@@ -251,9 +260,13 @@ int verify_link(struct verify_walk *w, struct chain_link *link, const uint8_t *b
 			return 1;
 		}
 		case SCAN_INDEX:
-			if (!w->quiet)
-				verify_seal(w, &f);
+			verify_take_index(w, link, &f);
 			return 0;
+		case SCAN_SIGNATURE:
+		case SCAN_TIMESTAMP:
+			w->misplaced = true;
+			link_break(link, w->frames - 1, f.offset);
+			break;
 		case SCAN_HEADER:
 			if (f.offset)
 				link_break(link, w->frames - 1, f.offset);

@@ -31,6 +31,8 @@ struct chain_link {
 	uint64_t data_frames;
 	bool intact; /* stored is its hash, from some hash before it */
 	bool direct; /* ... from the one that stands before it in the file */
+	bool extra; /* ... once a frame that was put into it is left out: this one */
+	uint64_t extra_frame, extra_offset;
 	bool by_computed; /* ... from the one that was computed for the link before it */
 };
 
@@ -44,14 +46,18 @@ struct verify_walk {
 	struct bytes commit;
 	uint64_t frames; /* so far */
 	bool quiet; /* hashing again: nothing is to be counted */
-	bool index_seen, seal_good, index_agrees;
+	uint64_t without, without_end; /* hashing again: the bytes that are left out */
+	bool index_seen, index_agrees;
 	uint64_t index_frame, index_offset;
+	uint8_t index_digest[BUNDLE_HASH]; /* SHA-256 of the index frame */
+	struct seal_facts facts; /* what the index says */
+	bool misplaced; /* a signature or a timestamp stands before the index, or without one */
 	uint64_t unreadable; /* stretches that are no frames */
 };
 
 /*
  * Reads one link from where the scan stands, hashing from `before`. 1: it ended with a chain frame.
- * 0: the file ended, or the index came. -1: error.
+ * 0: the file ended, or the index came (it is hashed then: stored is its seal). -1: error.
  */
 int verify_link(struct verify_walk *w, struct chain_link *link, const uint8_t *before,
 		struct err *err);

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,38 +16,31 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "bundle/append.h"
+#include "bundle/frame.h"
 #include "bundle/intern.h"
+#include "bundle/resume.h"
+#include "bundle/seal_file.h"
 
 #define FRAME_BYTES (1u << 20)
 #define FRAME_BYTES_MAX (8u << 20)
-#define FRAME_NS 1000000000ULL
+#define FRAME_NS 950000000ULL /* on disk within a second */
+#define BEAT_NS 10000000000ULL /* a frame without records, when nothing happens for so long */
 #define STRINGS_PENDING_MAX (12u << 20) /* bytes of strings that wait for a frame */
 #define SALTS 256
 
-struct column {
-	struct bytes bytes;
-	uint64_t previous; /* of delta columns */
-};
-
-/* The records of a kind in the open frame. */
-struct builder {
-	uint64_t count;
-	struct column *columns; /* one a field; NULL before the first record */
-};
-
 struct bundle_writer {
+	char *path;
+	const struct seal_key *key; /* NULL: it is not signed */
 	struct append *append;
-	struct intern *intern;
 	size_t frame_bytes;
 	uint64_t frame_ns;
+	bool timed; /* the writer's thread closes frames by age, too */
 
-	bool open; /* a frame is */
-	uint64_t opened;
-	uint64_t records; /* in the open frame */
-	size_t size; /* bytes in columns */
-	struct builder builders[REC_KIND_COUNT];
-	enum rec_kind order[REC_KIND_COUNT]; /* kinds of the open frame, as they came */
-	size_t order_count;
+	/* Of all that follows. The writer's thread holds it for moments only, to close a frame. */
+	pthread_mutex_t lock;
+	struct intern *intern;
+	struct frame *frame; /* the open one, or NULL */
+	uint64_t opened; /* when the last one was */
 
 	struct bytes strings; /* entries that no frame holds yet */
 	uint64_t strings_count;
@@ -59,6 +54,8 @@ struct bundle_writer {
 
 	uint64_t put, lost_queue, lost_disk;
 };
+
+static void writer_due(void *ctx);
 
 /* ---- the file ---- */
 
@@ -113,14 +110,44 @@ static int writer_create_beside(const char *path, char **temporary, struct err *
 
 static void writer_free(struct bundle_writer *w)
 {
-	for (size_t k = 0; k < REC_KIND_COUNT; k++) {
-		for (size_t f = 0; w->builders[k].columns && f < rec_schemas[k].fields_count; f++)
-			bytes_release(&w->builders[k].columns[f].bytes);
-		free(w->builders[k].columns);
-	}
+	frame_free(w->frame);
 	bytes_release(&w->strings);
 	intern_free(w->intern);
+	pthread_mutex_destroy(&w->lock);
+	free(w->path);
 	free(w);
+}
+
+/* Takes over fd; what it holds so far is in *state. */
+static struct bundle_writer *writer_new(int fd, const char *path,
+					const struct bundle_writer_options *options,
+					struct append_state *state, struct err *err)
+{
+	struct bundle_writer *w = calloc(1, sizeof(*w));
+	const struct append_options append = { options, state, writer_due, w };
+
+	if (w)
+		pthread_mutex_init(&w->lock, NULL);
+	if (!w || !(w->intern = intern_new()) || !(w->path = strdup(path))) {
+		err_set(err, ERR_INCOMPLETE, "%s: out of memory", path);
+		close(fd);
+		if (w)
+			writer_free(w);
+		return NULL;
+	}
+	w->key = options->key;
+	w->frame_bytes = options->frame_bytes ? options->frame_bytes : FRAME_BYTES;
+	if (w->frame_bytes > FRAME_BYTES_MAX)
+		w->frame_bytes = FRAME_BYTES_MAX;
+	w->frame_ns = options->frame_ns ? options->frame_ns : FRAME_NS;
+	w->timed = !options->frame_ns;
+	w->string_id = w->strings_first = 1;
+	w->append = append_open(fd, path, &append, err);
+	if (!w->append) {
+		writer_free(w);
+		return NULL;
+	}
+	return w;
 }
 
 struct bundle_writer *
@@ -128,8 +155,8 @@ bundle_writer_open(const char *path, const struct bundle_writer_options *options
 {
 	static const struct bundle_writer_options defaults;
 	cleanup_free char *temporary = NULL;
+	struct append_state state = { .bytes = 0 };
 	struct bundle_writer *w;
-	const char *made;
 	int fd;
 
 	if (!options)
@@ -138,266 +165,195 @@ bundle_writer_open(const char *path, const struct bundle_writer_options *options
 			    : writer_create(path, err);
 	if (fd < 0)
 		return NULL;
-	made = temporary ? temporary : path;
-	w = calloc(1, sizeof(*w));
-	if (!w || !(w->intern = intern_new())) {
-		err_set(err, ERR_INCOMPLETE, "%s: out of memory", path);
-		close(fd);
-		goto fail;
+	/* Held until the file is closed, or its owner is killed: nobody else may go on with it. */
+	flock(fd, LOCK_EX | LOCK_NB);
+	w = writer_new(fd, path, options, &state, err);
+	if (!w) {
+		unlink(temporary ? temporary : path);
+		return NULL;
 	}
-	w->frame_bytes = options->frame_bytes ? options->frame_bytes : FRAME_BYTES;
-	if (w->frame_bytes > FRAME_BYTES_MAX)
-		w->frame_bytes = FRAME_BYTES_MAX;
-	w->frame_ns = options->frame_ns ? options->frame_ns : FRAME_NS;
-	w->string_id = w->strings_first = 1;
-	w->append = append_open(fd, path, options, err);
-	if (!w->append)
-		goto fail;
 	if (temporary && rename(temporary, path)) {
 		err_errno(err, ERR_USAGE, "%s: cannot replace it (name another file)", path);
-		append_close(w->append, false, 0, NULL);
-		goto fail;
+		append_close(w->append, false, 0, NULL, NULL);
+		unlink(temporary);
+		writer_free(w);
+		return NULL;
 	}
 	writer_sync_folder(path);
 	return w;
-fail:
-	unlink(made);
-	if (w)
-		writer_free(w);
-	return NULL;
 }
 
-/* ---- columns ---- */
-
-static uint8_t *put_varint(uint8_t *at, uint64_t v)
+struct bundle_writer *bundle_writer_resume(struct bundle_resume *resume,
+					   const struct bundle_writer_options *options,
+					   struct err *err)
 {
-	while (v >= 0x80) {
-		*at++ = (uint8_t)(v | 0x80);
-		v >>= 7;
+	struct append_state state = { .links = resume->links,
+				      .bytes = resume->offset,
+				      .position = resume->position,
+				      .frames = resume->frames,
+				      .records = resume->records,
+				      .index = resume->index };
+	struct bundle_writer *w;
+	int fd = resume->fd;
+
+	memcpy(state.chain, resume->chain, sizeof(state.chain));
+	if (resume->is_signed && !options->key) {
+		err_set(err, ERR_USAGE, "%s is to be signed: give the key that it was begun with",
+			resume->path);
+		return NULL;
 	}
-	*at++ = (uint8_t)v;
-	return at;
-}
-
-/* Values are shifted by one, so that REC_NULL is 0. */
-static int column_put(struct column *c, uint64_t value)
-{
-	if (bytes_reserve(&c->bytes, 10))
-		return -1;
-	c->bytes.len =
-		(size_t)(put_varint(c->bytes.data + c->bytes.len, value + 1) - c->bytes.data);
-	return 0;
-}
-
-static int column_put_delta(struct column *c, uint64_t value)
-{
-	uint64_t delta = value + 1 - c->previous;
-
-	if (bytes_reserve(&c->bytes, 10))
-		return -1;
-	delta = delta << 1 ^ (uint64_t)((int64_t)delta >> 63);
-	c->bytes.len = (size_t)(put_varint(c->bytes.data + c->bytes.len, delta) - c->bytes.data);
-	if (value != REC_NULL)
-		c->previous = value + 1;
-	return 0;
-}
-
-static int column_put_list(struct column *c, const struct rec_list *list)
-{
-	uint8_t *at;
-
-	if (list->count > BUNDLE_LIST_MAX || bytes_reserve(&c->bytes, 10 * (list->count + 1ul)))
-		return -1;
-	at = put_varint(c->bytes.data + c->bytes.len, list->count);
-	for (uint32_t i = 0; i < list->count; i++)
-		at = put_varint(at, list->items[i] + 1);
-	c->bytes.len = (size_t)(at - c->bytes.data);
-	return 0;
-}
-
-/* Appends a record, or leaves no trace of it. */
-static int writer_add(struct bundle_writer *w, enum rec_kind kind, const void *rec)
-{
-	const struct rec_schema *schema = &rec_schemas[kind];
-	struct builder *b = &w->builders[kind];
-	size_t marks[BUNDLE_FIELDS_MAX], added = 0, f;
-	uint64_t previous[BUNDLE_FIELDS_MAX];
-
-	if (!b->columns) {
-		b->columns = calloc(schema->fields_count, sizeof(*b->columns));
-		if (!b->columns)
-			return -1;
+	if (ftruncate(fd, (off_t)resume->offset) || fsync(fd) ||
+	    lseek(fd, (off_t)resume->offset, SEEK_SET) < 0) {
+		err_errno(err, ERR_INCOMPLETE, "%s: cannot be written on", resume->path);
+		return NULL;
 	}
-	for (f = 0; f < schema->fields_count; f++) {
-		const struct rec_field *field = &schema->fields[f];
-		const void *value = (const char *)rec + field->offset;
-		struct column *c = &b->columns[f];
-		int ret;
-
-		marks[f] = c->bytes.len;
-		previous[f] = c->previous;
-		if (field->type == REC_TYPE_L || field->type == REC_TYPE_M)
-			ret = column_put_list(c, value);
-		else if (!f || field->type == REC_TYPE_T || field->type == REC_TYPE_W)
-			ret = column_put_delta(c, *(const uint64_t *)value);
-		else
-			ret = column_put(c, *(const uint64_t *)value);
-		if (ret)
-			goto undo;
-		added += c->bytes.len - marks[f];
-	}
-	if (!b->count++)
-		w->order[w->order_count++] = kind;
-	w->records++;
-	w->size += added;
-	return 0;
-undo:
-	do {
-		b->columns[f].bytes.len = marks[f];
-		b->columns[f].previous = previous[f];
-	} while (f--);
-	return -1;
+	resume->fd = -1;
+	resume->index.table = (struct bytes)BYTES_INIT;
+	w = writer_new(fd, resume->path, options, &state, err);
+	bytes_release(&state.index.table);
+	if (!w)
+		return NULL;
+	for (size_t i = 0; i < REC_KIND_COUNT; i++)
+		w->ids[i] = resume->ids[i];
+	w->string_id = w->strings_first = resume->strings + 1;
+	w->text = resume->text;
+	intern_free(w->intern);
+	w->intern = resume->intern;
+	resume->intern = NULL;
+	return w;
 }
 
 /* ---- frames ---- */
 
-/* Every frame starts with the three clocks. */
-static int writer_open_frame(struct bundle_writer *w)
+static int writer_add_clock(struct bundle_writer *w)
 {
 	struct rec_clock clock;
 	struct clock_triple now;
 
-	if (w->open)
-		return 0;
 	clock_read(&now);
 	clock.id = w->ids[REC_CLOCK_KIND] + 1;
 	clock.monotonic = now.monotonic;
 	clock.boottime = now.boottime;
 	clock.realtime = now.realtime;
 	clock.synced = now.synced;
-	if (writer_add(w, REC_CLOCK_KIND, &clock))
+	if (frame_put(w->frame, REC_CLOCK_KIND, &clock))
 		return -1;
 	w->ids[REC_CLOCK_KIND]++;
 	w->put++;
-	w->opened = now.monotonic;
-	w->open = true;
+	if (frame_records(w->frame) == 1)
+		w->opened = now.monotonic;
 	return 0;
 }
 
-static void writer_clear_frame(struct bundle_writer *w)
+/* Every frame starts with the three clocks. */
+static int writer_open_frame(struct bundle_writer *w)
 {
-	for (size_t i = 0; i < w->order_count; i++) {
-		struct builder *b = &w->builders[w->order[i]];
-
-		b->count = 0;
-		for (size_t f = 0; f < rec_schemas[w->order[i]].fields_count; f++) {
-			b->columns[f].bytes.len = 0;
-			b->columns[f].previous = 0;
-		}
+	if (w->frame)
+		return 0;
+	w->frame = frame_new();
+	if (w->frame && writer_add_clock(w)) {
+		frame_free(w->frame);
+		w->frame = NULL;
 	}
-	w->order_count = 0;
-	w->records = 0;
-	w->size = 0;
-	w->open = false;
+	return w->frame ? 0 : -1;
 }
 
-/* kind, count, length, then each column: length, bytes. */
-static int writer_batch(const struct bundle_writer *w, enum rec_kind kind, struct bytes *out)
+/* Bytes of the open frame and of the strings that come before it. */
+static size_t writer_size(const struct bundle_writer *w)
 {
-	const struct builder *b = &w->builders[kind];
-	size_t fields = rec_schemas[kind].fields_count;
-	uint8_t lengths[BUNDLE_FIELDS_MAX][10];
-	size_t sizes[BUNDLE_FIELDS_MAX], len = 0;
-
-	for (size_t f = 0; f < fields; f++) {
-		sizes[f] = (size_t)(put_varint(lengths[f], b->columns[f].bytes.len) - lengths[f]);
-		len += sizes[f] + b->columns[f].bytes.len;
-	}
-	if (bytes_put_varint(out, (uint64_t)kind + 1) || bytes_put_varint(out, b->count) ||
-	    bytes_put_varint(out, len))
-		return -1;
-	for (size_t f = 0; f < fields; f++) {
-		if (bytes_put(out, lengths[f], sizes[f]) ||
-		    bytes_put(out, b->columns[f].bytes.data, b->columns[f].bytes.len))
-			return -1;
-	}
-	return 0;
+	return frame_size(w->frame) + w->strings.len;
 }
 
-static struct append_job *writer_job(const struct bundle_writer *w)
-{
-	struct append_job *job = calloc(1, sizeof(*job));
-
-	if (!job || bytes_reserve(&job->records, w->size + 4096) ||
-	    bytes_put_u8(&job->records, BUNDLE_CONTENT_RECORDS))
-		goto fail;
-	for (size_t i = 0; i < w->order_count; i++) {
-		if (writer_batch(w, w->order[i], &job->records))
-			goto fail;
-		job->counts[w->order[i]] = w->builders[w->order[i]].count;
-	}
-	job->records_count = w->records;
-	job->opened = w->opened;
-	if (w->strings_count) {
-		if (bytes_reserve(&job->strings, w->strings.len + 32) ||
-		    bytes_put_u8(&job->strings, BUNDLE_CONTENT_STRINGS) ||
-		    bytes_put_varint(&job->strings, w->strings_first) ||
-		    bytes_put_varint(&job->strings, w->strings_count) ||
-		    bytes_put(&job->strings, w->strings.data, w->strings.len))
-			goto fail;
-		job->strings_count = w->strings_count;
-	}
-	return job;
-fail:
-	append_job_free(job);
-	return NULL;
-}
-
-/* must: even when the queue is full. Strings of a frame that is dropped go into the next one. */
+/*
+ * Hands the open frame over. must: even when the queue is full. Strings of a frame that is dropped
+ * go into the next one.
+ */
 static void writer_close_frame(struct bundle_writer *w, bool must)
 {
 	struct append_job *job = NULL;
 
-	if (!w->open)
+	if (!w->frame)
 		return;
-	if (must || append_has_room(w->append, w->size + w->strings.len))
-		job = writer_job(w);
+	if (must || append_has_room(w->append, writer_size(w)))
+		job = calloc(1, sizeof(*job));
 	if (!job) {
-		w->lost_queue += w->records;
+		w->lost_queue += frame_records(w->frame);
+		frame_free(w->frame);
 	} else {
+		job->frame = w->frame;
+		job->opened = w->opened;
+		job->strings = w->strings;
+		job->strings_count = w->strings_count;
+		job->strings_first = w->strings_first;
 		append_push(w->append, job);
-		w->strings.len = 0;
+		w->strings = (struct bytes)BYTES_INIT;
 		w->strings_count = 0;
 		w->strings_first = w->string_id;
 	}
-	writer_clear_frame(w);
+	w->frame = NULL;
 }
 
 static void writer_close_when_full(struct bundle_writer *w)
 {
-	if (w->size + w->strings.len >= w->frame_bytes || w->strings_count == BUNDLE_STRINGS_MAX)
+	if (writer_size(w) >= w->frame_bytes || w->strings_count == BUNDLE_STRINGS_MAX)
 		writer_close_frame(w, false);
+}
+
+static void writer_close_when_old(struct bundle_writer *w, uint64_t now)
+{
+	if (w->frame && now > w->opened && now - w->opened >= w->frame_ns)
+		writer_close_frame(w, false);
+}
+
+/* Runs in the writer's thread: whoever puts records may be busy elsewhere. */
+static void writer_due(void *ctx)
+{
+	struct bundle_writer *w = ctx;
+
+	pthread_mutex_lock(&w->lock);
+	if (w->timed)
+		writer_close_when_old(w, clock_monotonic());
+	pthread_mutex_unlock(&w->lock);
 }
 
 int bundle_writer_put(struct bundle_writer *w, enum rec_kind kind, const void *rec)
 {
+	int ret = -1;
+
+	pthread_mutex_lock(&w->lock);
 	w->put++;
 	if (append_failed(w->append, NULL)) {
 		w->lost_disk++;
-		return -1;
-	}
-	if (writer_open_frame(w) || writer_add(w, kind, rec)) {
+	} else if (writer_open_frame(w) || frame_put(w->frame, kind, rec)) {
 		w->lost_queue++;
-		return -1;
+	} else {
+		writer_close_when_full(w);
+		ret = 0;
 	}
-	writer_close_when_full(w);
-	return 0;
+	pthread_mutex_unlock(&w->lock);
+	return ret;
+}
+
+void bundle_writer_flush(struct bundle_writer *w)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&w->lock);
+	if (w->frame)
+		ret = writer_add_clock(w);
+	else if (clock_monotonic() - w->opened >= BEAT_NS && !append_failed(w->append, NULL))
+		ret = writer_open_frame(w);
+	if (ret)
+		w->lost_queue++;
+	writer_close_frame(w, false);
+	pthread_mutex_unlock(&w->lock);
 }
 
 void bundle_writer_tick(struct bundle_writer *w, uint64_t monotonic_ns)
 {
-	if (w->open && monotonic_ns > w->opened && monotonic_ns - w->opened >= w->frame_ns)
-		writer_close_frame(w, false);
+	pthread_mutex_lock(&w->lock);
+	writer_close_when_old(w, monotonic_ns);
+	pthread_mutex_unlock(&w->lock);
 }
 
 /* ---- strings ---- */
@@ -443,6 +399,17 @@ static int writer_add_string(struct bundle_writer *w, const void *data, size_t l
 	return 0;
 }
 
+/* A string that is not remembered; REC_NULL when it cannot be held. */
+static uint64_t writer_new_string(struct bundle_writer *w, const void *data, size_t len,
+				  enum string_class class)
+{
+	if (append_failed(w->append, NULL) || writer_open_frame(w) ||
+	    writer_add_string(w, data, len, class))
+		return REC_NULL;
+	intern_add(w->intern, data, len, class, w->string_id);
+	return w->string_id++;
+}
+
 uint64_t bundle_writer_string(struct bundle_writer *w, const void *data, size_t len,
 			      enum string_class class)
 {
@@ -454,15 +421,14 @@ uint64_t bundle_writer_string(struct bundle_writer *w, const void *data, size_t 
 		return REC_EMPTY;
 	if (len > BUNDLE_STRING_MAX)
 		len = BUNDLE_STRING_MAX;
+	pthread_mutex_lock(&w->lock);
 	id = intern_find(w->intern, data, len, class);
-	if (id)
-		return id;
-	if (append_failed(w->append, NULL) || writer_open_frame(w) ||
-	    writer_add_string(w, data, len, class))
-		return REC_NULL;
-	id = w->string_id++;
-	intern_add(w->intern, data, len, class, id);
-	writer_close_when_full(w);
+	if (!id) {
+		id = writer_new_string(w, data, len, class);
+		if (id != REC_NULL)
+			writer_close_when_full(w);
+	}
+	pthread_mutex_unlock(&w->lock);
 	return id;
 }
 
@@ -475,15 +441,22 @@ uint64_t bundle_writer_text(struct bundle_writer *w, const char *text, enum stri
 
 uint64_t bundle_writer_id(struct bundle_writer *w, enum rec_kind kind)
 {
-	return ++w->ids[kind];
+	uint64_t id;
+
+	pthread_mutex_lock(&w->lock);
+	id = ++w->ids[kind];
+	pthread_mutex_unlock(&w->lock);
+	return id;
 }
 
 void bundle_writer_stats(struct bundle_writer *w, struct bundle_writer_stats *out)
 {
+	pthread_mutex_lock(&w->lock);
 	out->records = w->put;
 	out->lost_queue = w->lost_queue;
 	out->lost_disk = w->lost_disk + append_lost(w->append);
 	out->bytes = append_bytes(w->append);
+	pthread_mutex_unlock(&w->lock);
 }
 
 bool bundle_writer_failed(struct bundle_writer *w, struct err *err)
@@ -493,16 +466,21 @@ bool bundle_writer_failed(struct bundle_writer *w, struct err *err)
 
 int bundle_writer_close(struct bundle_writer *w, struct err *err)
 {
+	uint8_t seal[BUNDLE_HASH];
 	int ret;
 
+	pthread_mutex_lock(&w->lock);
 	writer_close_frame(w, true);
-	ret = append_close(w->append, true, clock_monotonic(), err);
+	pthread_mutex_unlock(&w->lock);
+	ret = append_close(w->append, true, clock_monotonic(), seal, err);
+	if (!ret && w->key)
+		ret = seal_file_sign(w->path, w->key, seal, err);
 	writer_free(w);
 	return ret;
 }
 
 void bundle_writer_abandon(struct bundle_writer *w)
 {
-	append_close(w->append, false, 0, NULL);
+	append_close(w->append, false, 0, NULL, NULL);
 	writer_free(w);
 }

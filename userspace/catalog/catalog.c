@@ -136,8 +136,8 @@ static int take_embedded(struct catalog *c, struct err *err)
 		const struct catalog_embedded *e = &catalog_embedded[i];
 		char path[128];
 
-		if (strncmp(e->name, "python/", 7) != 0 &&
-		    strncmp(e->name, "services/", 9) != 0 && strncmp(e->name, "tls/", 4) != 0)
+		if (strncmp(e->name, "python/", 7) != 0 && strncmp(e->name, "services/", 9) != 0 &&
+		    strncmp(e->name, "tls/", 4) != 0)
 			continue;
 		snprintf(path, sizeof(path), "probes/%s", e->name);
 		if (take_file(c, path, e->name, e->data, e->size, err))

@@ -23,8 +23,9 @@ static const char *check_symbol(const char *text)
 
 static const char *check_file(const char *text)
 {
-	return strpbrk(text, "/[]\\") ? "must be a glob on a file's name, without '/', '[', ']', '\\'"
-				      : NULL;
+	return strpbrk(text, "/[]\\")
+		       ? "must be a glob on a file's name, without '/', '[', ']', '\\'"
+		       : NULL;
 }
 
 static const char *check_arch(const char *text)
@@ -74,8 +75,8 @@ static int read_argument(const struct probe_reader *r, const struct probe_place 
 static int read_function(const struct probe_reader *r, const struct probe_place *at,
 			 const json_t *json, struct tls_function *out)
 {
-	static const char *const keys[] = { "symbol",  "role",	 "session",
-					    "?buffer", "?count", "?optional", NULL };
+	static const char *const keys[] = { "symbol", "role",	   "session", "?buffer",
+					    "?count", "?optional", NULL };
 	const struct probe_place optional = { at, "optional", 0 };
 	const json_t *flag;
 	json_int_t session;
@@ -99,13 +100,13 @@ static int read_function(const struct probe_reader *r, const struct probe_place 
 	if (out->session == out->buffer || out->session == out->count ||
 	    (out->buffer && out->buffer == out->count))
 		if (out->session)
-			return probe_fail(r, at, "session, buffer and count must be different "
-						 "arguments");
+			return probe_fail(r, at,
+					  "session, buffer and count must be different "
+					  "arguments");
 	return 0;
 }
 
-static int read_functions(const struct probe_reader *r, const json_t *root,
-			  struct tls_library *out)
+static int read_functions(const struct probe_reader *r, const json_t *root, struct tls_library *out)
 {
 	const struct probe_place list_at = { NULL, "functions", 0 };
 	const json_t *list = probe_list(r, NULL, root, "functions", 1, TLS_FUNCTIONS_MAX);
@@ -165,8 +166,8 @@ static int read_methods(const struct probe_reader *r, const json_t *root, struct
 int tls_library_read(const struct probe_reader *r, const char *stem, const void *data, size_t size,
 		     struct tls_library *out)
 {
-	static const char *const keys[] = { "schema",	"name",	     "source", "arch", "files",
-					    "?methods", "functions", NULL };
+	static const char *const keys[] = { "schema", "name",	  "source",    "arch",
+					    "files",  "?methods", "functions", NULL };
 	json_t *root = probe_parse(r, data, size);
 	int ret = -1;
 

@@ -31,7 +31,8 @@ struct tls_function {
 	/* TLS_NEW: where it puts the session, 0: it returns it. */
 	unsigned int session;
 	unsigned int buffer; /* plaintext; 0: it has none, only the length is known */
-	/* Points to the number of bytes, and the result says success; 0: the result is the number. */
+	/* Points to the number of bytes, and the result says success; 0: the result is the number.
+	 */
 	unsigned int count;
 	bool optional; /* not in all versions */
 };

@@ -15,17 +15,10 @@
 #include <bpf/libbpf.h>
 
 #include "base/log.h"
+#include "collect/attach_tls.h"
 #include "collect/layouts.h"
 #include "collect/taps.h"
 #include "daylight.skel.h"
-
-/* The kernel side has the roles by number. */
-_Static_assert((int)TLS_READ == WIRE_TLS_READ && (int)TLS_WRITE == WIRE_TLS_WRITE &&
-		       (int)TLS_HANDSHAKE == WIRE_TLS_HANDSHAKE &&
-		       (int)TLS_INSIDE == WIRE_TLS_INSIDE && (int)TLS_NEW == WIRE_TLS_NEW &&
-		       (int)TLS_CLEAR == WIRE_TLS_CLEAR && (int)TLS_REBIND == WIRE_TLS_REBIND &&
-		       (int)TLS_FREE == WIRE_TLS_FREE,
-	       "enum wire_tls_role");
 
 struct attach {
 	struct daylight_bpf *skel;
@@ -35,6 +28,7 @@ struct attach {
 	struct attach_options options;
 	struct layouts layouts;
 	bool tracepoints;
+	bool many; /* the kernel has links of many uprobes */
 	int cpus;
 };
 
@@ -64,18 +58,24 @@ static int libbpf_message(enum libbpf_print_level level, const char *fmt, va_lis
 	return 0;
 }
 
-bool attach_has_tracepoint(const char *name)
+static bool kernel_has(const char *type, uint32_t kind)
 {
-	char type[128];
 	struct btf *btf = btf__load_vmlinux_btf();
 	bool found;
 
 	if (!btf)
 		return false;
-	snprintf(type, sizeof(type), "btf_trace_%s", name);
-	found = btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) > 0;
+	found = btf__find_by_name_kind(btf, type, kind) > 0;
 	btf__free(btf);
 	return found;
+}
+
+bool attach_has_tracepoint(const char *name)
+{
+	char type[128];
+
+	snprintf(type, sizeof(type), "btf_trace_%s", name);
+	return kernel_has(type, BTF_KIND_TYPEDEF);
 }
 
 static int ring_event(void *ctx, void *data, size_t size)
@@ -116,6 +116,10 @@ static int load(struct attach *a, struct err *err)
 	if (a->cpus < 1)
 		return err_set(err, ERR_MACHINE, "the number of CPUs cannot be read from /sys");
 	configure(a);
+	a->skel->data->next_process = a->options.process + 1;
+	a->skel->data->next_stack = a->options.stack + 1;
+	a->skel->data->next_connection = a->options.connection + 1;
+	a->skel->data->next_context = a->options.context + 1;
 	bpf_map__set_max_entries(a->skel->maps.chunks, (uint32_t)a->cpus);
 	bpf_map__set_max_entries(a->skel->maps.snapshots, (uint32_t)a->cpus);
 	bpf_program__set_autoload(a->skel->progs.socket_received, a->tracepoints);
@@ -124,8 +128,8 @@ static int load(struct attach *a, struct err *err)
 	/* Held in phases only; attached on demand. */
 	bpf_program__set_autoattach(a->skel->progs.syscall_entered, false);
 	bpf_program__set_autoattach(a->skel->progs.function_started, false);
-	bpf_program__set_autoattach(a->skel->progs.tls_entered, false);
-	bpf_program__set_autoattach(a->skel->progs.tls_returned, false);
+	a->many = kernel_has("bpf_uprobe_multi_link", BTF_KIND_STRUCT);
+	attach_tls_prepare(a->skel->progs.tls_entered, a->skel->progs.tls_returned, a->many);
 	if (daylight_bpf__load(a->skel)) {
 		if (errno == EPERM || errno == EACCES)
 			return err_set(
@@ -281,6 +285,37 @@ int attach_port(struct attach *a, uint32_t netns, const uint8_t *address, uint16
 	return 0;
 }
 
+void attach_sockets_listing(struct attach *a, bool on)
+{
+	__atomic_store_n(&a->skel->data->sockets_listing, on, __ATOMIC_SEQ_CST);
+}
+
+int attach_socket_old(struct attach *a, uint64_t inode)
+{
+	uint32_t one = 1;
+
+	return bpf_map__update_elem(a->skel->maps.old_sockets, &inode, sizeof(inode), &one,
+				    sizeof(one), BPF_ANY);
+}
+
+void attach_unix_look(struct attach *a)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(a->skel->progs.unix_closed), &opts))
+		log_debug("Unix connections cannot be looked at: %s", strerror(errno));
+}
+
+uint64_t attach_io_urings(struct attach *a, uint32_t process)
+{
+	uint64_t count = 0;
+
+	if (bpf_map__lookup_elem(a->skel->maps.io_urings, &process, sizeof(process), &count,
+				 sizeof(count), 0))
+		return 0;
+	return count;
+}
+
 #define SWEEP_FROM 16384 /* flows */
 
 /*
@@ -373,36 +408,15 @@ struct attach_tap *attach_tap_add(struct attach *a, pid_t pid, const struct taps
 	return (struct attach_tap *)link;
 }
 
-static struct attach_tap *tls_tap(struct bpf_program *program, pid_t pid, int fd, uint64_t offset,
-				  uint64_t cookie, struct err *err)
-{
-	LIBBPF_OPTS(bpf_uprobe_opts, opts, .bpf_cookie = cookie);
-	struct bpf_link *link;
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	link = bpf_program__attach_uprobe_opts(program, pid, path, offset, &opts);
-	if (!link)
-		err_errno(err, ERR_MACHINE, "TLS taps cannot be attached to pid %d", (int)pid);
-	return (struct attach_tap *)link;
-}
-
-struct attach_tap *attach_tls_entry(struct attach *a, pid_t pid, int fd, uint64_t offset,
-				    const struct tls_function *f, struct err *err)
-{
-	return tls_tap(a->skel->progs.tls_entered, pid, fd, offset,
-		       WIRE_TLS(f->role, f->session, f->buffer, f->count), err);
-}
-
-struct attach_tap *attach_tls_return(struct attach *a, pid_t pid, int fd, uint64_t offset,
-				     struct err *err)
-{
-	return tls_tap(a->skel->progs.tls_returned, pid, fd, offset, 0, err);
-}
-
 void attach_tap_remove(struct attach_tap *tap)
 {
 	bpf_link__destroy((struct bpf_link *)tap);
+}
+
+void attach_tls_programs(const struct attach *a, struct attach_tls_programs *out)
+{
+	*out = (struct attach_tls_programs){ a->skel->progs.tls_entered,
+					     a->skel->progs.tls_returned, a->many };
 }
 
 void attach_taps_begin(struct attach *a)
@@ -421,9 +435,11 @@ int attach_samples(struct attach *a, unsigned int hz, struct err *err)
 		.type = PERF_TYPE_SOFTWARE,
 		.size = sizeof(attr),
 		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_period = 1000000000ULL / hz,
+		.sample_period = hz ? 1000000000ULL / hz : 0,
 	};
 
+	if (!hz)
+		return 0;
 	a->samples = calloc((size_t)a->cpus, sizeof(struct bpf_link *));
 	for (int cpu = 0; a->samples && cpu < a->cpus; cpu++) {
 		int fd =

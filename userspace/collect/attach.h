@@ -1,6 +1,6 @@
 /*
  * The kernel side as the collector sees it: loads and attaches the programs, sets targets, drains
- * events, reads the ledger. The only user of libbpf.
+ * events, reads the ledger. With attach_tls.c the only user of libbpf.
  */
 #ifndef DAYLIGHT_COLLECT_ATTACH_H
 #define DAYLIGHT_COLLECT_ATTACH_H
@@ -23,6 +23,9 @@ struct attach_options {
 	/* Called for each event, in ring order. */
 	void (*event)(void *ctx, const struct wire_head *event, size_t size);
 	void *ctx;
+	/* Ids that are taken, and all below them: processes, connections, contexts, stacks. */
+	uint32_t process, stack;
+	uint64_t connection, context;
 };
 
 /* Loads; nothing runs yet. Errors: ERR_MACHINE, with what is missing. */
@@ -49,6 +52,17 @@ int attach_site(struct attach *a, const struct wire_site_key *key, const struct 
 /* Connections to this local address (16 bytes, zeros: any) and port are a target's inbound ones. */
 int attach_port(struct attach *a, uint32_t netns, const uint8_t *address, uint16_t port,
 		struct err *err);
+/*
+ * The sockets that a process had open when it became a target. Between the two calls of
+ * attach_sockets_listing every Unix connection that is met counts as open before; so it is from the
+ * beginning.
+ */
+void attach_sockets_listing(struct attach *a, bool on);
+int attach_socket_old(struct attach *a, uint64_t inode);
+/* Looks which Unix connections have ended: their events are in the ring. */
+void attach_unix_look(struct attach *a);
+/* Transfers of the process by io_uring, so far. */
+uint64_t attach_io_urings(struct attach *a, uint32_t process);
 /* Forgets flows of closed connections when there are many. */
 void attach_sweep(struct attach *a);
 
@@ -68,20 +82,17 @@ struct attach_tap *attach_tap_add(struct attach *a, pid_t pid, const struct taps
 void attach_tap_remove(struct attach_tap *tap);
 /* To be said before taps are added to a process: what is remembered of threads is void. */
 void attach_taps_begin(struct attach *a);
-
-/*
- * Taps on a TLS library of one process; fd is its file, offset in it. The same kind of tap, removed
- * in the same way.
- */
-struct tls_function;
-struct attach_tap *attach_tls_entry(struct attach *a, pid_t pid, int fd, uint64_t offset,
-				    const struct tls_function *function, struct err *err);
-struct attach_tap *attach_tls_return(struct attach *a, pid_t pid, int fd, uint64_t offset,
-				     struct err *err);
+/* For attach_tls.c. many: they are attached by one link for all places. */
+struct bpf_program;
+struct attach_tls_programs {
+	struct bpf_program *entered, *returned;
+	bool many;
+};
+void attach_tls_programs(const struct attach *a, struct attach_tls_programs *out);
 /* A fresh id for a stack that user space makes up. */
 uint32_t attach_stack(struct attach *a);
 
-/* Samples all CPUs hz times a second. Errors: ERR_MACHINE. */
+/* Samples all CPUs hz times a second; 0: does nothing. Errors: ERR_MACHINE. */
 int attach_samples(struct attach *a, unsigned int hz, struct err *err);
 
 /* Detaches everything; events already in the ring can still be drained. */

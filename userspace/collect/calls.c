@@ -1,13 +1,15 @@
 /* Connections of targets and the calls on them. */
 #include "collect/calls.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <uthash.h>
 
+#include "collect/attach.h"
 #include "collect/bindings.h"
 #include "collect/deep.h"
+#include "collect/hops.h"
 #include "collect/processes.h"
 #include "collect/tls.h"
 #include "protocols/decoder.h"
@@ -23,12 +25,13 @@ enum {
 struct connection {
 	uint64_t id;
 	struct rec_connection rec;
-	char local[64], remote[64];
+	char local[WIRE_UNIX_PATH + 1], remote[WIRE_UNIX_PATH + 1];
 	bool put; /* the connection's record was put */
 	bool client_closed, finished;
 	bool plaintext; /* of a TLS library is decoded; the socket's bytes are ciphertext */
 	uint32_t process; /* that moved data last */
 	uint64_t received, sent, calls;
+	const char *spoken; /* the protocol that the first bytes sent show; outbound ones */
 	struct decoder *decoder; /* inbound ones */
 	struct bound bound; /* who works for its calls */
 	struct calls *owner;
@@ -40,6 +43,8 @@ struct calls {
 	struct connection *connections;
 	struct bindings *bindings;
 	struct calls_stats stats;
+	size_t unix_open;
+	uint64_t unix_look_at;
 };
 
 struct calls *calls_new(struct session *s)
@@ -165,6 +170,38 @@ static void call_ended(void *ctx, const struct decoder_call *call)
 	deep_call(s->deep, connection->process, rec.method, rec.path, call->start, call->end);
 }
 
+/* The name that the server's side is bound to, "@" for the 0 of an abstract one. */
+static void unix_path(const struct wire_connection *e, char *out, size_t size)
+{
+	size_t len = e->path_len < size ? e->path_len : size - 1;
+
+	for (size_t i = 0; i < len; i++)
+		out[i] = (char)(e->path[i] < ' ' ? '?' : e->path[i]);
+	out[len] = '\0';
+	if (len && !e->path[0])
+		out[0] = '@';
+	else
+		out[strnlen((const char *)e->path, len)] = '\0';
+}
+
+static void addresses_take(const struct wire_connection *e, struct connection *connection)
+{
+	const struct wire_address *a = &e->address;
+	bool in = e->direction == WIRE_IN;
+	uint64_t inodes[2];
+
+	if (a->family != AF_UNIX) {
+		connection->rec.family = hops_addresses(a, connection->local, connection->remote);
+		return;
+	}
+	unix_path(e, in ? connection->local : connection->remote, sizeof(connection->local));
+	memcpy(&inodes[0], a->local, sizeof(inodes[0]));
+	memcpy(&inodes[1], a->remote, sizeof(inodes[1]));
+	connection->rec.family = FAMILY_UNIX;
+	connection->rec.inode = inodes[0] ? inodes[0] : REC_NULL;
+	connection->rec.peer_inode = inodes[1] ? inodes[1] : REC_NULL;
+}
+
 void calls_connection(struct calls *c, const struct wire_connection *e)
 {
 	struct decoder_callbacks callbacks = { call_ended, NULL };
@@ -176,18 +213,20 @@ void calls_connection(struct calls *c, const struct wire_connection *e)
 	connection->owner = c;
 	connection->id = e->connection;
 	connection->process = e->head.process;
-	inet_ntop(a->family, a->local, connection->local, sizeof(connection->local));
-	inet_ntop(a->family, a->remote, connection->remote, sizeof(connection->remote));
 	connection->rec = (struct rec_connection){
 		.id = e->connection,
-		.family = a->family == AF_INET ? FAMILY_TCP4 : FAMILY_TCP6,
 		.local_port = a->local_port,
 		.remote_port = a->remote_port,
 		.direction = e->direction == WIRE_IN ? DIRECTION_IN : DIRECTION_OUT,
 		.cookie = e->identity ? e->identity : REC_NULL,
 		.opened = e->head.time,
 		.joined = e->joined,
+		.netns = a->netns,
+		.inode = REC_NULL,
+		.peer_inode = REC_NULL,
 	};
+	addresses_take(e, connection);
+	c->unix_open += a->family == AF_UNIX;
 	callbacks.ctx = connection;
 	if (e->direction == WIRE_IN)
 		connection->decoder = decoder_new(e->joined, &callbacks);
@@ -209,15 +248,16 @@ static bool takes_chunk(struct connection *connection, const struct wire_data *e
 	if (!(e->flags & WIRE_DATA_TLS)) {
 		/* A TLS record (RFC 8446, 5.1): its library may have been loaded just now. */
 		if (!e->offset && e->captured > 1 && data[0] == 22 && data[1] == 3)
-			tls_process_look(c->s->tls, e->head.process);
+			tls_process_uses(c->s->tls, e->head.process);
 		return !connection->plaintext;
 	}
 	if (connection->plaintext)
 		return true;
-	decoder = connection->calls ? NULL
-				    : decoder_new(e->flags & WIRE_DATA_TLS_JOINED, &callbacks);
+	decoder =
+		connection->calls ? NULL : decoder_new(e->flags & WIRE_DATA_TLS_JOINED, &callbacks);
 	if (!decoder)
 		return false;
+	tls_process_uses(c->s->tls, e->head.process);
 	decoder_free(connection->decoder);
 	connection->decoder = decoder;
 	connection->plaintext = true;
@@ -259,6 +299,25 @@ void calls_data(struct calls *c, const struct wire_data *e, size_t size)
 	decoder_feed(connection->decoder, &chunk);
 }
 
+void calls_hop(struct calls *c, const struct wire_hop *e)
+{
+	struct connection *connection;
+
+	HASH_FIND(hh, c->connections, &e->connection, sizeof(e->connection), connection);
+	if (!connection) {
+		c->stats.unknown++;
+		return;
+	}
+	if (e->send)
+		connection->sent += e->length;
+	else
+		connection->received += e->length;
+	if (!connection->spoken && !connection->rec.joined)
+		connection->spoken = hops_protocol(e->start);
+	put_connection(connection);
+	hops_use(c->s->hops, e, connection->spoken);
+}
+
 /* Nothing more is decoded on the connection. */
 static void finish(struct connection *connection, enum decoder_end end, uint64_t time,
 		   const char *reason)
@@ -294,6 +353,7 @@ static void finish(struct connection *connection, enum decoder_end end, uint64_t
 
 static void release(struct connection *connection)
 {
+	connection->owner->unix_open -= connection->rec.family == FAMILY_UNIX;
 	if (connection->decoder)
 		decoder_free(connection->decoder);
 	HASH_DEL(connection->owner->connections, connection);
@@ -322,6 +382,16 @@ void calls_state(struct calls *c, const struct wire_state *e)
 	       by_client ? "client closed" : "server closed");
 	if (e->to == TCP_STATE_CLOSE)
 		release(connection);
+}
+
+#define UNIX_LOOK_NS 100000000ULL
+
+void calls_tick(struct calls *c, uint64_t now)
+{
+	if (!c->unix_open || now < c->unix_look_at)
+		return;
+	c->unix_look_at = now + UNIX_LOOK_NS;
+	attach_unix_look(c->s->attach);
 }
 
 void calls_finish(struct calls *c, uint64_t time)

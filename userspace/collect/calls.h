@@ -15,7 +15,10 @@ void calls_connection(struct calls *c, const struct wire_connection *e);
 void calls_state(struct calls *c, const struct wire_state *e);
 /* size: of the event, captured bytes included. */
 void calls_data(struct calls *c, const struct wire_data *e, size_t size);
+void calls_hop(struct calls *c, const struct wire_hop *e);
 void calls_context(struct calls *c, const struct wire_context *e);
+/* Looks whether Unix connections have ended, now and then. */
+void calls_tick(struct calls *c, uint64_t now);
 /* Ends what is in flight when the window stops. */
 void calls_finish(struct calls *c, uint64_t time);
 

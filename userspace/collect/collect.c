@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,12 +15,14 @@
 #include "collect/attach.h"
 #include "collect/calls.h"
 #include "collect/deep.h"
+#include "collect/hops.h"
 #include "collect/interpositions.h"
 #include "collect/modules.h"
 #include "collect/patches.h"
 #include "collect/privilege.h"
 #include "collect/processes.h"
 #include "collect/progress.h"
+#include "collect/resumption.h"
 #include "collect/session.h"
 #include "collect/sightings.h"
 #include "collect/spawn.h"
@@ -32,6 +35,7 @@
 #define POLL_MS 20
 #define SETTLE_NS (60 * SECOND)
 #define LINGER_NS (SECOND / 4)
+#define FLUSH_NS (SECOND / 10 * 9) /* so that what was seen is on disk within a second */
 
 static volatile sig_atomic_t stop_signals;
 
@@ -45,8 +49,7 @@ void collect_options_init(struct collect_options *o)
 {
 	memset(o, 0, sizeof(*o));
 	o->status_fd = -1;
-	o->syscall_phase = o->syscall_share = COLLECT_AUTO;
-	o->samples = 199;
+	o->syscall_phase = o->syscall_share = o->samples = COLLECT_AUTO;
 	o->deep = 20;
 	o->deep_duty = 1;
 }
@@ -97,6 +100,7 @@ static void on_event(void *ctx, const struct wire_head *e, size_t size)
 		[WIRE_SIGHTING] = sizeof(struct wire_sighting),
 		[WIRE_ENTRY] = sizeof(struct wire_entry),
 		[WIRE_SNAPSHOT] = sizeof(struct wire_snapshot),
+		[WIRE_HOP] = sizeof(struct wire_hop),
 	};
 	struct session *s = ctx;
 	struct process *process;
@@ -146,6 +150,9 @@ static void on_event(void *ctx, const struct wire_head *e, size_t size)
 		unwind_snapshot(s->unwind, processes_find(s->processes, e->process),
 				(const struct wire_snapshot *)e, size);
 		break;
+	case WIRE_HOP:
+		calls_hop(s->calls, (const struct wire_hop *)e);
+		break;
 	case WIRE_LISTEN: /* a target's port is watched already */
 		s->search |= !e->process;
 		break;
@@ -176,13 +183,23 @@ static int open_parts(struct session *s, struct err *err)
 	};
 	struct attach_options attach = { .boundary = o->boundary, .event = on_event, .ctx = s };
 
+	if (s->resumption) {
+		const uint64_t *ids = resumption_bundle(s->resumption)->ids;
+
+		attach.process = (uint32_t)ids[REC_PROCESS_KIND];
+		attach.stack = (uint32_t)ids[REC_STACK_KIND];
+		attach.connection = ids[REC_CONNECTION_KIND];
+		attach.context = ids[REC_CONTEXT_KIND];
+	}
 	s->catalog = catalog_load(o->probes, err);
 	if (!s->catalog || privilege_check(err) || targets_check(s, err))
 		return -1;
 	s->attach = attach_open(&attach, s->catalog, err);
 	if (!s->attach)
 		return -1;
-	s->writer = bundle_writer_open(o->output, &writer, err);
+	s->writer = s->resumption
+			    ? bundle_writer_resume(resumption_bundle(s->resumption), &writer, err)
+			    : bundle_writer_open(o->output, &writer, err);
 	if (!s->writer)
 		return -1;
 	s->modules = modules_new(s, err);
@@ -190,12 +207,13 @@ static int open_parts(struct session *s, struct err *err)
 	s->sightings = sightings_new(s);
 	s->unwind = unwind_new(s);
 	s->calls = calls_new(s);
+	s->hops = hops_new(s);
 	s->deep = deep_new(s);
 	s->tls = tls_new(s);
 	s->interpositions = interpositions_new(s);
 	s->patches = patches_new(s, s->interpositions);
-	if (!s->deep || !s->tls || !s->modules || !s->processes || !s->sightings || !s->unwind || !s->calls ||
-	    !s->interpositions || !s->patches)
+	if (!s->deep || !s->modules || !s->processes || !s->sightings || !s->unwind || !s->calls ||
+	    !s->hops || !s->tls || !s->interpositions || !s->patches)
 		return err_set(err, ERR_INTERNAL, "out of memory");
 	return 0;
 }
@@ -207,6 +225,7 @@ static void close_parts(struct session *s)
 	patches_free(s->patches);
 	interpositions_free(s->interpositions);
 	calls_free(s->calls);
+	hops_free(s->hops);
 	unwind_free(s->unwind);
 	sightings_free(s->sightings);
 	processes_free(s->processes);
@@ -214,10 +233,18 @@ static void close_parts(struct session *s)
 	attach_close(s->attach);
 	catalog_free(s->catalog);
 	window_release(s);
+	resumption_free(s->resumption);
 	free(s->listeners);
 }
 
-/* Where function starts can be traced, system calls add little and are looked at for moments. */
+/* Where function starts can be traced, samples and system calls add little. */
+static unsigned int samples(const struct session *s)
+{
+	if (s->options->samples != COLLECT_AUTO)
+		return (unsigned int)s->options->samples;
+	return deep_covers(s->deep) ? 49 : 199;
+}
+
 static uint64_t syscall_phase(const struct session *s)
 {
 	if (s->options->syscall_phase != COLLECT_AUTO)
@@ -251,12 +278,12 @@ static int begin(struct session *s, struct spawn *spawn, struct err *err)
 	found_at = clock_monotonic();
 	if (attach_start(s->attach, err) ||
 	    attach_syscalls(s->attach, syscall_phase(s) > 0, err) ||
-	    (s->options->samples &&
-	     attach_samples(s->attach, (unsigned int)s->options->samples, err)))
+	    attach_samples(s->attach, samples(s), err))
 		return -1;
 	/* Who came while nothing was attached yet. */
 	if (targets_find(s, err) < 0)
 		return -1;
+	processes_list_sockets(s->processes);
 	log_verbose("attached %llu ms after the targets were found",
 		    (unsigned long long)(clock_monotonic() - found_at) / 1000000);
 	window_programs(s);
@@ -305,7 +332,7 @@ static void phase_tick(struct session *s, struct phase *p, uint64_t now)
 static const char *run(struct session *s, struct spawn *spawn)
 {
 	const struct collect_options *o = s->options;
-	uint64_t began = clock_monotonic(), second = began + SECOND, search = began + SECOND,
+	uint64_t began = clock_monotonic(), flush = began + FLUSH_NS, search = began + SECOND,
 		 lost = 0;
 	struct phase phase = { .on = syscall_phase(s) > 0, .began = began };
 	bool only_pids = true, command_over = false;
@@ -324,16 +351,18 @@ static const char *run(struct session *s, struct spawn *spawn)
 		patches_tick(s->patches, now.monotonic);
 		processes_tick(s->processes, now.monotonic);
 		modules_tick(s->modules);
+		calls_tick(s->calls, now.monotonic);
 		deep_tick(s->deep, now.monotonic);
 		tls_tick(s->tls, now.monotonic);
 		interpositions_tick(s->interpositions, false);
 		unwind_tick(s->unwind);
 		phase_tick(s, &phase, now.monotonic);
-		bundle_writer_tick(s->writer, now.monotonic);
-		if (now.monotonic >= second) {
-			second += SECOND;
+		if (now.monotonic >= flush) {
+			flush = now.monotonic + FLUSH_NS;
 			sightings_flush(s->sightings);
+			hops_flush(s->hops);
 			lost = window_ledger(s);
+			bundle_writer_flush(s->writer);
 		}
 		progress_tick(s, now.monotonic, lost);
 		if (stop_signals)
@@ -372,12 +401,16 @@ static uint64_t end(struct session *s, const char *reason)
 	bool settled;
 
 	deep_stop(s->deep, clock_monotonic());
+	attach_unix_look(s->attach);
 	attach_stop(s->attach);
+	/* What is left to do can wait for the service. */
+	setpriority(PRIO_PROCESS, 0, 5);
 	attach_drain(s->attach);
 	progress_clear();
 	calls_finish(s->calls, clock_monotonic());
 	unwind_finish(s->unwind, stop_signals > 1 ? 1 : SETTLE_NS);
 	sightings_flush(s->sightings);
+	hops_flush(s->hops);
 	processes_finish(s->processes);
 	targets_listeners(s);
 	patches_finish(s->patches, stop_signals <= 1);
@@ -403,16 +436,22 @@ int collect_run(const struct collect_options *options, struct err *err)
 	/* Memory of the service passes through here: it must not end in a core file. */
 	prctl(PR_SET_DUMPABLE, 0);
 	stop_signals = 0;
+	if (options->resume) {
+		s.resumption = resumption_open(options, err);
+		if (!s.resumption)
+			return -1;
+		s.options = options = resumption_options(s.resumption);
+	}
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
 	if (open_parts(&s, err) || begin(&s, &spawn, err)) {
 		spawn_end(&spawn);
-		if (s.writer) {
-			/* Nothing was collected: leave no empty bundle behind. */
+		if (s.writer)
 			bundle_writer_abandon(s.writer);
+		/* Nothing was collected: leave no empty bundle behind. */
+		if (s.writer && !s.resumption)
 			unlink(options->output);
-		}
 		close_parts(&s);
 		return -1;
 	}

@@ -44,6 +44,7 @@ struct collect_options {
 	size_t targets_count;
 	char **command; /* NULL-terminated, or NULL */
 	const char *output;
+	const char *resume; /* an interrupted bundle to go on with; the rest comes from it. NULL */
 	const char *probes; /* folder, or NULL: the embedded ones */
 	uint64_t duration; /* ns; 0: until a signal or the last target's end */
 	uint64_t until; /* realtime ns; 0: not given */
@@ -60,7 +61,7 @@ struct collect_options {
 	 * function starts do not show.
 	 */
 	uint64_t syscall_phase, syscall_share;
-	uint64_t samples; /* of the CPU clock, a second; 0: none */
+	uint64_t samples; /* of the CPU clock, a second; 0: none; COLLECT_AUTO: likewise */
 	uint64_t deep; /* first calls of each route that are traced function by function; 0: none */
 	uint64_t deep_duty; /* and percent of the window */
 };

@@ -1,6 +1,7 @@
 /* When which process is traced function by function; see deep.h. */
 #include "collect/deep.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -17,7 +18,7 @@
 #define BURST_NS (30 * SECOND) /* taps may be held for new routes so long in any case */
 #define SHARE 20 /* and afterwards for one part in so many of the time */
 #define DUTY_PERIOD_NS (30 * SECOND)
-#define CHILD_PART 10 /* a forked child needs one deep call where its parent needs so many */
+#define MORE_PART 10 /* a further process needs one deep call where the first needs so many */
 #define ROUTES_MAX 65536 /* counted; calls of further ones need none */
 
 /* Taps of a memory image, which forks share. */
@@ -29,10 +30,21 @@ struct image {
 	UT_hash_handle hh;
 };
 
+/* Processes that do the same work, as far as can be told. */
+struct group {
+	char exe[sizeof(((struct process *)0)->exe)];
+	const struct service_definition *service;
+	size_t users;
+	size_t busy; /* of them have answered calls */
+	size_t holding; /* of these hold taps for the sake of routes */
+	struct group *next;
+};
+
 struct traced {
 	uint32_t serial;
 	pid_t pid;
 	struct image *image;
+	struct group *group;
 	struct attach_tap *links[TAPS_MAX];
 	bool on, refused;
 	bool stepped; /* somebody's breakpoints were single-stepped before ours were set */
@@ -45,6 +57,7 @@ struct traced {
 	uint64_t began; /* monotonic ns: the end of its first call */
 	uint64_t hold; /* monotonic ns: on until then for the routes' sake */
 	uint64_t duty; /* and until then for the duty cycle's */
+	uint64_t next_duty; /* monotonic ns */
 	uint64_t spent; /* ns with taps, by completed spans for new routes */
 	uint64_t settled; /* monotonic ns: when its taps were first detached; 0: not yet */
 	UT_hash_handle hh;
@@ -64,10 +77,10 @@ struct route {
 struct deep {
 	struct session *s;
 	struct image *images;
+	struct group *groups;
 	struct traced *traced;
 	struct route *routes;
 	uint64_t without; /* processes with a runtime that have no taps */
-	uint64_t next_duty;
 };
 
 struct deep *deep_new(struct session *s)
@@ -108,6 +121,38 @@ static struct image *image_of(struct deep *d, const struct process *process)
 	}
 	image->users++;
 	return image;
+}
+
+static struct group *group_of(struct deep *d, const struct process *process)
+{
+	struct group *group;
+
+	for (group = d->groups; group; group = group->next)
+		if (group->service == process->service && !strcmp(group->exe, process->exe))
+			break;
+	if (!group) {
+		group = calloc(1, sizeof(*group));
+		if (!group)
+			return NULL;
+		snprintf(group->exe, sizeof(group->exe), "%s", process->exe);
+		group->service = process->service;
+		group->next = d->groups;
+		d->groups = group;
+	}
+	group->users++;
+	return group;
+}
+
+static void group_release(struct deep *d, struct group *group)
+{
+	struct group **link = &d->groups;
+
+	if (--group->users)
+		return;
+	while (*link != group)
+		link = &(*link)->next;
+	*link = group->next;
+	free(group);
 }
 
 static void detach(struct traced *t)
@@ -172,6 +217,12 @@ static bool switch_on(struct deep *d, struct traced *t, const char *reason)
 
 /* ---- processes ---- */
 
+/* Deep calls of a route that are needed where its first calls are traced in another process. */
+static uint64_t quota_of_more(const struct deep *d)
+{
+	return (d->s->options->deep + MORE_PART - 1) / MORE_PART;
+}
+
 void deep_process(struct deep *d, const struct process *process, bool forked, uint64_t since)
 {
 	uint64_t first = d->s->options->deep;
@@ -193,14 +244,19 @@ void deep_process(struct deep *d, const struct process *process, bool forked, ui
 		return;
 	}
 	t = calloc(1, sizeof(*t));
-	if (!t) {
+	if (t)
+		t->group = group_of(d, process);
+	if (!t || !t->group) {
+		free(t);
 		image_release(d, image);
 		return;
 	}
+	/* Not all at once. */
+	t->next_duty = clock_monotonic() + DUTY_PERIOD_NS / 8 * (1 + process->serial % 8);
 	t->serial = process->serial;
 	t->pid = process->pid;
 	t->image = image;
-	t->quota = forked ? (first + CHILD_PART - 1) / CHILD_PART : first;
+	t->quota = forked ? quota_of_more(d) : first;
 	HASH_ADD(hh, d->traced, serial, sizeof(t->serial), t);
 	if (!first)
 		return;
@@ -229,6 +285,7 @@ void deep_process_ended(struct deep *d, uint32_t serial)
 	switch_off(d, t, clock_monotonic());
 	HASH_DEL(d->traced, t);
 	image_release(d, t->image);
+	group_release(d, t->group);
 	free(t);
 }
 
@@ -275,7 +332,7 @@ void deep_reloaded(struct deep *d, uint32_t process)
 	HASH_ITER(hh, d->routes, route, next) {
 		if (route->key.process != process || route->deep < t->quota)
 			continue;
-		route->deep = t->quota - (t->quota + CHILD_PART - 1) / CHILD_PART;
+		route->deep = t->quota - (t->quota + MORE_PART - 1) / MORE_PART;
 		t->open_routes++;
 	}
 	t->hold = clock_monotonic() + HOLD_NS;
@@ -294,6 +351,25 @@ static bool affordable(const struct traced *t, uint64_t now)
 	if (t->on)
 		spent += now - t->from;
 	return spent < BURST_NS + (now - t->settled) / SHARE;
+}
+
+/* A service must not be slowed down as a whole: half of its processes hold taps at a time. */
+static bool has_room(const struct group *group)
+{
+	return group->holding < (group->busy > 1 ? group->busy / 2 : 1);
+}
+
+/* Another process has the first calls of the routes traced: this one needs less. */
+static void give_way(struct deep *d, struct traced *t)
+{
+	struct route *route, *next;
+
+	if (t->quota == quota_of_more(d))
+		return;
+	t->quota = quota_of_more(d);
+	t->open_routes = 0;
+	HASH_ITER(hh, d->routes, route, next)
+		t->open_routes += route->key.process == t->serial && route->deep < t->quota;
 }
 
 /* A tap that is single-stepped would slow the service down beyond measure: none of them is. */
@@ -316,6 +392,11 @@ static void tick(struct deep *d, struct traced *t, uint64_t now)
 	bool first = !t->settled && !t->calls && t->quota;
 	bool routes = t->open_routes && now < t->hold && affordable(t, now);
 
+	if (routes && !has_room(t->group)) {
+		give_way(d, t);
+		routes = false;
+	}
+	t->group->holding += routes;
 	if (first || routes) {
 		if (!t->on)
 			switch_on(d, t, "new-route");
@@ -331,16 +412,18 @@ static void tick(struct deep *d, struct traced *t, uint64_t now)
 void deep_tick(struct deep *d, uint64_t now)
 {
 	uint64_t duty = DUTY_PERIOD_NS / 100 * d->s->options->deep_duty;
-	bool due = now >= d->next_duty;
 	struct traced *t, *next;
+	struct group *group;
 
-	if (due) {
-		due = d->next_duty != 0;
-		d->next_duty = now + DUTY_PERIOD_NS;
-	}
+	for (group = d->groups; group; group = group->next)
+		group->busy = group->holding = 0;
+	HASH_ITER(hh, d->traced, t, next)
+		t->group->busy += t->calls > 0;
 	HASH_ITER(hh, d->traced, t, next) {
-		if (due)
+		if (now >= t->next_duty) {
 			t->duty = now + duty;
+			t->next_duty = now + DUTY_PERIOD_NS;
+		}
 		tick(d, t, now);
 	}
 }
@@ -369,6 +452,7 @@ void deep_free(struct deep *d)
 	HASH_ITER(hh, d->traced, t, next) {
 		detach(t);
 		HASH_DEL(d->traced, t);
+		group_release(d, t->group);
 		free(t);
 	}
 	HASH_ITER(hh, d->routes, route, next_route) {

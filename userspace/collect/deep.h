@@ -9,6 +9,10 @@
  *   - for a share of the window, whatever happens ("duty").
  * Routes that are called seldom must not keep a busy service deep: the first calls may take a
  * minute; afterwards taps are held for new routes for half a minute and a twentieth of the time.
+ *
+ * A service is never slowed down as a whole: of the processes of one service that answer calls,
+ * half at most (one at least) hold taps for the sake of routes. The others wait for their turn, and
+ * then need few calls, as forked children do: the first calls were traced in their neighbours.
  */
 #ifndef DAYLIGHT_COLLECT_DEEP_H
 #define DAYLIGHT_COLLECT_DEEP_H

@@ -15,7 +15,8 @@
 
 #define MS 1000000ULL
 #define CALM_NS (3000 * MS) /* after a process's first data: its modules are loaded */
-#define SLICE_NS (4 * MS)
+#define SLICE_NS (2 * MS)
+#define PACE 100 /* a look takes one part in so many of a core's time, but the last one */
 #define FINISH_NS (20000 * MS) /* for all last looks together */
 #define MODULES_MAX 16384
 #define INTERPRETERS_MAX 16
@@ -52,6 +53,7 @@ struct patches {
 	struct interpositions *found;
 	struct patch_sources *sources;
 	struct subject *subjects;
+	uint64_t next_slice; /* monotonic ns */
 	/* The look that goes on; NULL: none. */
 	struct subject *subject;
 	struct process *process;
@@ -442,19 +444,31 @@ static void notice(void *ctx, struct process *process)
 	HASH_ADD(hh, p->subjects, serial, sizeof(subject->serial), subject);
 }
 
+/* Goes on for a moment, and says when to go on again. */
+static void slice(struct patches *p)
+{
+	uint64_t began = clock_monotonic(), ended;
+
+	go_on(p, began + SLICE_NS);
+	ended = clock_monotonic();
+	p->next_slice = ended + PACE * (ended - began);
+}
+
 void patches_tick(struct patches *p, uint64_t now)
 {
 	struct subject *subject, *next;
 	struct process *process;
 
 	processes_each(p->s->processes, notice, p);
+	if (now < p->next_slice)
+		return;
 	if (p->subject) {
 		/* It may have been released since. */
 		p->process = processes_find(p->s->processes, p->subject->serial);
 		if (!p->process)
 			end(p, false);
 		else
-			go_on(p, now + SLICE_NS);
+			slice(p);
 		return;
 	}
 	HASH_ITER(hh, p->subjects, subject, next) {
@@ -467,7 +481,7 @@ void patches_tick(struct patches *p, uint64_t now)
 		}
 		begin(p, subject, process);
 		if (p->subject)
-			go_on(p, now + SLICE_NS);
+			slice(p);
 		return;
 	}
 }

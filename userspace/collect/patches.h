@@ -1,7 +1,8 @@
 /*
  * Looks for replaced functions in the Python processes that answer calls: once some seconds after
  * a process's first data, and again at the end of the window. Nothing is stopped: their memory is
- * read from outside while they run, a few milliseconds at a time. Records: interposition, gap.
+ * read from outside while they run, a few milliseconds at a time, at most a hundredth of a core's
+ * time until the window ends. Records: interposition, gap.
  */
 #ifndef DAYLIGHT_COLLECT_PATCHES_H
 #define DAYLIGHT_COLLECT_PATCHES_H

@@ -21,6 +21,7 @@ struct processes {
 	struct session *s;
 	struct process *table; /* by serial */
 	size_t alive, total;
+	bool sockets_unlisted; /* not all sockets that were open before could be listed */
 };
 
 struct processes *processes_new(struct session *s)
@@ -182,6 +183,29 @@ static struct process *insert(struct processes *p, uint32_t serial, pid_t pid, u
 	return process;
 }
 
+static int each_socket(void *ctx, uint64_t inode)
+{
+	return attach_socket_old(ctx, inode);
+}
+
+/* Which Unix connections it had before. When the table is full, all that come are taken for such.
+ */
+static void list_sockets(void *ctx, struct process *process)
+{
+	struct processes *p = ctx;
+	struct procfs_stat st;
+
+	if (procfs_sockets(process->pid, each_socket, p->s->attach) &&
+	    !procfs_stat(process->pid, &st))
+		p->sockets_unlisted = true;
+}
+
+void processes_list_sockets(struct processes *p)
+{
+	processes_each(p, list_sockets, p);
+	attach_sockets_listing(p->s->attach, p->sockets_unlisted);
+}
+
 static int add(struct processes *p, pid_t pid, bool child, struct err *err)
 {
 	struct wire_target t = { 0 }, parent = { 0 };
@@ -193,6 +217,8 @@ static int add(struct processes *p, pid_t pid, bool child, struct err *err)
 		return 1;
 	t.start = st.start;
 	t.process = t.image = attach_serial(p->s->attach);
+	if (p->s->running)
+		attach_sockets_listing(p->s->attach, true);
 	if (attach_target(p->s->attach, (uint32_t)pid, &t, err))
 		return -1;
 	process = insert(p, t.process, pid, st.start, now);
@@ -205,6 +231,8 @@ static int add(struct processes *p, pid_t pid, bool child, struct err *err)
 
 		if (st.start < p->s->start.boottime)
 			began = p->s->start.monotonic;
+		list_sockets(p, process);
+		attach_sockets_listing(p->s->attach, p->sockets_unlisted);
 		session_gap(p->s, t.process, began, now, "found while running: not watched before");
 	}
 	process->child = process->put = child;
@@ -285,6 +313,19 @@ static void appeared(struct processes *p, const struct wire_process *e)
 	tls_process(p->s->tls, process, e->head.time);
 }
 
+/* What it moved by io_uring was not seen: it is said how often. */
+static void put_io_uring(struct processes *p, const struct process *process, uint64_t until)
+{
+	uint64_t count = attach_io_urings(p->s->attach, process->serial);
+	char what[64];
+
+	if (!count)
+		return;
+	snprintf(what, sizeof(what), "io_uring: %llu transfers not seen",
+		 (unsigned long long)count);
+	session_gap(p->s, process->serial, process->seen, until, what);
+}
+
 static void ended(struct processes *p, const struct wire_process *e)
 {
 	struct process *process = processes_find(p, e->head.process);
@@ -302,6 +343,7 @@ static void ended(struct processes *p, const struct wire_process *e)
 			runtime_gap(p->s, process);
 	}
 	if (process && !process->ended) {
+		put_io_uring(p, process, e->head.time);
 		process->ended = true;
 		process->ended_at = e->head.time;
 		p->alive--;
@@ -385,8 +427,10 @@ void processes_finish(struct processes *p)
 
 	HASH_ITER(hh, p->table, process, next) {
 		process_put_record(p->s, process);
-		if (!process->ended)
-			scan_mappings(p->s, process);
+		if (process->ended)
+			continue;
+		scan_mappings(p->s, process);
+		put_io_uring(p, process, clock_monotonic());
 	}
 }
 

@@ -55,6 +55,8 @@ int processes_add(struct processes *p, pid_t pid, struct err *err);
 /* The same for our own child that waits to become the command: it has nothing to show until then.
  */
 int processes_add_child(struct processes *p, pid_t pid, struct err *err);
+/* Once everything is attached: which sockets were open before. */
+void processes_list_sockets(struct processes *p);
 /* Events of the kernel side. */
 void processes_event(struct processes *p, const struct wire_process *e);
 struct process *processes_find(struct processes *p, uint32_t serial);

@@ -21,10 +21,12 @@ struct processes; /* processes.h */
 struct sightings; /* sightings.h */
 struct unwind; /* unwind.h */
 struct calls; /* calls.h */
+struct hops; /* hops.h */
 struct deep; /* deep.h */
 struct tls; /* tls.h */
 struct interpositions; /* interpositions.h */
 struct patches; /* patches.h */
+struct resumption; /* resumption.h */
 struct ledger_entry; /* window.c */
 
 struct session {
@@ -37,11 +39,13 @@ struct session {
 	struct sightings *sightings;
 	struct unwind *unwind;
 	struct calls *calls;
+	struct hops *hops;
 	struct deep *deep;
 	struct tls *tls;
 	struct interpositions *interpositions;
 	struct patches *patches;
-	struct clock_triple start;
+	struct resumption *resumption; /* of an interrupted window; else NULL */
+	struct clock_triple start; /* of a window that is gone on with: when that began */
 	bool running; /* the window is open: who is found now was missed before */
 	bool search; /* somebody listens on a watched port: look for targets again */
 	struct ledger_entry *ledger; /* what the bundle's ledger says so far */

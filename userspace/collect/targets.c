@@ -349,7 +349,7 @@ int targets_check(struct session *s, struct err *err)
 {
 	for (size_t i = 0; i < s->options->targets_count; i++)
 		if (s->options->targets[i].how != COLLECT_COMMAND &&
-		    find_one(s, &s->options->targets[i], true, err) < 0)
+		    find_one(s, &s->options->targets[i], !s->resumption, err) < 0)
 			return -1;
 	return 0;
 }

@@ -5,7 +5,10 @@
 #include "base/err.h"
 #include "collect/session.h"
 
-/* Only looks: a target option without any process is ERR_USAGE. s->processes is still NULL. */
+/*
+ * Only looks: a target option without any process is ERR_USAGE, unless the window is gone on with:
+ * the service may come back. s->processes is still NULL.
+ */
 int targets_check(struct session *s, struct err *err);
 
 /*

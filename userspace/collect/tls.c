@@ -1,6 +1,7 @@
 /* Which processes have a TLS library, and the taps on it. */
 #include "collect/tls.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -8,12 +9,14 @@
 
 #include "base/log.h"
 #include "collect/attach.h"
+#include "collect/attach_tls.h"
 #include "collect/tls_file.h"
 
 #define LIBRARIES_MAX 8 /* of one process */
 #define LOOK_FIRST_NS 2000000ULL /* after a start, when its libraries are being loaded */
 #define LOOK_LAST_NS 500000000ULL
 #define STARTING_NS 10000000000ULL
+#define CHILDREN_MAX 64 /* of a family that does not use TLS; further ones are not tapped yet */
 
 /* A file that was looked at; kept, for processes come back. */
 struct library {
@@ -24,22 +27,46 @@ struct library {
 	UT_hash_handle hh;
 };
 
+/* A memory image, which forks share. */
+struct tls_family {
+	uint32_t memory;
+	size_t children; /* forked before it was known to use TLS */
+	bool used; /* one of it did */
+	UT_hash_handle hh;
+};
+
 struct tapped {
 	uint32_t serial;
+	uint32_t parent; /* serial; it was forked and waits until its family uses TLS; else 0 */
+	struct tls_family *family;
 	pid_t pid;
-	uint64_t since; /* monotonic ns: it could have used TLS unseen; 0: the window was not open */
+	uint64_t
+		since; /* monotonic ns: it could have used TLS unseen; 0: the window was not open */
 	uint64_t seen, look_at, step; /* when to look for libraries again; 0: not for now */
 	struct library *libraries[LIBRARIES_MAX]; /* those that were met */
-	struct attach_tap **taps[LIBRARIES_MAX];
-	size_t taps_count[LIBRARIES_MAX];
+	struct attach_tls *taps[LIBRARIES_MAX];
 	size_t count;
 	UT_hash_handle hh;
+};
+
+#define BIN_MAX 256
+
+/* Taps of processes that have ended, removed by a thread of its own. */
+struct bin {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	struct attach_tls *taps[BIN_MAX];
+	size_t count;
+	bool started, stop;
 };
 
 struct tls {
 	struct session *s;
 	struct library *libraries;
 	struct tapped *processes;
+	struct tls_family *families;
+	struct bin bin;
 };
 
 struct tls *tls_new(struct session *s)
@@ -50,6 +77,8 @@ struct tls *tls_new(struct session *s)
 	if (!t)
 		return NULL;
 	t->s = s;
+	pthread_mutex_init(&t->bin.lock, NULL);
+	pthread_cond_init(&t->bin.more, NULL);
 	/* Each tap is a descriptor or two. */
 	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < files.rlim_max) {
 		files.rlim_cur = files.rlim_max;
@@ -58,17 +87,54 @@ struct tls *tls_new(struct session *s)
 	return t;
 }
 
-static void taps_remove(struct attach_tap **taps, size_t count)
+/* ---- the end of taps ---- */
+
+static void *empty_bin(void *arg)
 {
-	for (size_t i = 0; i < count; i++)
-		attach_tap_remove(taps[i]);
-	free(taps);
+	struct bin *bin = arg;
+
+	pthread_mutex_lock(&bin->lock);
+	while (bin->count || !bin->stop) {
+		struct attach_tls *taps[BIN_MAX];
+		size_t count = bin->count;
+
+		if (!count) {
+			pthread_cond_wait(&bin->more, &bin->lock);
+			continue;
+		}
+		memcpy(taps, bin->taps, count * sizeof(*taps));
+		bin->count = 0;
+		pthread_mutex_unlock(&bin->lock);
+		attach_tls_remove(taps, count);
+		pthread_mutex_lock(&bin->lock);
+	}
+	pthread_mutex_unlock(&bin->lock);
+	return NULL;
+}
+
+static void taps_remove(struct tls *t, struct attach_tls *taps)
+{
+	struct bin *bin = &t->bin;
+	bool full;
+
+	if (!taps)
+		return;
+	if (!bin->started)
+		bin->started = !pthread_create(&bin->thread, NULL, empty_bin, bin);
+	pthread_mutex_lock(&bin->lock);
+	full = !bin->started || bin->count == BIN_MAX;
+	if (!full)
+		bin->taps[bin->count++] = taps;
+	pthread_cond_signal(&bin->more);
+	pthread_mutex_unlock(&bin->lock);
+	if (full)
+		attach_tls_remove(&taps, 1);
 }
 
 static void tapped_free(struct tls *t, struct tapped *p)
 {
 	for (size_t i = 0; i < p->count; i++)
-		taps_remove(p->taps[i], p->taps_count[i]);
+		taps_remove(t, p->taps[i]);
 	HASH_DEL(t->processes, p);
 	free(p);
 }
@@ -77,11 +143,23 @@ void tls_free(struct tls *t)
 {
 	struct tapped *p, *next_p;
 	struct library *l, *next_l;
+	struct tls_family *f, *next_f;
 
 	if (!t)
 		return;
 	HASH_ITER(hh, t->processes, p, next_p)
 		tapped_free(t, p);
+	HASH_ITER(hh, t->families, f, next_f) {
+		HASH_DEL(t->families, f);
+		free(f);
+	}
+	if (t->bin.started) {
+		pthread_mutex_lock(&t->bin.lock);
+		t->bin.stop = true;
+		pthread_cond_signal(&t->bin.more);
+		pthread_mutex_unlock(&t->bin.lock);
+		pthread_join(t->bin.thread, NULL);
+	}
 	HASH_ITER(hh, t->libraries, l, next_l) {
 		HASH_DEL(t->libraries, l);
 		tls_file_release(&l->file);
@@ -124,40 +202,9 @@ static struct library *library_of(struct tls *t, pid_t pid, const struct procfs_
 	return l;
 }
 
-/* All of its taps, or none. */
-static int attach(struct tls *t, struct tapped *p, const struct tls_file *file, size_t n)
-{
-	size_t count = file->entries + file->returns_count;
-	struct err err = ERR_INIT;
-
-	p->taps[n] = calloc(count, sizeof(struct attach_tap *));
-	if (!p->taps[n])
-		return -1;
-	/* First where they return: a function that is entered must be seen to return. */
-	for (size_t i = 0; i < count; i++) {
-		struct attach_tap *tap =
-			i < file->returns_count
-				? attach_tls_return(t->s->attach, p->pid, file->fd,
-						    file->returns[i], &err)
-				: attach_tls_entry(t->s->attach, p->pid, file->fd,
-						   file->entry[i - file->returns_count].offset,
-						   file->entry[i - file->returns_count].function,
-						   &err);
-
-		if (!tap) {
-			log_verbose("process %u: %s", p->serial, err.text);
-			taps_remove(p->taps[n], i);
-			p->taps[n] = NULL;
-			return -1;
-		}
-		p->taps[n][i] = tap;
-	}
-	p->taps_count[n] = count;
-	return 0;
-}
-
 static void add_library(struct tls *t, struct tapped *p, struct library *l)
 {
+	struct err err = ERR_INIT;
 	size_t n = p->count;
 
 	for (size_t i = 0; i < n; i++)
@@ -172,7 +219,9 @@ static void add_library(struct tls *t, struct tapped *p, struct library *l)
 		unsupported(t, p->serial, l->file.library->name, l->file.why);
 		return;
 	}
-	if (attach(t, p, &l->file, n)) {
+	p->taps[n] = attach_tls_add(t->s->attach, p->pid, &l->file, &err);
+	if (!p->taps[n]) {
+		log_verbose("process %u: %s", p->serial, err.text);
 		session_gap(t->s, p->serial, p->since ? p->since : clock_monotonic(), REC_NULL,
 			    "TLS library not attached");
 		return;
@@ -230,6 +279,21 @@ static struct tapped *tapped_of(struct tls *t, uint32_t serial)
 	return p;
 }
 
+static struct tls_family *family_of(struct tls *t, uint32_t memory)
+{
+	struct tls_family *f;
+
+	HASH_FIND(hh, t->families, &memory, sizeof(memory), f);
+	if (f)
+		return f;
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return NULL;
+	f->memory = memory;
+	HASH_ADD(hh, t->families, memory, sizeof(f->memory), f);
+	return f;
+}
+
 static struct tapped *tapped_add(struct tls *t, const struct process *process, uint64_t since)
 {
 	struct tapped *p = tapped_of(t, process->serial);
@@ -239,6 +303,11 @@ static struct tapped *tapped_add(struct tls *t, const struct process *process, u
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return NULL;
+	p->family = family_of(t, process->memory);
+	if (!p->family) {
+		free(p);
+		return NULL;
+	}
 	p->serial = process->serial;
 	p->pid = process->pid;
 	p->since = since;
@@ -258,6 +327,23 @@ void tls_process(struct tls *t, const struct process *process, uint64_t since)
 	look(t, p);
 }
 
+/* The libraries of its family; without a member that has any, by its own mappings. */
+static void inherit(struct tls *t, struct tapped *p)
+{
+	const struct tapped *parent = tapped_of(t, p->parent);
+
+	p->parent = 0;
+	if (!parent) {
+		look(t, p);
+		return;
+	}
+	if (!is_current(t, p))
+		return;
+	for (size_t i = 0; i < parent->count; i++)
+		if (parent->libraries[i]->file.entries)
+			add_library(t, p, parent->libraries[i]);
+}
+
 void tls_process_forked(struct tls *t, const struct process *process, uint32_t parent_serial,
 			uint64_t since)
 {
@@ -266,15 +352,14 @@ void tls_process_forked(struct tls *t, const struct process *process, uint32_t p
 
 	if (!p)
 		return;
+	p->parent = parent_serial;
 	if (parent) {
 		p->look_at = parent->look_at;
 		p->step = parent->step;
 	}
-	if (!is_current(t, p))
-		return;
-	for (size_t i = 0; parent && i < parent->count; i++)
-		if (parent->libraries[i]->file.entries)
-			add_library(t, p, parent->libraries[i]);
+	/* Taps cost: a service that forks a lot and has a TLS library for other ends has none. */
+	if (p->family->used || p->family->children++ < CHILDREN_MAX)
+		inherit(t, p);
 }
 
 void tls_process_ended(struct tls *t, uint32_t serial)
@@ -289,8 +374,23 @@ void tls_process_look(struct tls *t, uint32_t serial)
 {
 	struct tapped *p = tapped_of(t, serial);
 
-	if (p)
+	if (p && !p->parent)
 		look(t, p);
+}
+
+void tls_process_uses(struct tls *t, uint32_t serial)
+{
+	struct tapped *p = tapped_of(t, serial), *other, *next;
+
+	if (!p)
+		return;
+	if (!p->family->used) {
+		p->family->used = true;
+		HASH_ITER(hh, t->processes, other, next)
+			if (other->family == p->family && other->parent)
+				inherit(t, other);
+	}
+	look(t, p);
 }
 
 void tls_tick(struct tls *t, uint64_t now)
@@ -298,7 +398,7 @@ void tls_tick(struct tls *t, uint64_t now)
 	struct tapped *p, *next;
 
 	HASH_ITER(hh, t->processes, p, next) {
-		if (!p->look_at || now < p->look_at)
+		if (!p->look_at || p->parent || now < p->look_at)
 			continue;
 		look(t, p);
 		p->step = p->step * 2 < LOOK_LAST_NS ? p->step * 2 : LOOK_LAST_NS;

@@ -24,8 +24,10 @@ void tls_process(struct tls *t, const struct process *process, uint64_t since);
 void tls_process_forked(struct tls *t, const struct process *process, uint32_t parent,
 			uint64_t since);
 void tls_process_ended(struct tls *t, uint32_t serial);
-/* Something was loaded, or ciphertext was seen: look again. */
+/* Something may have been loaded: look again. */
 void tls_process_look(struct tls *t, uint32_t serial);
+/* It was seen to use TLS. */
+void tls_process_uses(struct tls *t, uint32_t serial);
 
 void tls_tick(struct tls *t, uint64_t now);
 

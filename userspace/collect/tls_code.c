@@ -183,8 +183,8 @@ int tls_code_ends(const struct taps_code *code, const struct tls_code_starts *st
 
 	memset(out, 0, sizeof(*out));
 	ret = sweep_open(&s);
-	if (!ret && (!entries_count || part_of(&s, entries[0], &first) ||
-		     first.start != entries[0]))
+	if (!ret &&
+	    (!entries_count || part_of(&s, entries[0], &first) || first.start != entries[0]))
 		ret = fail(&s, "no function is described at its address");
 	for (size_t i = 0; !ret && i < entries_count; i++)
 		ret = take_part(&s, entries[i]);

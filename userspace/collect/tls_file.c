@@ -69,8 +69,8 @@ static int read_segments(struct image *image)
 					      (off_t)p.p_offset) != (ssize_t)p.p_filesz)
 			return -1;
 		image->offset[n] = p.p_offset;
-		image->code.span[n] = (struct taps_code_span){ image->bytes[n],
-							       (size_t)p.p_filesz, p.p_vaddr };
+		image->code.span[n] =
+			(struct taps_code_span){ image->bytes[n], (size_t)p.p_filesz, p.p_vaddr };
 		image->code.count++;
 	}
 	return image->code.count ? 0 : -1;

@@ -17,6 +17,7 @@
 #include "collect/calls.h"
 #include "collect/modules.h"
 #include "collect/patches.h"
+#include "collect/resumption.h"
 #include "collect/sightings.h"
 #include "collect/targets.h"
 #include "collect/unwind.h"
@@ -60,10 +61,12 @@ static uint32_t describe_options(struct session *s, uint64_t *out)
 
 	snprintf(text, sizeof(text), "deep=%llu", (unsigned long long)o->deep);
 	out[n++] = session_public(s, text);
-	snprintf(text, sizeof(text), "samples=%llu/s", (unsigned long long)o->samples);
-	out[n++] = session_public(s, text);
 	snprintf(text, sizeof(text), "deep-duty=%llu%%", (unsigned long long)o->deep_duty);
 	out[n++] = session_public(s, text);
+	if (o->samples != COLLECT_AUTO) {
+		snprintf(text, sizeof(text), "samples=%llu/s", (unsigned long long)o->samples);
+		out[n++] = session_public(s, text);
+	}
 	if (o->syscall_phase != COLLECT_AUTO) {
 		snprintf(text, sizeof(text), "syscall-phase=%llums",
 			 (unsigned long long)o->syscall_phase / 1000000);
@@ -84,7 +87,7 @@ static uint32_t describe_options(struct session *s, uint64_t *out)
 	return n;
 }
 
-void window_begin(struct session *s)
+static void put_window(struct session *s)
 {
 	const struct collect_options *o = s->options;
 	uint64_t options[8];
@@ -113,21 +116,56 @@ void window_begin(struct session *s)
 	rec.options = (struct rec_list){ options, options_count };
 	rec.boundary_source = session_public(
 		s, attach_uses_tracepoints(s->attach) ? "socket-tracepoints" : "sys-exit");
+	rec.planned_end = o->until	? o->until
+			  : o->duration ? s->start.realtime + o->duration
+					: REC_NULL;
 	bundle_writer_put(s->writer, REC_WINDOW_KIND, &rec);
 	targets_records(s);
+}
+
+/* Nothing is known of the time since the last clock record that is on disk. */
+static void put_resume(struct session *s)
+{
+	const struct bundle_resume *bundle = resumption_bundle(s->resumption);
+	struct rec_resume rec = {
+		.id = bundle_writer_id(s->writer, REC_RESUME_KIND),
+		.monotonic = s->start.monotonic,
+		.boottime = s->start.boottime,
+		.realtime = s->start.realtime,
+		.synced = s->start.synced,
+		.last = resumption_last(s->resumption),
+		.links = bundle->links,
+		.cut = bundle->cut,
+		.version = session_public(s, DAYLIGHT_VERSION),
+		.exe_sha256 = own_digest(s),
+	};
+
+	bundle_writer_put(s->writer, REC_RESUME_KIND, &rec);
+	session_gap(s, REC_NULL, rec.last, s->start.monotonic, "interrupted: nothing was watched");
+}
+
+void window_begin(struct session *s)
+{
+	if (s->resumption)
+		put_resume(s);
+	else
+		put_window(s);
 	for (size_t i = 0; i < catalog_files_count(s->catalog); i++) {
 		const struct catalog_file *file = catalog_file_at(s->catalog, i);
 		uint8_t digest[32];
-		struct rec_probe probe = {
-			.id = bundle_writer_id(s->writer, REC_PROBE_KIND),
-			.name = session_public(s, file->name),
-			.sha256 = REC_NULL,
-			.shipped = file->shipped,
-		};
+		bool known = bytes_from_hex(file->sha256, digest, sizeof(digest)) == sizeof(digest);
+		struct rec_probe probe;
 
-		if (bytes_from_hex(file->sha256, digest, sizeof(digest)) == sizeof(digest))
-			probe.sha256 = bundle_writer_string(s->writer, digest, sizeof(digest),
-							    STRING_PUBLIC);
+		if (known && s->resumption &&
+		    resumption_knows(s->resumption, REC_PROBE_KIND, file->name, digest,
+				     sizeof(digest)))
+			continue;
+		probe.id = bundle_writer_id(s->writer, REC_PROBE_KIND);
+		probe.name = session_public(s, file->name);
+		probe.sha256 = known ? bundle_writer_string(s->writer, digest, sizeof(digest),
+							    STRING_PUBLIC)
+				     : REC_NULL;
+		probe.shipped = file->shipped;
 		bundle_writer_put(s->writer, REC_PROBE_KIND, &probe);
 	}
 }
@@ -138,12 +176,14 @@ void window_programs(struct session *s)
 	size_t count = attach_programs(s->attach, programs, 32);
 
 	for (size_t i = 0; i < count; i++) {
-		struct rec_program rec = {
-			.id = bundle_writer_id(s->writer, REC_PROGRAM_KIND),
-			.name = session_public(s, programs[i].name),
-			.tag = bundle_writer_string(s->writer, programs[i].tag, 8, STRING_PUBLIC),
-		};
+		struct rec_program rec;
 
+		if (s->resumption && resumption_knows(s->resumption, REC_PROGRAM_KIND,
+						      programs[i].name, programs[i].tag, 8))
+			continue;
+		rec.id = bundle_writer_id(s->writer, REC_PROGRAM_KIND);
+		rec.name = session_public(s, programs[i].name);
+		rec.tag = bundle_writer_string(s->writer, programs[i].tag, 8, STRING_PUBLIC);
 		bundle_writer_put(s->writer, REC_PROGRAM_KIND, &rec);
 	}
 }
@@ -158,7 +198,8 @@ struct ledger_key {
 
 struct ledger_entry {
 	struct ledger_key key;
-	uint64_t count;
+	uint64_t before; /* the total when the window was interrupted */
+	uint64_t count; /* since then */
 	UT_hash_handle hh;
 };
 
@@ -168,8 +209,8 @@ void window_lost(struct session *s,
 	struct ledger_entry *entry, *next;
 
 	HASH_ITER(hh, s->ledger, entry, next)
-		if (entry->key.class == LOSS_LOST && entry->count)
-			each(entry->key.stage, entry->key.cause, entry->count);
+		if (entry->key.class == LOSS_LOST && entry->before + entry->count)
+			each(entry->key.stage, entry->key.cause, entry->before + entry->count);
 }
 
 void window_release(struct session *s)
@@ -195,6 +236,8 @@ static void put_loss(struct session *s, const char *stage, enum loss_class class
 		return;
 	if (!entry && (entry = calloc(1, sizeof(*entry)))) {
 		entry->key = key;
+		if (s->resumption)
+			entry->before = resumption_count(s->resumption, stage, class, cause);
 		HASH_ADD(hh, s->ledger, key, sizeof(entry->key), entry);
 	}
 	if (entry)
@@ -205,7 +248,7 @@ static void put_loss(struct session *s, const char *stage, enum loss_class class
 		.stage = session_public(s, stage),
 		.class = class,
 		.cause = session_public(s, cause),
-		.count = count,
+		.count = count + (entry ? entry->before : 0),
 	};
 
 	bundle_writer_put(s->writer, REC_LOSS_KIND, &rec);
@@ -344,6 +387,8 @@ uint64_t window_ledger(struct session *s)
 			  writer.lost_queue, "queue-full");
 	if (writer.lost_disk)
 		put_loss(s, "bundle", LOSS_LOST, "disk", writer.lost_disk);
+	if (s->resumption)
+		lost += resumption_lost(s->resumption);
 	return lost + writer.lost_disk;
 }
 

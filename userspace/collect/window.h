@@ -4,7 +4,8 @@
 
 #include "collect/session.h"
 
-/* First record: window, labels, targets, probes. */
+/* First records: window, labels, targets, probes; or that the window is gone on with, and the gap.
+ */
 void window_begin(struct session *s);
 /* After attaching: the programs with their tags. */
 void window_programs(struct session *s);

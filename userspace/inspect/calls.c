@@ -13,28 +13,6 @@ const char *inspect_evidence(const struct trace *t, const struct rec_call *call,
 	return trace_call_deep(t, call, sources) ? "deep" : sources ? "stacks" : "none";
 }
 
-static json_t *call_hops(struct inspect_source *s, uint64_t call)
-{
-	size_t first, n = trace_related(s->t, TRACE_HOP_CALL, call, &first);
-	json_t *out = json_array();
-
-	for (size_t i = 0; i < n; i++) {
-		const struct rec_hop *hop = trace_related_at(s->t, TRACE_HOP_CALL, first + i);
-		const struct rec_connection *c =
-			trace_find(s->t, REC_CONNECTION_KIND, hop->connection);
-		json_t *row = json_object();
-
-		inspect_set(s, row, "hop", inspect_number(hop->id));
-		inspect_set(s, row, "connection", inspect_number(hop->connection));
-		inspect_set(s, row, "remote",
-			    c ? inspect_address(s, c->family, c->remote, c->remote_port)
-			      : json_null());
-		inspect_set(s, row, "time", inspect_monotonic(s, hop->time));
-		inspect_append(s, out, row);
-	}
-	return out;
-}
-
 /* Header names and values by turns; a name that comes again keeps its first value, the answer's. */
 static json_t *call_request_ids(struct inspect_source *s, const struct rec_list *list)
 {
@@ -99,7 +77,8 @@ static json_t *calls_row(struct inspect_source *s, size_t i)
 	inspect_set(s, row, "request_id", inspect_string(s, c->request_id));
 	inspect_set(s, row, "request_ids", call_request_ids(s, &c->request_ids));
 	inspect_set(s, row, "evidence", json_string(inspect_evidence(s->t, c, functions, count)));
-	inspect_set(s, row, "hops", call_hops(s, c->id));
+	inspect_set(s, row, "caller", inspect_number(trace_caller(s->t, c)));
+	inspect_set(s, row, "hops", inspect_hops(s, c->id));
 	inspect_set(s, row, "lost", inspect_number(c->lost));
 	inspect_set(s, row, "functions", call_functions(s, functions, count));
 	free(functions);
@@ -107,11 +86,17 @@ static json_t *calls_row(struct inspect_source *s, size_t i)
 }
 
 static const struct inspect_column calls_columns[] = {
-	{ "CALL", "call", CELL_RIGHT },		{ "START", "start", CELL_TIME },
-	{ "PID", "process.pid", CELL_RIGHT },	{ "METHOD", "method", CELL_FLEX },
-	{ "STATUS", "status", CELL_RIGHT },	{ "END", "end_reason", CELL_PLAIN },
-	{ "EVIDENCE", "evidence", CELL_PLAIN }, { "FUNCS", "functions", CELL_COUNT },
-	{ "PATH", "path", CELL_FLEX },		{ NULL, NULL, CELL_PLAIN },
+	{ "CALL", "call", CELL_RIGHT },
+	{ "START", "start", CELL_TIME },
+	{ "PID", "process.pid", CELL_RIGHT },
+	{ "METHOD", "method", CELL_FLEX },
+	{ "STATUS", "status", CELL_RIGHT },
+	{ "END", "end_reason", CELL_PLAIN },
+	{ "EVIDENCE", "evidence", CELL_PLAIN },
+	{ "FUNCS", "functions", CELL_COUNT },
+	{ "HOPS", "hops", CELL_COUNT },
+	{ "PATH", "path", CELL_FLEX },
+	{ NULL, NULL, CELL_PLAIN },
 };
 
 const struct inspect_view inspect_calls = { "calls", REC_CALL_KIND, NULL, calls_row,

@@ -129,6 +129,9 @@ extern const struct inspect_column inspect_frame_columns[]; /* of the functions 
 const char *inspect_evidence(const struct trace *t, const struct rec_call *call,
 			     const struct trace_call_function *functions, long count);
 
+/* hops.c: the outbound connections that a call used, with what is known of their far ends. */
+json_t *inspect_hops(struct inspect_source *s, uint64_t call);
+
 /* summary.c, summary_text.c */
 json_t *inspect_summary(struct inspect_source *s);
 /* -1 when memory is short. */

@@ -40,6 +40,24 @@ static json_t *summary_gaps(struct inspect_source *s)
 	return out;
 }
 
+/* Where the window was interrupted and gone on with. */
+static json_t *summary_resumed(struct inspect_source *s)
+{
+	json_t *out = json_array();
+
+	for (size_t i = 0; i < trace_count(s->t, REC_RESUME_KIND); i++) {
+		const struct rec_resume *r = trace_at(s->t, REC_RESUME_KIND, i);
+		json_t *row = json_object();
+
+		inspect_set(s, row, "resume", inspect_number(r->id));
+		inspect_set(s, row, "last", inspect_monotonic(s, r->last));
+		inspect_set(s, row, "at", inspect_monotonic(s, r->monotonic));
+		inspect_set(s, row, "cut", inspect_number(r->cut));
+		inspect_append(s, out, row);
+	}
+	return out;
+}
+
 static json_t *summary_window(struct inspect_source *s)
 {
 	const struct rec_window *w = trace_window(s->t);
@@ -53,6 +71,8 @@ static json_t *summary_window(struct inspect_source *s)
 	inspect_set(s, out, "start_reason", w ? inspect_string(s, w->start_reason) : json_null());
 	inspect_set(s, out, "stop_reason", end ? inspect_string(s, end->reason) : json_null());
 	inspect_set(s, out, "clock_synced", inspect_bool(w ? w->synced : REC_NULL));
+	inspect_set(s, out, "planned_end", inspect_realtime(w ? w->planned_end : REC_NULL));
+	inspect_set(s, out, "resumed", summary_resumed(s));
 	inspect_set(s, out, "gaps", summary_gaps(s));
 	return out;
 }

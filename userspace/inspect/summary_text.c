@@ -86,6 +86,10 @@ int inspect_summary_print(const json_t *summary, const char *file, FILE *out)
 		   PARTS(PART("", "window.start"), PART("", "window.start_reason")));
 	print_line(out, "stop", summary,
 		   PARTS(PART("", "window.stop"), PART("", "window.stop_reason")));
+	print_line(out, "planned end", summary, PARTS(PART("", "window.planned_end")));
+	print_items(out, "resumed", summary, "window.resumed",
+		    PARTS(PART("", "at"), PART("nothing known since", "last"),
+			  PART("bytes cut off", "cut")));
 	print_items(out, "gap", summary, "window.gaps",
 		    PARTS(PART("", "from"), PART("until", "until"), PART("process", "process"),
 			  PART("", "what")));

@@ -1,0 +1,48 @@
+/* The compression level by load. */
+#include "bundle/append_level.h"
+
+#include <time.h>
+
+/* Each costs two to three times as much as the one before. */
+static const int levels[] = { 1, 3, 6, 9 };
+
+#define LEVELS (sizeof(levels) / sizeof(levels[0]))
+#define STEP_DEFAULT 1
+#define DOWN_SHARE 100 /* more than 1/100 of a core: a lower level */
+#define UP_SHARE 400 /* less than 1/400: a higher one */
+
+static uint64_t level_cpu(void)
+{
+	struct timespec t;
+
+	if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t))
+		return 0;
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+void append_level_init(struct append_level *l, int level)
+{
+	*l = (struct append_level){ .fixed = level, .step = STEP_DEFAULT };
+}
+
+int append_level_start(struct append_level *l)
+{
+	l->began = level_cpu();
+	return l->fixed ? l->fixed : levels[l->step];
+}
+
+void append_level_adapt(struct append_level *l, uint64_t opened, size_t queued, size_t queue_max)
+{
+	uint64_t spent = level_cpu() - l->began, span = opened - l->opened;
+	bool first = !l->opened;
+
+	l->opened = opened;
+	if (first)
+		return;
+	if (queued > queue_max / 4)
+		l->step = 0;
+	else if (spent > span / DOWN_SHARE && l->step)
+		l->step--;
+	else if (spent < span / UP_SHARE && l->step + 1 < LEVELS)
+		l->step++;
+}
