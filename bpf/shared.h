@@ -80,6 +80,8 @@ struct flow_state {
 	wire_64 sock;
 	wire_32 generation;
 	wire_32 shared;
+	wire_32 coroutine;
+	wire_32 pad;
 };
 
 struct {
@@ -88,6 +90,20 @@ struct {
 	__type(key, struct flow_key);
 	__type(value, struct flow_state);
 } flows SEC(".maps");
+
+struct coroutine_state {
+	wire_64 context;
+	wire_32 process;
+	wire_32 pad;
+};
+
+/* Contexts of coroutines that work for no connection as far as can be told yet. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct flow_key);
+	__type(value, struct coroutine_state);
+} coroutines SEC(".maps");
 
 struct connection_state {
 	wire_64 id;

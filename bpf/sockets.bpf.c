@@ -318,7 +318,7 @@ __noinline int socket_data(wire_64 sock, const struct transfer *parts)
 	struct scratch *s;
 	int result = WALK_NO_FRAMES;
 	bool in, send, coroutine = false;
-	wire_32 shared;
+	wire_32 how;
 
 	if (!t || !parts)
 		return 0;
@@ -411,9 +411,7 @@ __noinline int socket_data(wire_64 sock, const struct transfer *parts)
 		}
 		return 0;
 	}
-	shared = thread && thread->loop && !coroutine ? WIRE_SHARED_LOOP : 0;
-	if (c->tls & TLS_ADJACENT)
-		shared |= WIRE_SHARED_TLS_ADJACENT;
+	how = coroutine ? BIND_COROUTINE : thread && thread->loop ? BIND_SHARED : 0;
 	f = flow_find(&key);
 	if (!f && key.flow && !coroutine) {
 		/* No flow of its own: the thread may work for the connection. */
@@ -428,7 +426,7 @@ __noinline int socket_data(wire_64 sock, const struct transfer *parts)
 			f = NULL;
 	}
 	if (!in) {
-		context = f ? f->context : 0;
+		context = f ? f->context : coroutine ? coroutine_context(&key, t->process) : 0;
 		hop_send(t, c, parts, context);
 		if (stack) {
 			if (!context && thread)
@@ -443,21 +441,27 @@ __noinline int socket_data(wire_64 sock, const struct transfer *parts)
 		c->first = key;
 	c->last = key;
 	if (send) {
-		if (!f || f->sock != sock) {
-			flow_bind(t, &key, c->id, sock, shared);
-			f = bpf_map_lookup_elem(&flows, &key);
+		if (coroutine) {
+			/* What it did before this answer may have been for it: the collector knows.
+			 */
+			context = f ? f->context : coroutine_context(&key, t->process);
+		} else {
+			if (!f || f->sock != sock) {
+				flow_bind(&key, t->process, c->id, sock, how);
+				f = bpf_map_lookup_elem(&flows, &key);
+			}
+			context = f ? f->context : 0;
 		}
-		context = f ? f->context : 0;
 		if (stack)
 			seen_send(t, context, stack, native);
 		chunk_send(t, c, parts, length, true, context, tid);
 		c->sending = 1;
-		flow_bind(t, &key, c->id, sock, shared);
+		flow_bind(&key, t->process, c->id, sock, how);
 	} else {
 		/* The data comes first: by its bytes the collector knows which call it is. */
 		chunk_send(t, c, parts, length, false, 0, tid);
 		if (!f || f->sock != sock || c->sending)
-			flow_bind(t, &key, c->id, sock, shared);
+			flow_bind(&key, t->process, c->id, sock, how);
 		c->sending = 0;
 		f = bpf_map_lookup_elem(&flows, &key);
 		if (stack)

@@ -383,11 +383,11 @@ static __always_inline void walk_book(int result)
 
 /* ---- contexts and sightings ---- */
 
-static __always_inline void context_send(struct wire_target *t, const struct flow_key *key,
+static __always_inline void context_send(wire_32 process, const struct flow_key *key,
 					 struct flow_state *f, wire_64 previous)
 {
 	struct wire_context e = {
-		.head = { .type = WIRE_CONTEXT, .process = t->process, .time = bpf_ktime_get_ns() },
+		.head = { .type = WIRE_CONTEXT, .process = process, .time = bpf_ktime_get_ns() },
 		.context = f->context,
 		.previous = previous,
 		.flow = key->flow,
@@ -395,6 +395,7 @@ static __always_inline void context_send(struct wire_target *t, const struct flo
 		.thread = key->thread,
 		.generation = f->generation,
 		.shared = f->shared,
+		.coroutine = f->coroutine,
 	};
 
 	COUNT(CONTEXT, ATTEMPTED);
@@ -463,25 +464,73 @@ static __always_inline struct flow_state *flow_find(const struct flow_key *key)
 	return NULL;
 }
 
-/* From now on the flow works for the connection, in a new context. */
-static __always_inline void flow_bind(struct wire_target *t, const struct flow_key *key,
-				      wire_64 connection, wire_64 sock, wire_32 shared)
+/*
+ * The context of a coroutine that no connection is known of; one may still come. 0: no room. Not
+ * static: the verifier looks at it once, not at each call.
+ */
+__noinline wire_64 coroutine_context(const struct flow_key *key, wire_32 process)
 {
-	struct flow_state *f = bpf_map_lookup_elem(&flows, key), fresh = {};
-	wire_64 previous = f ? f->context : 0;
+	struct coroutine_state *c, fresh = {};
+	struct flow_state f = { .coroutine = 1 };
 
+	if (!key)
+		return 0;
+	c = bpf_map_lookup_elem(&coroutines, key);
+	if (c && c->process == process)
+		return c->context;
+	fresh.context = f.context = __sync_fetch_and_add(&next_context, 1);
+	fresh.process = process;
+	if (bpf_map_update_elem(&coroutines, key, &fresh, 0)) {
+		COUNT(CONTEXT, ATTEMPTED);
+		COUNT(CONTEXT, LOST_MAP);
+		return 0;
+	}
+	context_send(process, key, &f, 0);
+	return f.context;
+}
+
+/* What the coroutine did so far: the context, which is forgotten. 0: nothing was seen of it. */
+static __always_inline wire_64 coroutine_take(const struct flow_key *key, wire_32 process)
+{
+	struct coroutine_state *c = bpf_map_lookup_elem(&coroutines, key);
+	wire_64 context = c && c->process == process ? c->context : 0;
+
+	if (c)
+		bpf_map_delete_elem(&coroutines, key);
+	return context;
+}
+
+#define BIND_SHARED 1 /* an event loop's own flow */
+#define BIND_COROUTINE 2
+
+/* From now on the flow works for the connection, in a new context. Not static: as above. */
+__noinline int flow_bind(const struct flow_key *key, wire_32 process, wire_64 connection,
+			 wire_64 sock, wire_32 how)
+{
+	struct flow_state *f, fresh = {};
+	wire_64 previous;
+
+	if (!key)
+		return 0;
+	f = bpf_map_lookup_elem(&flows, key);
+	if (f)
+		previous = f->context;
+	else
+		previous = how & BIND_COROUTINE ? coroutine_take(key, process) : 0;
 	fresh.context = __sync_fetch_and_add(&next_context, 1);
 	fresh.connection = connection;
 	fresh.sock = sock;
 	fresh.generation = f ? f->generation + 1 : 1;
-	fresh.shared = shared;
+	fresh.shared = !!(how & BIND_SHARED);
+	fresh.coroutine = !!(how & BIND_COROUTINE);
 	if (bpf_map_update_elem(&flows, key, &fresh, 0)) {
 		COUNT(CONTEXT, ATTEMPTED);
 		COUNT(CONTEXT, LOST_MAP);
-		return;
+		return 0;
 	}
 	thread_bound(key->thread, f ? 0 : 1);
-	context_send(t, key, &fresh, previous);
+	context_send(process, key, &fresh, previous);
+	return 0;
 }
 
 /* The thread runs coroutines: what its outermost frame was bound to is shared from now on. */
@@ -492,7 +541,7 @@ static __always_inline void loop_found(struct wire_target *t, wire_64 outermost)
 	struct flow_state *f = flow_find(&key);
 
 	if (f)
-		flow_bind(t, &key, f->connection, f->sock, f->shared | WIRE_SHARED_LOOP);
+		flow_bind(&key, t->process, f->connection, f->sock, BIND_SHARED);
 }
 
 /* The context of what a thread does for no connection. */
@@ -504,7 +553,7 @@ static __always_inline wire_64 outside_context(struct wire_target *t, struct thr
 		struct flow_state f = {};
 
 		thread->outside = f.context = __sync_fetch_and_add(&next_context, 1);
-		context_send(t, &key, &f, 0);
+		context_send(t->process, &key, &f, 0);
 	}
 	return thread->outside;
 }
@@ -582,5 +631,7 @@ static __always_inline wire_64 context_of(struct wire_target *t, struct thread_s
 	}
 	if (f)
 		return f->context;
+	if (coroutine)
+		return coroutine_context(&key, t->process);
 	return thread ? outside_context(t, thread, id) : 0;
 }

@@ -201,6 +201,8 @@ static __always_inline void tls_data(const struct pt_regs *regs, const struct tl
 	}
 	if (c->tls & TLS_JOINED)
 		parts.tls |= WIRE_DATA_TLS_JOINED;
+	if (c->tls & TLS_ADJACENT)
+		parts.tls |= WIRE_DATA_TLS_ADJACENT;
 	parts.identity = c->identity;
 	COUNT(TLS, DELIVERED);
 	socket_data(sock, &parts);

@@ -123,13 +123,15 @@ struct wire_state {
 
 /*
  * TLS: plaintext of a TLS library, with stream offsets of its own; the connection's other bytes are
- * ciphertext. TLS_JOINED: the session was not seen from its beginning.
+ * ciphertext. TLS_JOINED: the session was not seen from its beginning. TLS_ADJACENT: which
+ * connection it belongs to is known by the receive before it alone.
  */
 enum wire_data_flag {
 	WIRE_DATA_SEND = 1,
 	WIRE_DATA_UNREADABLE = 2,
 	WIRE_DATA_TLS = 4,
 	WIRE_DATA_TLS_JOINED = 8,
+	WIRE_DATA_TLS_ADJACENT = 16,
 };
 
 /* Bytes on a server-side connection. `captured` bytes follow the struct. */
@@ -158,12 +160,6 @@ struct wire_hop {
 };
 
 /*
- * LOOP: the flow is an event loop's own, whose work it does cannot be told. TLS_ADJACENT: which
- * connection the TLS session belongs to is known by the receive before it alone.
- */
-enum wire_shared { WIRE_SHARED_LOOP = 1, WIRE_SHARED_TLS_ADJACENT = 2 };
-
-/*
  * A context begins: from now on this flow works for `connection` (0: outside any). The previous
  * context of the flow, if any, ended.
  */
@@ -175,8 +171,8 @@ struct wire_context {
 	wire_64 connection;
 	wire_32 thread;
 	wire_32 generation;
-	wire_32 shared; /* enum wire_shared */
-	wire_32 pad;
+	wire_32 shared; /* an event loop's own flow: whose work it does cannot be told */
+	wire_32 coroutine; /* a coroutine's flow: what it works for may show when it sends */
 };
 
 /*

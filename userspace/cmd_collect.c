@@ -12,6 +12,7 @@
 struct options {
 	struct collect_options collect;
 	char label_keys[64][64];
+	const char *sign;
 	bool ready;
 };
 
@@ -158,6 +159,15 @@ static int set_output(void *opts, const char *text, struct err *err)
 	return 0;
 }
 
+static int set_sign(void *opts, const char *text, struct err *err)
+{
+	struct options *o = opts;
+
+	(void)err;
+	o->sign = text;
+	return 0;
+}
+
 static int set_resume(void *opts, const char *text, struct err *err)
 {
 	if (!text[0])
@@ -264,6 +274,10 @@ static const struct command_option options[] = {
 	  "Print JSON lines to descriptor N: collecting, durable {frame, offset, records}, "
 	  "stopped.",
 	  false, set_status_fd },
+	{ "sign", 0, "PEM",
+	  "Sign the bundle at its end with this private key (see daylight key). The key is read "
+	  "before anything is collected.",
+	  false, set_sign },
 	{ "force", 0, NULL, "Replace FILE when it exists.", false, set_force },
 	{ "quiet", 'q', NULL, "No progress and no summary.", false, set_quiet },
 	{ "verbose", 'v', NULL, "Say more; twice: also what libbpf says.", true, set_verbose },
@@ -312,24 +326,17 @@ static int check_resume(const struct collect_options *o, struct err *err)
 	    o->challenge_len || o->labels_count || o->boundary != plain.boundary ||
 	    o->syscall_phase != plain.syscall_phase || o->syscall_share != plain.syscall_share ||
 	    o->samples != plain.samples || o->deep != plain.deep || o->deep_duty != plain.deep_duty)
-		return err_set(err, ERR_USAGE,
-			       "--resume takes targets, options and the planned end from the "
-			       "bundle: give only --status-fd, --quiet, --verbose or --probes "
-			       "with it");
+		return err_set(
+			err, ERR_USAGE,
+			"--resume takes targets, options and the planned end from the "
+			"bundle: give only --sign, --status-fd, --quiet, --verbose or --probes "
+			"with it");
 	return 0;
 }
 
-static int run(void *opts, int argc, char **argv, struct err *err)
+/* A window of its own. */
+static int check_new(const struct collect_options *o, struct err *err)
 {
-	struct collect_options *o = options_of(opts);
-
-	if (argc) {
-		o->command = argv;
-		if (add_target(opts, COLLECT_COMMAND, argv[0], 0, err))
-			return -1;
-	}
-	if (o->resume)
-		return check_resume(o, err) ? -1 : collect_run(o, err);
 	if (!o->targets_count)
 		return err_set(
 			err, ERR_USAGE,
@@ -346,7 +353,32 @@ static int run(void *opts, int argc, char **argv, struct err *err)
 	}
 	if (!o->output || !o->output[0])
 		return err_set(err, ERR_USAGE, "no output: give -o FILE");
-	return collect_run(o, err);
+	return 0;
+}
+
+static int run(void *opts, int argc, char **argv, struct err *err)
+{
+	struct collect_options *o = options_of(opts);
+	const char *sign = ((struct options *)opts)->sign;
+	struct seal_key *key = NULL;
+	int code;
+
+	if (argc) {
+		o->command = argv;
+		if (add_target(opts, COLLECT_COMMAND, argv[0], 0, err))
+			return -1;
+	}
+	if (o->resume ? check_resume(o, err) : check_new(o, err))
+		return -1;
+	if (sign) {
+		key = seal_key_load(sign, true, err);
+		if (!key)
+			return -1;
+	}
+	o->sign = key;
+	code = collect_run(o, err);
+	seal_key_free(key);
+	return code;
 }
 
 const struct command cmd_collect = {
@@ -377,6 +409,7 @@ const struct command cmd_collect = {
 	.examples =
 		"daylight collect --port 5000 -o keystone.daylight  # until Ctrl-C\n"
 		"daylight collect --service keystone --duration 15m -o host.daylight  # 15 min\n"
+		"daylight collect --port 5000 --sign host.pem -o host.daylight  # signed\n"
 		"daylight collect -o api.daylight -- python3 service.py  # until it ends\n"
 		"daylight collect --resume host.daylight  # after the collector was killed",
 	.exit_codes = "0 the window ended as asked and nothing was lost\n"

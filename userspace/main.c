@@ -9,12 +9,13 @@
 #include "base/output.h"
 
 extern const struct command cmd_collect, cmd_inspect, cmd_verify, cmd_analyze, cmd_doctor;
+extern const struct command cmd_key, cmd_sign, cmd_timestamp;
 
 static const struct command *const commands[] = {
 #if DAYLIGHT_COLLECT
 	&cmd_collect,
 #endif
-	&cmd_inspect, &cmd_verify, &cmd_analyze,
+	&cmd_inspect, &cmd_verify, &cmd_analyze, &cmd_key, &cmd_sign, &cmd_timestamp,
 #if DAYLIGHT_COLLECT
 	&cmd_doctor,
 #endif

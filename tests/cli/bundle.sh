@@ -17,12 +17,14 @@ code() {
 }
 
 sample_start
-collect_start "$whole" --port "$SAMPLE_PORT"
+"$DAYLIGHT" key new -o "$DIR/key.pem" --public "$DIR/key.pub" >/dev/null || fail "key new"
+collect_start "$whole" --port "$SAMPLE_PORT" --sign "$DIR/key.pem"
 sample_drive -o "$DIR/client.jsonl"
 expect 2 "$whole" "$DAYLIGHT" collect --port "$SAMPLE_PORT" --duration 1s -o "$whole"
 collect_stop
 [ "$COLLECT_CODE" = 0 ] || fail "collect: exit code $COLLECT_CODE: $(tail -n 2 "$DIR/collect.log")"
-code 0 "$DAYLIGHT" verify "$whole"
+code 0 "$DAYLIGHT" verify --key "$DIR/key.pub" "$whole"
+grep -q ': intact, signed by ' "$DIR/stdout" || fail "not signed: $(head -n 1 "$DIR/stdout")"
 code 0 zstd -q -t "$whole"
 for view in summary calls processes modules functions stacks connections loss; do
 	code 0 "$DAYLIGHT" inspect "$whole" "$view"

@@ -38,6 +38,10 @@ collect 2 "$DIR" --pid "$SAMPLE_PID" --duration 1s -o "$DIR"
 
 # An existing file is not touched without --force.
 echo precious >"$DIR/precious"
+# A key that is none: said before anything is done.
+expect 2 "no private key" "$DAYLIGHT" collect --pid "$SAMPLE_PID" --duration 1s \
+	--sign "$DIR/precious" -o "$DIR/unsigned"
+[ ! -e "$DIR/unsigned" ] || fail "a bundle was begun without its key"
 expect 2 "$DIR/precious" "$DAYLIGHT" collect --pid "$SAMPLE_PID" --duration 1s -o "$DIR/precious"
 [ "$(cat "$DIR/precious")" = precious ] || fail "an existing file was changed"
 

@@ -203,10 +203,12 @@ class Reader:
 
     def read_data(self, b):
         need(b.byte() == 2)
+        met = set()
         while b.left():
             number, count = b.varint(), b.varint()
             body = Bytes(b.take(b.varint()))
-            need(1 <= number <= 255 and count >= 1)
+            need(1 <= number <= 255 and count >= 1 and number not in met)
+            met.add(number)
             if number not in self.kinds:
                 continue
             name, fields = self.kinds[number]

@@ -19,7 +19,7 @@ says() {
 }
 
 verify 0 sealed
-says "$bundles/sealed.daylight: ok"
+says "$bundles/sealed.daylight: intact, not signed"
 says 'frames: 10 of 10 good'
 says 'end: sealed'
 # What stands at the end, and that the bundle is damaged all the same.
@@ -48,7 +48,7 @@ import hashlib, json, sys
 doc = json.load(open(sys.argv[1]))
 data = open(sys.argv[3], "rb").read()
 text = open(sys.argv[2]).read()
-keys = "schema file ok damaged sealed complete frames signature findings end_reason sha256 chain"
+keys = "schema file ok damaged sealed complete frames signature timestamp findings end_reason sha256 chain"
 assert set(doc) == set(keys.split()), doc
 assert set(doc["frames"]) == {"total", "good"}
 assert set(doc["signature"]) == {"state", "key_sha256", "trusted"}

@@ -121,7 +121,7 @@ static void check_records(const struct trace *t, json_t *value)
 		check_records(t, member);
 }
 
-static void print_all(const struct trace *t, const json_t *report)
+static void print_all(struct trace *t, const json_t *report)
 {
 	static const char *const views[] = { "summary", "calls",	  "processes",
 					     "modules", "functions",	  "stacks",
@@ -132,7 +132,7 @@ static void print_all(const struct trace *t, const json_t *report)
 	assert_non_null(out);
 	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++)
 		for (int format = INSPECT_TEXT; format <= INSPECT_JSONL; format++)
-			assert_int_equal(inspect_print(t, "FILE", views[i],
+			assert_int_equal(inspect_print(t, "FILE", views[i], NULL,
 						       (enum inspect_format)format, out, &err),
 					 0);
 	assert_int_equal(report_print_text(report, out, &err), 0);

@@ -47,7 +47,7 @@ static char *print(const struct fixture *f, const char *view, const char *id,
 
 	assert_non_null(out);
 	rc = id ? inspect_print_record(f->t, f->path, view, id, format, out, &err)
-		: inspect_print(f->t, f->path, view, format, out, &err);
+		: inspect_print(f->t, f->path, view, NULL, format, out, &err);
 	fclose(out);
 	if (rc)
 		fail_msg("%s", err.text);

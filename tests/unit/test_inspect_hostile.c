@@ -13,7 +13,7 @@ static const char *const views[] = { "summary",	    "calls",	 "processes",
 				     "connections", "loss",	 "interpositions" };
 #define VIEWS (sizeof(views) / sizeof(views[0]))
 
-static char *print(const struct trace *t, const char *view, const char *id,
+static char *print(struct trace *t, const char *view, const char *id,
 		   enum inspect_format format)
 {
 	struct err err = ERR_INIT;
@@ -24,7 +24,7 @@ static char *print(const struct trace *t, const char *view, const char *id,
 
 	assert_non_null(out);
 	rc = id ? inspect_print_record(t, "FILE", view, id, format, out, &err)
-		: inspect_print(t, "FILE", view, format, out, &err);
+		: inspect_print(t, "FILE", view, NULL, format, out, &err);
 	fclose(out);
 	if (rc)
 		fail_msg("%s %s: %s", view, id ? id : "", err.text);
@@ -32,7 +32,7 @@ static char *print(const struct trace *t, const char *view, const char *id,
 }
 
 /* The first row of a view. */
-static json_t *first_row(const struct trace *t, const char *view, const char *id)
+static json_t *first_row(struct trace *t, const char *view, const char *id)
 {
 	char *text = print(t, view, id, INSPECT_JSONL);
 	json_t *row;
@@ -259,13 +259,13 @@ static void test_early_end(void **state)
 	}
 }
 
-static void check_error(const struct trace *t, const char *kind, const char *id, const char *part)
+static void check_error(struct trace *t, const char *kind, const char *id, const char *part)
 {
 	struct err err = ERR_INIT;
 	int rc;
 
 	rc = id ? inspect_print_record(t, "FILE", kind, id, INSPECT_TEXT, stdout, &err)
-		: inspect_print(t, "FILE", kind, INSPECT_TEXT, stdout, &err);
+		: inspect_print(t, "FILE", kind, NULL, INSPECT_TEXT, stdout, &err);
 	assert_int_equal(rc, -1);
 	assert_int_equal(err.kind, ERR_USAGE);
 	if (!strstr(err.text, part))
@@ -302,7 +302,7 @@ static void test_full_output_is_an_error(void **state)
 
 		if (!full)
 			skip();
-		assert_int_equal(inspect_print(f->t, "FILE", views[i], INSPECT_JSONL, full, &err),
+		assert_int_equal(inspect_print(f->t, "FILE", views[i], NULL, INSPECT_JSONL, full, &err),
 				 -1);
 		assert_int_equal(err.kind, ERR_INCOMPLETE);
 		assert_non_null(strstr(err.text, "No space left"));

@@ -145,6 +145,12 @@ static int weaken_end(const struct evidence *e, json_t *out)
 		    json_string("the bundle is not signed: its chain shows alterations only to "
 				"those who know its last digest from elsewhere")))
 		return -1;
+	if (e->verify.signature == VERIFY_SIGNATURE_VALID &&
+	    claim_weaken(out, e, "signer",
+			 claim_format("the bundle is signed by %s; whose key that is was not "
+				      "checked: see 'daylight verify --key'",
+				      e->verify.key_sha256)))
+		return -1;
 	if (!e->synced &&
 	    claim_weaken(
 		    out, e, "clock",

@@ -59,6 +59,7 @@ int decode_records_open(struct decode_records *d, const uint8_t *content, size_t
 	d->in.at = 0;
 	d->in.bad = false;
 	d->left = 0;
+	memset(d->met, 0, sizeof(d->met));
 	return bytes_get_u8(&d->in) == BUNDLE_CONTENT_RECORDS ? 0 : -1;
 }
 
@@ -75,16 +76,15 @@ static int decode_columns(struct decode_records *d, struct bytes_reader *body)
 	size_t known = rec_schemas[d->kind].fields_count;
 
 	for (d->columns = 0; d->columns < known && body->at < body->len; d->columns++) {
-		struct bytes_reader *c = &d->column[d->columns];
+		struct decode_column *c = &d->column[d->columns];
+		uint64_t len = bytes_get_varint(body);
 
-		c->len = bytes_get_varint(body);
-		c->data = bytes_get(body, c->len);
-		c->at = 0;
-		c->bad = false;
+		c->at = bytes_get(body, len);
 		/* Every value takes a byte at least. */
-		if (body->bad || c->len < d->count)
+		if (body->bad || len < d->count)
 			return -1;
-		d->previous[d->columns] = 0;
+		c->end = c->at + len;
+		c->previous = 0;
 	}
 	return d->columns ? 0 : -1;
 }
@@ -100,8 +100,9 @@ int decode_records_batch(struct decode_records *d)
 	body.len = bytes_get_varint(&d->in);
 	body.data = bytes_get(&d->in, body.len);
 	if (d->in.bad || !d->number || d->number > BUNDLE_KINDS_MAX || !d->count ||
-	    d->count > body.len)
+	    d->count > body.len || d->met[d->number / 8] & 1u << d->number % 8)
 		return -1;
+	d->met[d->number / 8] |= (uint8_t)(1u << d->number % 8);
 	if (d->number > REC_KIND_COUNT) {
 		d->kind = REC_KIND_COUNT;
 		d->left = 0;
@@ -112,21 +113,58 @@ int decode_records_batch(struct decode_records *d)
 	return decode_columns(d, &body) ? -1 : 1;
 }
 
-static uint64_t decode_delta(struct bytes_reader *c, uint64_t *previous)
+/* As bytes_get_varint, but in line: there are very many of them. */
+static inline int decode_varint(struct decode_column *c, uint64_t *out)
 {
-	uint64_t z = bytes_get_varint(c);
-	uint64_t shifted = *previous + (z >> 1 ^ -(z & 1));
+	uint64_t v = 0;
 
-	if (shifted)
-		*previous = shifted;
-	return shifted - 1;
+	if (c->at < c->end && *c->at < 0x80) {
+		*out = *c->at++;
+		return 0;
+	}
+	for (unsigned int shift = 0; shift < 64 && c->at < c->end; shift += 7) {
+		uint8_t byte = *c->at++;
+
+		if (shift == 63 && byte > 1)
+			return -1;
+		v |= (uint64_t)(byte & 0x7f) << shift;
+		if (byte < 0x80) {
+			*out = v;
+			return 0;
+		}
+	}
+	return -1;
 }
 
-static int decode_list(struct bytes_reader *c, struct decode_list *list, struct rec_list *out)
+static inline int decode_value(struct decode_column *c, uint64_t *out)
 {
-	uint64_t count = bytes_get_varint(c);
+	uint64_t v;
 
-	if (c->bad || count > BUNDLE_LIST_MAX || count > c->len - c->at)
+	if (decode_varint(c, &v))
+		return -1;
+	*out = v - 1;
+	return 0;
+}
+
+static inline int decode_delta(struct decode_column *c, uint64_t *out)
+{
+	uint64_t z, shifted;
+
+	if (decode_varint(c, &z))
+		return -1;
+	shifted = c->previous + (z >> 1 ^ -(z & 1));
+	if (shifted)
+		c->previous = shifted;
+	*out = shifted - 1;
+	return 0;
+}
+
+static int decode_list(struct decode_column *c, struct decode_list *list, struct rec_list *out)
+{
+	uint64_t count;
+
+	if (decode_varint(c, &count) || count > BUNDLE_LIST_MAX ||
+	    count > (uint64_t)(c->end - c->at))
 		return -1;
 	if (count > list->cap) {
 		uint64_t *items = realloc(list->items, count * sizeof(*items));
@@ -137,7 +175,8 @@ static int decode_list(struct bytes_reader *c, struct decode_list *list, struct 
 		list->cap = (uint32_t)count;
 	}
 	for (uint64_t i = 0; i < count; i++)
-		list->items[i] = bytes_get_varint(c) - 1;
+		if (decode_value(c, &list->items[i]))
+			return -1;
 	out->items = list->items;
 	out->count = (uint32_t)count;
 	return 0;
@@ -154,7 +193,8 @@ int decode_records_next(struct decode_records *d, union rec_any *out)
 		const struct rec_field *field = &schema->fields[f];
 		void *value = (char *)out + field->offset;
 		bool list = field->type == REC_TYPE_L || field->type == REC_TYPE_M;
-		struct bytes_reader *c = &d->column[f];
+		struct decode_column *c = &d->column[f];
+		int ret;
 
 		if (f >= d->columns) {
 			/* The writer was older. */
@@ -164,15 +204,13 @@ int decode_records_next(struct decode_records *d, union rec_any *out)
 				*(uint64_t *)value = REC_NULL;
 			continue;
 		}
-		if (list) {
-			if (decode_list(c, &d->list[f], value))
-				return -1;
-		} else if (!f || field->type == REC_TYPE_T || field->type == REC_TYPE_W) {
-			*(uint64_t *)value = decode_delta(c, &d->previous[f]);
-		} else {
-			*(uint64_t *)value = bytes_get_varint(c) - 1;
-		}
-		if (c->bad || (!d->left && c->at != c->len))
+		if (list)
+			ret = decode_list(c, &d->list[f], value);
+		else if (!f || field->type == REC_TYPE_T || field->type == REC_TYPE_W)
+			ret = decode_delta(c, value);
+		else
+			ret = decode_value(c, value);
+		if (ret || (!d->left && c->at != c->end))
 			return -1;
 	}
 	return 1;

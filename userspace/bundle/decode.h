@@ -41,16 +41,22 @@ struct decode_list {
 	uint32_t cap;
 };
 
+/* The values of a field that are not read yet. */
+struct decode_column {
+	const uint8_t *at, *end;
+	uint64_t previous;
+};
+
 struct decode_records {
 	struct bytes_reader in;
+	uint8_t met[BUNDLE_KINDS_MAX / 8 + 1]; /* bits of the kinds so far: each comes once */
 	/* The batch that decode_records_batch found. */
 	uint64_t number; /* of the kind, as on disk */
 	enum rec_kind kind; /* REC_KIND_COUNT: not known here; it has no records to step through */
 	uint64_t count;
 	uint64_t left;
 	size_t columns; /* known fields that are there */
-	struct bytes_reader column[BUNDLE_FIELDS_MAX];
-	uint64_t previous[BUNDLE_FIELDS_MAX];
+	struct decode_column column[BUNDLE_FIELDS_MAX];
 	struct decode_list list[BUNDLE_FIELDS_MAX];
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bundle/decode.h"
+#include "bundle/plan.h"
 #include "bundle/scan.h"
 
 /* Strings live in blocks, so that pointers to them stay good. */
@@ -28,10 +29,21 @@ struct bundle_reader {
 	uint64_t strings; /* ids 1 .. strings are defined */
 	uint64_t text; /* bytes of all of them */
 
-	bool done, sealed, window_end;
+	size_t memory, limit; /* bytes that strings take, and may take */
+	bool no_memory;
+	bool strings_wait; /* a string unit came; its data frame must be next */
+
+	uint64_t want; /* 1 << enum rec_kind */
+	uint64_t from;
+	struct plan plan;
+	size_t planned; /* frames of the plan that are behind */
+	uint64_t counts[REC_KIND_COUNT];
+
+	bool done, sealed;
 	bool signature, timestamp; /* behind the index */
 	const char *end_reason;
 	uint64_t end_offset;
+	struct err failed; /* why it is unreadable */
 };
 
 struct bundle_reader *bundle_reader_open(const char *path, struct err *err)
@@ -43,6 +55,8 @@ struct bundle_reader *bundle_reader_open(const char *path, struct err *err)
 		free(r);
 		return NULL;
 	}
+	r->want = UINT64_MAX;
+	r->limit = SIZE_MAX;
 	if (scan_open(&r->scan, r->path, &r->header, err)) {
 		free(r->path);
 		free(r);
@@ -58,6 +72,7 @@ void bundle_reader_close(struct bundle_reader *r)
 	scan_close(&r->scan);
 	scan_content_release(&r->content);
 	decode_records_release(&r->records);
+	plan_release(&r->plan);
 	for (size_t i = 0; i < r->blocks_count; i++)
 		free(r->blocks[i]);
 	free(r->blocks);
@@ -66,6 +81,34 @@ void bundle_reader_close(struct bundle_reader *r)
 	free(r->texts);
 	free(r->path);
 	free(r);
+}
+
+void bundle_reader_want(struct bundle_reader *r, uint64_t kinds, uint64_t from)
+{
+	r->want = kinds;
+	r->from = from;
+	plan_release(&r->plan);
+	plan_read(&r->plan, r->scan.fd, r->scan.size);
+}
+
+void bundle_reader_unwant(struct bundle_reader *r, enum rec_kind kind)
+{
+	r->want &= ~(1ULL << kind);
+}
+
+uint64_t bundle_reader_count(const struct bundle_reader *r, enum rec_kind kind)
+{
+	return r->counts[kind];
+}
+
+void bundle_reader_limit(struct bundle_reader *r, size_t bytes)
+{
+	r->limit = bytes;
+}
+
+size_t bundle_reader_memory(const struct bundle_reader *r)
+{
+	return r->memory;
 }
 
 const struct bundle_string *bundle_reader_string(const struct bundle_reader *r, uint64_t id)
@@ -97,28 +140,44 @@ static struct bundle_string *reader_new_string(struct bundle_reader *r)
 	return &r->blocks[r->strings / BLOCK_STRINGS][r->strings % BLOCK_STRINGS];
 }
 
+/* Memory for the strings of a frame; NULL: there is none. */
+static uint8_t *reader_take(struct bundle_reader *r, size_t len, uint64_t strings)
+{
+	uint8_t **texts = realloc(r->texts, (r->texts_count + 1) * sizeof(*texts));
+
+	r->no_memory = true;
+	if (!texts)
+		return NULL;
+	r->texts = texts;
+	r->memory += len + strings * sizeof(struct bundle_string) + sizeof(*texts);
+	if (r->memory > r->limit)
+		return NULL;
+	texts[r->texts_count] = malloc(len);
+	if (!texts[r->texts_count])
+		return NULL;
+	r->no_memory = false;
+	return texts[r->texts_count++];
+}
+
 /* All strings of a frame into one allocation; each entry has a byte to spare for its NUL. */
 static int reader_strings(struct bundle_reader *r, size_t len)
 {
 	struct decode_strings in;
 	struct decode_string s;
-	uint8_t **texts, *text;
+	uint8_t *text;
 	int ret;
 
-	if (decode_strings_open(&in, r->content.data, len) || in.next != r->strings + 1)
+	if (decode_strings_open(&in, r->content.data, len) || in.next != r->strings + 1 ||
+	    in.left > len)
 		return -1;
-	texts = realloc(r->texts, (r->texts_count + 1) * sizeof(*texts));
-	if (!texts)
-		return -1;
-	r->texts = texts;
-	text = malloc(len);
+	text = reader_take(r, len, in.left);
 	if (!text)
 		return -1;
-	texts[r->texts_count++] = text;
 	while ((ret = decode_strings_next(&in, &s)) > 0) {
 		struct bundle_string *out = reader_new_string(r);
 
 		r->text += s.len;
+		r->no_memory = !out;
 		if (!out || r->text > BUNDLE_TEXT_MAX)
 			return -1;
 		out->class = s.form == BUNDLE_FORM_PUBLIC ? STRING_PUBLIC : STRING_PRIVATE;
@@ -155,10 +214,16 @@ static void reader_string_unit(struct bundle_reader *r, uint64_t start, uint64_t
 	}
 	if (result == SCAN_FRAME && f.kind == SCAN_ZSTD && f.size == announced)
 		len = scan_decompress(&r->content, &f);
-	if (len < 0 || reader_strings(r, (size_t)len))
-		reader_end(r, "damaged", start);
-	else
+	if (len < 0 || reader_strings(r, (size_t)len)) {
+		reader_end(r, r->no_memory ? "unreadable" : "damaged", start);
+		if (r->no_memory)
+			err_set(err, ERR_INCOMPLETE,
+				"%s: its strings take more than %zu MiB of memory", r->path,
+				r->memory >> 20);
+	} else {
+		r->strings_wait = true;
 		r->frames++;
+	}
 }
 
 static uint64_t le64(const uint8_t *p)
@@ -168,6 +233,23 @@ static uint64_t le64(const uint8_t *p)
 	for (size_t i = 0; i < 8; i++)
 		v |= (uint64_t)p[i] << (8 * i);
 	return v;
+}
+
+/* Is the next frame one that need not be read? Then it is passed over. */
+static bool reader_pass_over(struct bundle_reader *r)
+{
+	const struct plan_frame *f = &r->plan.frames[r->planned];
+
+	if (r->planned == r->plan.count || f->offset != r->scan.at)
+		return false;
+	r->planned++;
+	if (f->kinds & r->want && (r->planned == r->plan.count || f[1].opened >= r->from))
+		return false;
+	plan_count(&r->plan, r->planned - 1, r->counts);
+	r->scan.at += f->size;
+	r->strings_wait = false;
+	r->frames++;
+	return true;
 }
 
 /* May this frame stand here, behind the index? A signature, then a timestamp, each once at most. */
@@ -223,6 +305,11 @@ static void reader_frame(struct bundle_reader *r, struct err *err)
 		}
 		return;
 	case SCAN_STRINGS:
+		if (r->strings_wait) {
+			r->frames--;
+			reader_end(r, "damaged", start);
+			return;
+		}
 		reader_string_unit(r, start, le64(f.data + BUNDLE_SKIPPABLE_HEAD), err);
 		if (r->done)
 			r->frames--;
@@ -243,6 +330,7 @@ static void reader_frame(struct bundle_reader *r, struct err *err)
 	case SCAN_ZSTD:
 		break;
 	}
+	r->strings_wait = false;
 	len = scan_decompress(&r->content, &f);
 	if (len <= 0 || decode_records_open(&r->records, r->content.data, (size_t)len)) {
 		r->frames--;
@@ -254,15 +342,28 @@ static void reader_frame(struct bundle_reader *r, struct err *err)
 	r->in_frame = true;
 }
 
+/* The next batch; of one that is not wanted no record is left. */
+static int reader_batch(struct bundle_reader *r)
+{
+	struct decode_records *d = &r->records;
+	int ret = decode_records_batch(d);
+
+	if (ret <= 0 || d->kind == REC_KIND_COUNT)
+		return ret;
+	r->counts[d->kind] += d->count;
+	if (!(r->want >> d->kind & 1))
+		d->left = 0;
+	return ret;
+}
+
 int bundle_reader_next(struct bundle_reader *r, struct bundle_record *out, struct err *err)
 {
-	struct err failed = ERR_INIT;
-
 	while (!r->done) {
 		int ret;
 
 		if (!r->in_frame) {
-			reader_frame(r, &failed);
+			if (!r->plan.count || !reader_pass_over(r))
+				reader_frame(r, &r->failed);
 			continue;
 		}
 		ret = r->records.left ? decode_records_next(&r->records, &r->rec) : 0;
@@ -270,12 +371,10 @@ int bundle_reader_next(struct bundle_reader *r, struct bundle_record *out, struc
 			out->kind = r->records.kind;
 			out->rec = &r->rec;
 			out->frame = r->frame;
-			if (out->kind == REC_WINDOW_END_KIND)
-				r->window_end = true;
 			return 1;
 		}
 		if (!ret)
-			ret = decode_records_batch(&r->records);
+			ret = reader_batch(r);
 		if (!ret) {
 			r->in_frame = false;
 		} else if (ret < 0) {
@@ -283,7 +382,7 @@ int bundle_reader_next(struct bundle_reader *r, struct bundle_record *out, struc
 			reader_end(r, "damaged", r->end_offset);
 		}
 	}
-	return failed.kind != ERR_NONE ? err_set(err, failed.kind, "%s", failed.text) : 0;
+	return r->failed.kind != ERR_NONE ? err_set(err, r->failed.kind, "%s", r->failed.text) : 0;
 }
 
 void bundle_reader_end(const struct bundle_reader *r, struct bundle_end *out)
@@ -292,7 +391,7 @@ void bundle_reader_end(const struct bundle_reader *r, struct bundle_end *out)
 	out->end_offset = r->end_offset;
 	out->end_reason = r->end_reason ? r->end_reason : "open";
 	out->sealed = r->sealed;
-	out->complete = r->sealed && r->window_end;
+	out->complete = r->sealed && r->counts[REC_WINDOW_END_KIND];
 	out->format = r->header.format;
 	out->frames = r->frames;
 }

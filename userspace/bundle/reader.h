@@ -45,9 +45,27 @@ void bundle_reader_close(struct bundle_reader *r);
 
 /*
  * 1: *out is the next record. 0: no more; bundle_reader_end says how it ended (an early end is not
- * an error here). -1: the file cannot be read any more (I/O error).
+ * an error here). -1: the file cannot be read any more (I/O error), or memory is short.
  */
 int bundle_reader_next(struct bundle_reader *r, struct bundle_record *out, struct err *err);
+
+/*
+ * To be called before the first record: only records of these kinds (1 << enum rec_kind) are given.
+ * In a sealed bundle frames that hold none of them are not even read, nor those that were closed
+ * before `from` (monotonic ns): what is wrong in them is not noticed.
+ */
+void bundle_reader_want(struct bundle_reader *r, uint64_t kinds, uint64_t from);
+/* From the next batch on records of the kind are not given. */
+void bundle_reader_unwant(struct bundle_reader *r, enum rec_kind kind);
+/* How many records of the kind there were so far, given or not. */
+uint64_t bundle_reader_count(const struct bundle_reader *r, enum rec_kind kind);
+
+/*
+ * Strings take memory; beyond `bytes` of it reading ends with ERR_INCOMPLETE. Without this they may
+ * take what the format allows. _memory: how much they take.
+ */
+void bundle_reader_limit(struct bundle_reader *r, size_t bytes);
+size_t bundle_reader_memory(const struct bundle_reader *r);
 
 /* The string of an id, or NULL: REC_NULL, or not defined so far. REC_EMPTY is "". */
 const struct bundle_string *bundle_reader_string(const struct bundle_reader *r, uint64_t id);

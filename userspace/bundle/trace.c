@@ -1,4 +1,4 @@
-/* A whole bundle in memory: loading, tables by kind, lookup by id, strings, clocks. */
+/* A bundle in memory: loading, tables by kind, lookup by id, strings, clocks. */
 #include "bundle/trace_private.h"
 
 #include <errno.h>
@@ -15,12 +15,24 @@
 
 #define TRACE_CHUNK_ITEMS 8192
 
+/* A small file may unfold to any size. */
+static size_t trace_memory = TRACE_MEMORY;
+
+void trace_set_memory(size_t bytes)
+{
+	trace_memory = bytes;
+}
+
 int trace_charge(struct trace *t, size_t bytes, struct err *err)
 {
-	if (__builtin_add_overflow(t->bytes, bytes, &t->bytes) || t->bytes > t->bytes_max)
+	size_t strings = bundle_reader_memory(t->reader);
+
+	if (__builtin_add_overflow(t->bytes, bytes, &t->bytes) || t->bytes > t->bytes_max ||
+	    strings > t->bytes_max - t->bytes)
 		return err_set(err, ERR_INCOMPLETE,
-			       "the bundle needs more than %zu MiB of memory: use a larger machine",
-			       t->bytes_max >> 20);
+			       "%s: its records take more than %zu MiB of memory: allow more with "
+			       "--memory",
+			       t->path, t->bytes_max >> 20);
 	return 0;
 }
 
@@ -84,16 +96,16 @@ static uint64_t trace_row_id(const struct trace_table *table, size_t size, size_
 	return id;
 }
 
-static int trace_keep(struct trace *t, const struct bundle_record *record, struct err *err)
+int trace_keep(struct trace *t, enum rec_kind kind, const union rec_any *rec, struct err *err)
 {
-	const struct rec_schema *schema = &rec_schemas[record->kind];
-	struct trace_table *table = &t->tables[record->kind];
+	const struct rec_schema *schema = &rec_schemas[kind];
+	struct trace_table *table = &t->tables[kind];
 	uint8_t *row;
 
 	if (table->count == table->cap && trace_grow(t, table, schema->size, err))
 		return -1;
 	row = table->rows + table->count * schema->size;
-	memcpy(row, record->rec, schema->size);
+	memcpy(row, rec, schema->size);
 	for (uint16_t i = 0; i < schema->fields_count; i++) {
 		const struct rec_field *f = &schema->fields[i];
 
@@ -101,7 +113,7 @@ static int trace_keep(struct trace *t, const struct bundle_record *record, struc
 		    trace_keep_list(t, (struct rec_list *)(row + f->offset), err))
 			return -1;
 	}
-	if (table->count && record->rec->id <= trace_row_id(table, schema->size, table->count - 1))
+	if (table->count && rec->id <= trace_row_id(table, schema->size, table->count - 1))
 		table->rising = false;
 	table->count++;
 	return 0;
@@ -135,44 +147,69 @@ static int trace_hash_file(const char *path, char out[65], struct err *err)
 	return rc;
 }
 
-/* A small file may unfold to any size: three quarters of this machine's memory are the limit. */
-static size_t trace_memory_limit(void)
+/* The next record into its table; more sightings than shall be held are left in the file. */
+static int trace_take_record(struct trace *t, const struct bundle_record *record, struct err *err)
 {
-	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+	if (record->kind == REC_SIGHTING_KIND) {
+		if (t->sightings_away)
+			return 0;
+		if (t->sightings_max && t->tables[record->kind].count == t->sightings_max) {
+			t->sightings_away = true;
+			trace_drop_sightings(t);
+			bundle_reader_unwant(t->reader, REC_SIGHTING_KIND);
+			return 0;
+		}
+	}
+	return trace_keep(t, record->kind, record->rec, err);
+}
 
-	if (pages <= 0 || page <= 0)
-		return SIZE_MAX / 4;
-	return (size_t)pages / 4 * 3 * (size_t)page;
+static int trace_read(struct trace *t, struct err *err)
+{
+	struct bundle_record record;
+	int more;
+
+	t->reader = bundle_reader_open(t->path, err);
+	if (!t->reader)
+		return -1;
+	bundle_reader_limit(t->reader, t->bytes_max);
+	if (t->kinds != UINT64_MAX)
+		bundle_reader_want(t->reader, t->kinds, 0);
+	while ((more = bundle_reader_next(t->reader, &record, err)) > 0)
+		if (trace_take_record(t, &record, err))
+			return -1;
+	bundle_reader_end(t->reader, &t->end);
+	return more;
+}
+
+struct trace *trace_load_some(const char *path, const struct trace_options *options,
+			      struct err *err)
+{
+	struct trace *t = calloc(1, sizeof(*t));
+
+	if (!t || !(t->path = strdup(path))) {
+		trace_no_memory(err);
+		free(t);
+		return NULL;
+	}
+	t->bytes_max = trace_memory;
+	t->kinds = options->kinds ? options->kinds : UINT64_MAX;
+	t->sightings_max = options->sightings;
+	t->sightings_away = !(t->kinds >> REC_SIGHTING_KIND & 1);
+	for (int kind = 0; kind < REC_KIND_COUNT; kind++)
+		t->tables[kind].rising = true;
+	if (trace_read(t, err) || trace_index_build(t, err) ||
+	    (!options->no_sha256 && trace_hash_file(path, t->sha256, err))) {
+		trace_free(t);
+		return NULL;
+	}
+	return t;
 }
 
 struct trace *trace_load(const char *path, struct err *err)
 {
-	struct bundle_record record;
-	struct trace *t = calloc(1, sizeof(*t));
-	int more;
+	const struct trace_options all = { 0 };
 
-	if (!t) {
-		trace_no_memory(err);
-		return NULL;
-	}
-	t->bytes_max = trace_memory_limit();
-	for (int kind = 0; kind < REC_KIND_COUNT; kind++)
-		t->tables[kind].rising = true;
-	t->reader = bundle_reader_open(path, err);
-	if (!t->reader)
-		goto fail;
-	while ((more = bundle_reader_next(t->reader, &record, err)) > 0)
-		if (trace_keep(t, &record, err))
-			goto fail;
-	if (more < 0)
-		goto fail;
-	bundle_reader_end(t->reader, &t->end);
-	if (trace_index_build(t, err) || trace_hash_file(path, t->sha256, err))
-		goto fail;
-	return t;
-fail:
-	trace_free(t);
-	return NULL;
+	return trace_load_some(path, &all, err);
 }
 
 void trace_free(struct trace *t)
@@ -191,6 +228,7 @@ void trace_free(struct trace *t)
 	free(t->peers);
 	free(t->uses);
 	free(t->callers);
+	free(t->callers_by);
 	free(t->called);
 	free(t->deep.items);
 	free(t->holes.items);
@@ -200,6 +238,7 @@ void trace_free(struct trace *t)
 	}
 	if (t->reader)
 		bundle_reader_close(t->reader);
+	free(t->path);
 	free(t);
 }
 
@@ -211,6 +250,11 @@ void trace_end(const struct trace *t, struct bundle_end *out)
 const char *trace_sha256(const struct trace *t)
 {
 	return t->sha256;
+}
+
+uint64_t trace_total(const struct trace *t, enum rec_kind kind)
+{
+	return bundle_reader_count(t->reader, kind);
 }
 
 size_t trace_count(const struct trace *t, enum rec_kind kind)

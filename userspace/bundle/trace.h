@@ -1,6 +1,8 @@
 /*
- * A whole bundle in memory, for those who ask across records: tables by kind, lookups by id, and
- * what belongs to a call. Read-only after loading.
+ * A bundle in memory, for those who ask across records: tables by kind, lookups by id, and what
+ * belongs to a call. All of it, or some kinds; sightings, of which there may be very many, may stay
+ * in the file and be held for some calls at a time. Read-only after loading, but for
+ * trace_hold_sightings.
  */
 #ifndef DAYLIGHT_BUNDLE_TRACE_H
 #define DAYLIGHT_BUNDLE_TRACE_H
@@ -15,12 +17,34 @@ struct trace;
  * lookups then give NULL.
  */
 struct trace *trace_load(const char *path, struct err *err);
+
+/*
+ * The same of a part. What is not loaded has no rows; trace_total counts it all the same. Frames of
+ * a sealed bundle that hold nothing of it are not read, and damage in them is not noticed.
+ */
+struct trace_options {
+	uint64_t kinds; /* 1 << enum rec_kind; 0: all */
+	size_t sightings; /* hold at most that many; when there are more, none. 0: all */
+	bool no_sha256; /* trace_sha256 will be "" */
+};
+struct trace *trace_load_some(const char *path, const struct trace_options *options,
+			      struct err *err);
+
+/*
+ * The memory that traces loaded from now on may take, each; TRACE_MEMORY without this. Loading ends
+ * with ERR_INCOMPLETE beyond it.
+ */
+#define TRACE_MEMORY (160u << 20)
+void trace_set_memory(size_t bytes);
+
 void trace_free(struct trace *t);
 
 void trace_end(const struct trace *t, struct bundle_end *out);
-/* SHA-256 of the whole file, lower-case hex. */
+/* SHA-256 of the whole file, lower-case hex; "" when it was not asked for. */
 const char *trace_sha256(const struct trace *t);
 
+/* Records of a kind in the bundle, loaded or not. */
+uint64_t trace_total(const struct trace *t, enum rec_kind kind);
 /* Rows of a kind in file order: trace_count and trace_at(kind, 0 .. count - 1). */
 size_t trace_count(const struct trace *t, enum rec_kind kind);
 const void *trace_at(const struct trace *t, enum rec_kind kind, size_t row);
@@ -62,11 +86,11 @@ const struct rec_process_end *trace_process_end(const struct trace *t, uint64_t 
 	R(CONNECTION_END_CONNECTION, CONNECTION_END, connection_end, connection) \
 	R(CALL_PROCESS, CALL, call, process) \
 	R(CALL_CONNECTION, CALL, call, connection) \
+	R(CALL_REQUEST_ID, CALL, call, request_id) \
 	R(HOP_CALL, HOP, hop, call) \
 	R(HOP_CONTEXT, HOP, hop, context) \
 	R(BINDING_CALL, BINDING, binding, call) \
 	R(BINDING_CONTEXT, BINDING, binding, context) \
-	R(SIGHTING_STACK, SIGHTING, sighting, stack) \
 	R(FUNCTION_SOURCE_FUNCTION, FUNCTION_SOURCE, function_source, function) \
 	R(FUNCTION_MEMORY_FUNCTION, FUNCTION_MEMORY, function_memory, function) \
 	R(INTERPOSITION_MODULE, INTERPOSITION, interposition, module)
@@ -79,6 +103,25 @@ enum trace_relation { TRACE_RELATIONS(TRACE_RELATION_VALUE) TRACE_RELATION_COUNT
 size_t trace_related(const struct trace *t, enum trace_relation relation, uint64_t id,
 		     size_t *first);
 const void *trace_related_at(const struct trace *t, enum trace_relation relation, size_t at);
+
+/* Are there sightings that are not held? */
+bool trace_sightings_away(const struct trace *t);
+
+/*
+ * Calls see() with each sighting of the bundle, in file order, wherever they are; some of those
+ * that ended before `from` (monotonic ns) may be left out. see() returns 0 to go on; what else it
+ * returns ends the walk and is returned. -1 with err: memory, or the file cannot be read.
+ */
+int trace_each_sighting(const struct trace *t, uint64_t from,
+			int (*see)(void *ctx, const struct rec_sighting *s), void *ctx,
+			struct err *err);
+
+/*
+ * Lets the trace hold the sightings of the first calls of a list of ids, in place of those that it
+ * held before, and sets *count to how many calls that is: at least one, fewer than given when their
+ * sightings are too many.
+ */
+int trace_hold_sightings(struct trace *t, const uint64_t *calls, size_t *count, struct err *err);
 
 /* One function of a call: seen in sightings that bindings tie to it. Bit sets by enum value. */
 struct trace_call_function {
@@ -93,11 +136,11 @@ struct trace_call_function {
 };
 
 /*
- * The functions of a call, ordered by function id. *out is allocated (free it) and may be NULL for
- * none. Returns the number, or -1 when memory is short. A sighting belongs to the call when a
- * binding ties its context to the call and its [first, last] meets the binding's [from, until]
- * (until unknown: to the end; any other time unknown: it meets nothing). A sighting counts once,
- * whatever the number of bindings or of places in the stack.
+ * The functions of a call, by the sightings that are held, ordered by function id. *out is
+ * allocated (free it) and may be NULL for none. Returns the number, or -1 when memory is short. A
+ * sighting belongs to the call when a binding ties its context to the call and its [first, last]
+ * meets the binding's [from, until] (until unknown: to the end; any other time unknown: it meets
+ * nothing). A sighting counts once, whatever the number of bindings or of places in the stack.
  */
 long trace_call_functions(const struct trace *t, uint64_t call, struct trace_call_function **out);
 
@@ -135,9 +178,13 @@ bool trace_remote_messages(const struct trace *t, const struct rec_connection *c
 
 /*
  * Id of the call that a call of this trace was made for; REC_NULL: nobody's that is known. A caller
- * began before its calls, so callers form no circles.
+ * began before its calls, so callers form no circles. *by: how it is known (may be NULL).
  */
-uint64_t trace_caller(const struct trace *t, const struct rec_call *call);
+enum trace_caller_by {
+	TRACE_BY_ORDER, /* of the uses of the connection */
+	TRACE_BY_REQUEST_ID, /* both were answered with the same id */
+};
+uint64_t trace_caller(const struct trace *t, const struct rec_call *call, enum trace_caller_by *by);
 /* The calls that were made for a call: trace_called_at(first .. first + n - 1), in file order. */
 size_t trace_called(const struct trace *t, uint64_t call, size_t *first);
 const struct rec_call *trace_called_at(const struct trace *t, size_t at);

@@ -116,14 +116,15 @@ static int gather_spans(const struct trace *t, const struct rec_binding *binding
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 		const struct trace_span *span = &t->spans[mid];
+		const struct rec_sighting *seen = trace_at(t, REC_SIGHTING_KIND, span->row);
 
 		if (span->max_last < binding->from)
 			return 0;
 		if (gather_spans(t, binding, lo, mid, out))
 			return -1;
-		if (span->first > binding->until)
+		if (seen->first > binding->until)
 			return 0;
-		if (span->last >= binding->from && gather_sighting(t, binding, span->row, out))
+		if (seen->last >= binding->from && gather_sighting(t, binding, span->row, out))
 			return -1;
 		lo = mid + 1;
 		/* The rest is the right subtree, whose root is its own middle. */
@@ -138,7 +139,9 @@ static size_t span_search(const struct trace *t, uint64_t context)
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (t->spans[mid].context < context)
+		const struct rec_sighting *seen = trace_at(t, REC_SIGHTING_KIND, t->spans[mid].row);
+
+		if (seen->context < context)
 			lo = mid + 1;
 		else
 			hi = mid;

@@ -1,4 +1,4 @@
-/* Indexes of a trace: by id where ids do not rise, by reference, and sightings by time. */
+/* Indexes of a trace: by id where ids do not rise, and by reference. */
 #include "bundle/trace_private.h"
 
 #include <stdlib.h>
@@ -20,17 +20,6 @@ static int compare_keys(const void *a, const void *b)
 
 	if (x->key != y->key)
 		return x->key < y->key ? -1 : 1;
-	return x->row < y->row ? -1 : x->row > y->row;
-}
-
-static int compare_spans(const void *a, const void *b)
-{
-	const struct trace_span *x = a, *y = b;
-
-	if (x->context != y->context)
-		return x->context < y->context ? -1 : 1;
-	if (x->first != y->first)
-		return x->first < y->first ? -1 : 1;
 	return x->row < y->row ? -1 : x->row > y->row;
 }
 
@@ -70,53 +59,6 @@ static int trace_sort_field(struct trace *t, enum rec_kind kind, size_t offset,
 	}
 	if (!sorted)
 		qsort(keys, table->count, sizeof(*keys), compare_keys);
-	return 0;
-}
-
-static uint64_t span_fill(struct trace_span *spans, size_t lo, size_t hi)
-{
-	size_t mid = lo + (hi - lo) / 2;
-	uint64_t max, side;
-
-	if (lo >= hi)
-		return 0;
-	max = spans[mid].last;
-	side = span_fill(spans, lo, mid);
-	if (side > max)
-		max = side;
-	side = span_fill(spans, mid + 1, hi);
-	if (side > max)
-		max = side;
-	spans[mid].max_last = max;
-	return max;
-}
-
-static int trace_build_spans(struct trace *t, struct err *err)
-{
-	size_t count = t->tables[REC_SIGHTING_KIND].count, from = 0;
-
-	if (trace_take(t, count, sizeof(*t->spans), &t->spans, err))
-		return -1;
-	for (size_t row = 0; row < count; row++) {
-		const struct rec_sighting *s = trace_at(t, REC_SIGHTING_KIND, row);
-		struct trace_span *span = &t->spans[t->spans_count];
-
-		if (s->first == REC_NULL || s->last == REC_NULL)
-			continue;
-		span->context = s->context;
-		span->first = s->first;
-		span->last = s->last;
-		span->row = (uint32_t)row;
-		t->spans_count++;
-	}
-	if (t->spans_count)
-		qsort(t->spans, t->spans_count, sizeof(*t->spans), compare_spans);
-	for (size_t i = 1; i <= t->spans_count; i++) {
-		if (i < t->spans_count && t->spans[i].context == t->spans[from].context)
-			continue;
-		span_fill(t->spans, from, i);
-		from = i;
-	}
 	return 0;
 }
 

@@ -36,7 +36,7 @@ struct trace_index {
  * subtree, so that those that meet a time are found without looking at the others.
  */
 struct trace_span {
-	uint64_t context, first, last, max_last;
+	uint64_t max_last;
 	uint32_t row;
 };
 
@@ -60,11 +60,16 @@ struct trace_reaches {
 struct trace_use {
 	uint64_t connection, first, last;
 	uint64_t call; /* whose, surely; REC_NULL: nobody's that is known */
+	uint64_t began; /* first of the uses of that call that this one follows without another */
 	bool shared; /* a use of another call, or of nobody's, meets its time */
 };
 
 struct trace {
+	char *path;
 	struct bundle_reader *reader; /* owns the strings */
+	uint64_t kinds; /* that were asked for */
+	size_t sightings_max; /* to be held */
+	bool sightings_away; /* there are more than that: they stay in the file */
 	struct bundle_end end;
 	char sha256[65];
 	struct trace_table tables[REC_KIND_COUNT];
@@ -78,6 +83,7 @@ struct trace {
 	struct trace_use *uses;
 	size_t uses_count;
 	uint64_t *callers; /* by row of the call */
+	uint8_t *callers_by; /* enum trace_caller_by */
 	struct trace_key *called; /* (caller, row of the call) */
 	size_t called_count;
 	uint64_t seen_until; /* the last of the three clocks' readings, or REC_NULL for ever */
@@ -87,11 +93,18 @@ struct trace {
 /* Counts memory against the limit; -1 with ERR_INCOMPLETE beyond it. */
 int trace_charge(struct trace *t, size_t bytes, struct err *err);
 
+/* A copy of the record into its table, with its lists. */
+int trace_keep(struct trace *t, enum rec_kind kind, const union rec_any *rec, struct err *err);
+
 /* trace_index.c: after the last record. */
 int trace_index_build(struct trace *t, struct err *err);
+/* trace_sightings.c: the time lines of the sightings that are held; and to hold none. */
+int trace_build_spans(struct trace *t, struct err *err);
+void trace_drop_sightings(struct trace *t);
 /* trace_deep.c: the same. */
 int trace_deep_build(struct trace *t, struct err *err);
-/* trace_hops.c: after both. */
+/* trace_peers.c, and trace_hops.c: after all others. */
+int trace_peers_build(struct trace *t, struct err *err);
 int trace_hops_build(struct trace *t, struct err *err);
 /* Was anything lost, or not watched at all, between from and until, ends included? */
 bool trace_hole(const struct trace *t, uint64_t from, uint64_t until);

@@ -6,6 +6,7 @@
 #include <uthash.h>
 
 #define OPEN_MAX_CALLS 8 /* unfinished calls of one flow that are told apart */
+#define COROUTINES_MAX 65536 /* contexts of coroutines that are remembered; the oldest goes */
 
 struct flow_key {
 	uint64_t flow;
@@ -46,8 +47,16 @@ struct flow {
 	UT_hash_handle hh;
 };
 
+/* The newest context of a coroutine. */
+struct coroutine {
+	uint64_t context, start;
+	struct flow_key flow;
+	UT_hash_handle hh;
+};
+
 struct bindings {
 	struct session *s;
+	struct coroutine *coroutines; /* the oldest first */
 	struct open_context *contexts;
 	struct flow *flows;
 	uint64_t written, lost;
@@ -65,10 +74,15 @@ struct bindings *bindings_new(struct session *s)
 void bindings_free(struct bindings *b)
 {
 	struct open_context *open, *next_open;
+	struct coroutine *coroutine, *next_coroutine;
 	struct flow *flow, *next_flow;
 
 	if (!b)
 		return;
+	HASH_ITER(hh, b->coroutines, coroutine, next_coroutine) {
+		HASH_DEL(b->coroutines, coroutine);
+		free(coroutine);
+	}
 	HASH_ITER(hh, b->contexts, open, next_open) {
 		HASH_DEL(b->contexts, open);
 		free(open);
@@ -151,14 +165,16 @@ static void slot_end(struct bindings *b, struct bound *at, struct slot *slot, ui
 	free(slot);
 }
 
-static void call_bind(struct bindings *b, struct bound *at, uint64_t seq,
-		      const struct wire_context *e, const struct flow_key *flow, enum link link)
+static void call_bind(struct bindings *b, struct bound *at, uint64_t seq, uint64_t context,
+		      uint64_t from, const struct flow_key *flow, enum link link)
 {
 	struct slot *slot = slot_of(b, at, seq, true);
 	struct open_context *open;
 
 	if (!slot)
 		goto lost;
+	if (at->adjacent && link != LINK_AMBIGUOUS)
+		link = LINK_TLS_ADJACENT;
 	if (slot->count == slot->cap) {
 		size_t cap = slot->cap ? 2 * slot->cap : 4;
 		struct binding *grown = realloc(slot->bindings, cap * sizeof(*grown));
@@ -169,18 +185,18 @@ static void call_bind(struct bindings *b, struct bound *at, uint64_t seq,
 		slot->cap = cap;
 	}
 	slot->bindings[slot->count++] = (struct binding){
-		.context = e->context,
-		.from = e->head.time,
+		.context = context,
+		.from = from,
 		.until = UINT64_MAX,
 		.flow = *flow,
 		.link = link,
 	};
-	HASH_FIND(hh, b->contexts, &e->context, sizeof(e->context), open);
+	HASH_FIND(hh, b->contexts, &context, sizeof(context), open);
 	if (!open) {
 		open = calloc(1, sizeof(*open));
 		if (!open)
 			goto lost;
-		open->context = e->context;
+		open->context = context;
 		HASH_ADD(hh, b->contexts, context, sizeof(open->context), open);
 	}
 	open->at = at;
@@ -256,6 +272,53 @@ static struct flow *context_takes(struct bindings *b, const struct flow_key *key
 	return flow;
 }
 
+static void coroutine_forget(struct bindings *b, struct coroutine *coroutine)
+{
+	HASH_DEL(b->coroutines, coroutine);
+	free(coroutine);
+}
+
+/* A coroutine's context begins; the one before it, if any, is over. */
+static void coroutine_begins(struct bindings *b, const struct wire_context *e,
+			     const struct flow_key *key)
+{
+	struct coroutine *coroutine;
+
+	HASH_FIND(hh, b->coroutines, &e->previous, sizeof(e->previous), coroutine);
+	if (coroutine)
+		coroutine_forget(b, coroutine);
+	if (!e->coroutine || !(coroutine = calloc(1, sizeof(*coroutine))))
+		return;
+	coroutine->context = e->context;
+	coroutine->start = e->head.time;
+	coroutine->flow = *key;
+	HASH_ADD(hh, b->coroutines, context, sizeof(coroutine->context), coroutine);
+	if (HASH_COUNT(b->coroutines) > COROUTINES_MAX)
+		coroutine_forget(b, b->coroutines);
+}
+
+void bindings_answered(struct bindings *b, struct bound *at, uint64_t seq, uint64_t headed,
+		       uint64_t context, uint64_t time)
+{
+	struct coroutine *coroutine;
+	struct open_context *open;
+	struct flow *flow;
+	uint64_t from;
+
+	HASH_FIND(hh, b->coroutines, &context, sizeof(context), coroutine);
+	HASH_FIND(hh, b->contexts, &context, sizeof(context), open);
+	if (!coroutine || open || headed == UINT64_MAX)
+		return;
+	flow = context_takes(b, &coroutine->flow, at, seq);
+	if (!flow || flow->count > 1 || flow->overflow)
+		return; /* the context that begins now says so */
+	from = coroutine->start > headed ? coroutine->start : headed;
+	if (from < at->ended)
+		from = at->ended;
+	if (from <= time)
+		call_bind(b, at, seq, context, from, &coroutine->flow, LINK_FLOW);
+}
+
 void bindings_context(struct bindings *b, struct bound *at, const uint64_t *seqs, size_t count,
 		      bool decoding, const struct wire_context *e)
 {
@@ -273,7 +336,8 @@ void bindings_context(struct bindings *b, struct bound *at, const uint64_t *seqs
 
 	bundle_writer_put(b->s->writer, REC_CONTEXT_KIND, &rec);
 	if (e->previous)
-		context_ends(b, e->previous, e->head.time, e->shared & WIRE_SHARED_LOOP);
+		context_ends(b, e->previous, e->head.time, e->shared);
+	coroutine_begins(b, e, &key);
 	if (!at || (!count && decoding))
 		return;
 	/* What cannot be decoded may be work for a call nobody knows (seq 0). */
@@ -286,26 +350,25 @@ void bindings_context(struct bindings *b, struct bound *at, const uint64_t *seqs
 		if (!flow)
 			return;
 	}
-	if (flow->count == 1 && !flow->overflow && !(e->shared & WIRE_SHARED_LOOP)) {
-		enum link link = e->flow ? LINK_FLOW : LINK_THREAD;
-
-		if (e->shared & WIRE_SHARED_TLS_ADJACENT)
-			link = LINK_TLS_ADJACENT;
+	if (flow->count == 1 && !flow->overflow && !e->shared) {
 		if (seqs[0])
-			call_bind(b, at, seqs[0], e, &key, link);
+			call_bind(b, at, seqs[0], e->context, e->head.time, &key,
+				  e->flow ? LINK_FLOW : LINK_THREAD);
 		return;
 	}
 	/* Whose work it does now cannot be told. */
 	for (size_t i = 0; i < flow->count; i++)
 		if (flow->open[i].seq)
-			call_bind(b, flow->open[i].at, flow->open[i].seq, e, &key, LINK_AMBIGUOUS);
+			call_bind(b, flow->open[i].at, flow->open[i].seq, e->context, e->head.time,
+				  &key, LINK_AMBIGUOUS);
 	for (size_t at_seq = 0; at_seq < count; at_seq++) {
 		bool listed = !seqs[at_seq];
 
 		for (size_t i = 0; i < flow->count; i++)
 			listed |= flow->open[i].at == at && flow->open[i].seq == seqs[at_seq];
 		if (!listed)
-			call_bind(b, at, seqs[at_seq], e, &key, LINK_AMBIGUOUS);
+			call_bind(b, at, seqs[at_seq], e->context, e->head.time, &key,
+				  LINK_AMBIGUOUS);
 	}
 }
 
@@ -320,6 +383,8 @@ void bindings_call_ended(struct bindings *b, struct bound *at, uint64_t seq, uin
 {
 	struct slot *slot = slot_of(b, at, seq, false);
 
+	if (at->ended < end)
+		at->ended = end;
 	if (slot)
 		slot_end(b, at, slot, end, true);
 }

@@ -261,6 +261,7 @@ static bool takes_chunk(struct connection *connection, const struct wire_data *e
 	decoder_free(connection->decoder);
 	connection->decoder = decoder;
 	connection->plaintext = true;
+	connection->bound.adjacent = e->flags & WIRE_DATA_TLS_ADJACENT;
 	connection->received = connection->sent = 0;
 	bindings_decoded(c->bindings, &connection->bound);
 	return true;
@@ -270,6 +271,7 @@ void calls_data(struct calls *c, const struct wire_data *e, size_t size)
 {
 	struct connection *connection;
 	struct process *process;
+	uint64_t seqs[DECODER_CURRENT_MAX];
 	struct decoder_chunk chunk = {
 		.direction = e->flags & WIRE_DATA_SEND ? DECODER_RESPONSE : DECODER_REQUEST,
 		.offset = e->offset,
@@ -296,6 +298,11 @@ void calls_data(struct calls *c, const struct wire_data *e, size_t size)
 		process->active = process->worked = true;
 	put_connection(connection);
 	c->stats.chunks++;
+	if (chunk.direction == DECODER_RESPONSE && e->context &&
+	    decoder_current(connection->decoder, seqs, DECODER_CURRENT_MAX) == 1)
+		bindings_answered(c->bindings, &connection->bound, seqs[0],
+				  decoder_headed(connection->decoder, seqs[0]), e->context,
+				  chunk.time);
 	decoder_feed(connection->decoder, &chunk);
 }
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "bundle/seal_key.h"
 
 enum collect_how {
 	COLLECT_PID,
@@ -54,6 +55,7 @@ struct collect_options {
 	size_t labels_count;
 	int status_fd; /* -1: none */
 	bool force, quiet;
+	const struct seal_key *sign; /* signs the bundle at the end; NULL: not signed */
 	enum collect_boundary boundary;
 	/*
 	 * The system-call link is held for syscall_phase ns of the window's start, afterwards for

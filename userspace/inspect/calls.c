@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 
+/* Calls whose sightings are asked for at once. */
+#define CALLS_AT_ONCE 65536
+
 const char *inspect_evidence(const struct trace *t, const struct rec_call *call,
 			     const struct trace_call_function *functions, long count)
 {
@@ -48,15 +51,80 @@ static json_t *call_functions(struct inspect_source *s, const struct trace_call_
 	return out;
 }
 
+/* Which call it was made for, and how that is known. */
+static void call_caller(struct inspect_source *s, json_t *row, const struct rec_call *c)
+{
+	enum trace_caller_by by;
+	uint64_t caller = trace_caller(s->t, c, &by);
+
+	inspect_set(s, row, "caller", inspect_number(caller));
+	inspect_set(s, row, "caller_by",
+		    caller == REC_NULL	   ? json_null()
+		    : by == TRACE_BY_ORDER ? json_string_nocheck("order")
+					   : json_string_nocheck("request-id"));
+}
+
+int inspect_hold_calls(struct inspect_source *s, const uint64_t *calls, size_t *count)
+{
+	if (!trace_hold_sightings(s->t, calls, count, &s->err))
+		return 0;
+	s->failed = true;
+	return -1;
+}
+
+/* The sightings of this call and of those that come next. */
+static int calls_hold(struct inspect_source *s, size_t row)
+{
+	size_t total = trace_count(s->t, REC_CALL_KIND), count = 0;
+	uint64_t *calls = malloc(CALLS_AT_ONCE * sizeof(*calls));
+	size_t *rows = malloc(CALLS_AT_ONCE * sizeof(*rows));
+	int rc = -1;
+
+	for (size_t i = row; calls && rows && i < total && count < CALLS_AT_ONCE; i++) {
+		const struct rec_call *c = trace_at(s->t, REC_CALL_KIND, i);
+
+		if (!inspect_fits_call(s, c))
+			continue;
+		calls[count] = c->id;
+		rows[count++] = i;
+	}
+	s->failed |= !count;
+	if (count && !inspect_hold_calls(s, calls, &count)) {
+		s->calls_held = rows[count - 1] + 1;
+		rc = 0;
+	}
+	free(calls);
+	free(rows);
+	return rc;
+}
+
+static bool calls_has_function(struct inspect_source *s,
+			       const struct trace_call_function *functions, long count)
+{
+	for (long i = 0; i < count; i++)
+		if (inspect_fits_function(s, functions[i].function))
+			return true;
+	return !inspect_asks_functions(s);
+}
+
 static json_t *calls_row(struct inspect_source *s, size_t i)
 {
 	const struct rec_call *c = trace_at(s->t, REC_CALL_KIND, i);
 	struct trace_call_function *functions;
-	long count = trace_call_functions(s->t, c->id, &functions);
-	json_t *row = json_object();
+	json_t *row;
+	long count;
 
-	if (count < 0)
-		s->failed = true;
+	if (!inspect_fits_call(s, c))
+		return NULL;
+	if (trace_sightings_away(s->t) && i >= s->calls_held && calls_hold(s, i))
+		return NULL;
+	count = trace_call_functions(s->t, c->id, &functions);
+	s->failed |= count < 0;
+	if (!calls_has_function(s, functions, count)) {
+		free(functions);
+		return NULL;
+	}
+	row = json_object();
 	inspect_set(s, row, "call", inspect_number(c->id));
 	inspect_set(s, row, "process", inspect_process(s, c->process));
 	inspect_set(s, row, "connection", inspect_number(c->connection));
@@ -77,7 +145,7 @@ static json_t *calls_row(struct inspect_source *s, size_t i)
 	inspect_set(s, row, "request_id", inspect_string(s, c->request_id));
 	inspect_set(s, row, "request_ids", call_request_ids(s, &c->request_ids));
 	inspect_set(s, row, "evidence", json_string(inspect_evidence(s->t, c, functions, count)));
-	inspect_set(s, row, "caller", inspect_number(trace_caller(s->t, c)));
+	call_caller(s, row, c);
 	inspect_set(s, row, "hops", inspect_hops(s, c->id));
 	inspect_set(s, row, "lost", inspect_number(c->lost));
 	inspect_set(s, row, "functions", call_functions(s, functions, count));
@@ -99,5 +167,17 @@ static const struct inspect_column calls_columns[] = {
 	{ NULL, NULL, CELL_PLAIN },
 };
 
-const struct inspect_view inspect_calls = { "calls", REC_CALL_KIND, NULL, calls_row,
-					    calls_columns };
+const struct inspect_view inspect_calls = {
+	"calls",
+	REC_CALL_KIND,
+	NULL,
+	calls_row,
+	calls_columns,
+	INSPECT_KIND(CALL) | INSPECT_KIND(PROCESS) | INSPECT_KIND(MODULE) |
+		INSPECT_KIND(CONNECTION) | INSPECT_KIND(CONNECTION_END) | INSPECT_KIND(HOP) |
+		INSPECT_KIND(BINDING) | INSPECT_KIND(CONTEXT) | INSPECT_KIND(STACK) |
+		INSPECT_KIND(FUNCTION) | INSPECT_KIND(DEEP) | INSPECT_KIND(GAP) |
+		INSPECT_KIND(CLOCK) | INSPECT_KIND(SIGHTING),
+	INSPECT_BY_TIME | INSPECT_BY_ROUTE | INSPECT_BY_STATUS | INSPECT_BY_PROCESS |
+		INSPECT_BY_MODULE | INSPECT_BY_FUNCTION | INSPECT_BY_REQUEST_ID,
+};

@@ -1,6 +1,7 @@
 /* The views of code: modules, functions, stacks, and what stands in another's place. */
 #include "inspect/rows.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- modules ---- */
@@ -40,7 +41,12 @@ static json_t *modules_row(struct inspect_source *s, size_t i)
 {
 	const struct rec_module *m = trace_at(s->t, REC_MODULE_KIND, i);
 	const struct rec_identity *id = trace_identity(s->t, m->id);
-	json_t *row = json_object(), *digest = json_object();
+	json_t *row, *digest;
+
+	if (!inspect_fits_module(s, m->id))
+		return NULL;
+	row = json_object();
+	digest = json_object();
 
 	inspect_set(s, row, "module", inspect_number(m->id));
 	inspect_set(s, row, "kind", json_string(rec_module_kind_name(m->kind)));
@@ -75,8 +81,14 @@ static const struct inspect_column modules_columns[] = {
 	{ NULL, NULL, CELL_PLAIN },
 };
 
-const struct inspect_view inspect_modules = { "modules", REC_MODULE_KIND, NULL, modules_row,
-					      modules_columns };
+const struct inspect_view inspect_modules = { "modules",
+					      REC_MODULE_KIND,
+					      NULL,
+					      modules_row,
+					      modules_columns,
+					      INSPECT_KIND(MODULE) | INSPECT_KIND(IDENTITY) |
+						      INSPECT_KIND(PYC),
+					      INSPECT_BY_MODULE };
 
 /* ---- functions ---- */
 
@@ -123,9 +135,13 @@ static json_t *function_memory(struct inspect_source *s, uint64_t function, uint
 static json_t *functions_row(struct inspect_source *s, size_t i)
 {
 	const struct rec_function *f = trace_at(s->t, REC_FUNCTION_KIND, i);
-	json_t *shared = inspect_function(s, f->id), *row = json_copy(shared);
+	json_t *shared, *row;
 	uint64_t matches;
 
+	if (!inspect_fits_function(s, f->id))
+		return NULL;
+	shared = inspect_function(s, f->id);
+	row = json_copy(shared);
 	json_decref(shared);
 	inspect_set(s, row, "source", function_source(s, trace_function_source(s->t, f->id)));
 	inspect_set(s, row, "memory", function_memory(s, f->id, &matches));
@@ -155,51 +171,95 @@ const struct inspect_column inspect_frame_columns[] = {
 	{ NULL, NULL, CELL_PLAIN },
 };
 
-const struct inspect_view inspect_functions = { "functions", REC_FUNCTION_KIND, NULL, functions_row,
-						functions_columns };
+const struct inspect_view inspect_functions = { "functions",
+						REC_FUNCTION_KIND,
+						NULL,
+						functions_row,
+						functions_columns,
+						INSPECT_KIND(FUNCTION) | INSPECT_KIND(MODULE) |
+							INSPECT_KIND(FUNCTION_SOURCE) |
+							INSPECT_KIND(FUNCTION_MEMORY),
+						INSPECT_BY_MODULE | INSPECT_BY_FUNCTION };
 
 /* ---- stacks ---- */
+
+/* What all sightings of a stack say of it. */
+struct inspect_seen {
+	uint64_t sightings, count;
+	bool other; /* seen otherwise than by the interpreter's own start of a function */
+};
+
+static int stack_see(void *ctx, const struct rec_sighting *seen)
+{
+	struct inspect_source *s = ctx;
+	const struct rec_stack *first = trace_at(s->t, REC_STACK_KIND, 0);
+	const struct rec_stack *stack = trace_find(s->t, REC_STACK_KIND, seen->stack);
+	struct inspect_seen *sum = stack ? &s->stacks[stack - first] : NULL;
+
+	if (!sum)
+		return 0;
+	sum->sightings++;
+	sum->other |= seen->source != SOURCE_DEEP;
+	if (seen->count != REC_NULL && __builtin_add_overflow(sum->count, seen->count, &sum->count))
+		sum->count = UINT64_MAX - 1;
+	return 0;
+}
+
+/* Of the stack with this id; its sightings are gathered once. */
+static struct inspect_seen stack_seen(struct inspect_source *s, uint64_t id)
+{
+	const struct rec_stack *first = trace_at(s->t, REC_STACK_KIND, 0);
+
+	if (!s->stacks) {
+		s->stacks = calloc(trace_count(s->t, REC_STACK_KIND), sizeof(*s->stacks));
+		if (!s->stacks || trace_each_sighting(s->t, 0, stack_see, s, &s->err)) {
+			s->failed = true;
+			return (struct inspect_seen){ 0 };
+		}
+	}
+	return s->stacks[(const struct rec_stack *)trace_find(s->t, REC_STACK_KIND, id) - first];
+}
 
 /*
  * "whole", "partial" (the walk broke off), or "entered": the interpreter's own start of a function
  * was seen, not who called it. One that a broken walk left as well is both, and is called partial.
  */
-static const char *stack_kind(struct inspect_source *s, const struct rec_stack *stack)
+static const char *stack_kind(const struct rec_stack *stack, const struct inspect_seen *seen)
 {
-	size_t first, n = trace_related(s->t, TRACE_SIGHTING_STACK, stack->id, &first);
-	bool entered = n && stack->frames.count == 1;
+	bool entered = seen->sightings && stack->frames.count == 1 && !seen->other;
 
-	for (size_t i = 0; i < n && entered; i++) {
-		const struct rec_sighting *seen =
-			trace_related_at(s->t, TRACE_SIGHTING_STACK, first + i);
-
-		entered = seen->source == SOURCE_DEEP;
-	}
 	return !stack->partial ? "whole" : entered ? "entered" : "partial";
+}
+
+static bool stack_fits(struct inspect_source *s, const struct rec_stack *stack)
+{
+	if (!inspect_fits_process(s, stack->process))
+		return false;
+	for (uint32_t i = 0; i < stack->frames.count; i++)
+		if (inspect_fits_function(s, stack->frames.items[i]))
+			return true;
+	return !inspect_asks_functions(s);
 }
 
 static json_t *stacks_row(struct inspect_source *s, size_t i)
 {
 	const struct rec_stack *stack = trace_at(s->t, REC_STACK_KIND, i);
-	size_t first, n = trace_related(s->t, TRACE_SIGHTING_STACK, stack->id, &first);
-	const char *kind = stack_kind(s, stack);
-	json_t *row = json_object(), *frames;
-	uint64_t count = 0;
+	struct inspect_seen seen;
+	json_t *row, *frames;
+	const char *kind;
 
-	for (size_t j = 0; j < n; j++) {
-		const struct rec_sighting *seen =
-			trace_related_at(s->t, TRACE_SIGHTING_STACK, first + j);
-
-		if (seen->count != REC_NULL && __builtin_add_overflow(count, seen->count, &count))
-			count = UINT64_MAX - 1;
-	}
+	if (!stack_fits(s, stack))
+		return NULL;
+	seen = stack_seen(s, stack->id);
+	kind = stack_kind(stack, &seen);
+	row = json_object();
 	frames = inspect_frames(s, &stack->frames);
 	inspect_set(s, row, "stack", inspect_number(stack->id));
 	inspect_set(s, row, "process", inspect_process(s, stack->process));
 	inspect_set(s, row, "partial", inspect_bool(stack->partial));
 	inspect_set(s, row, "kind", json_string(kind));
-	inspect_set(s, row, "sightings", json_integer((json_int_t)n));
-	inspect_set(s, row, "count", inspect_number(count));
+	inspect_set(s, row, "sightings", inspect_number(seen.sightings));
+	inspect_set(s, row, "count", inspect_number(seen.count));
 	/* Where the walk broke off the last frame that is known is not the outermost one. */
 	inspect_set(s, row, "outermost",
 		    strcmp(kind, "whole") || !stack->frames.count
@@ -221,16 +281,28 @@ static const struct inspect_column stacks_columns[] = {
 	{ NULL, NULL, CELL_PLAIN },
 };
 
-const struct inspect_view inspect_stacks = { "stacks", REC_STACK_KIND, NULL, stacks_row,
-					     stacks_columns };
+const struct inspect_view inspect_stacks = { "stacks",
+					     REC_STACK_KIND,
+					     NULL,
+					     stacks_row,
+					     stacks_columns,
+					     INSPECT_KIND(STACK) | INSPECT_KIND(FUNCTION) |
+						     INSPECT_KIND(MODULE) | INSPECT_KIND(PROCESS) |
+						     INSPECT_KIND(SIGHTING),
+					     INSPECT_BY_PROCESS | INSPECT_BY_MODULE |
+						     INSPECT_BY_FUNCTION };
 
 /* ---- interpositions ---- */
 
 static json_t *interpositions_row(struct inspect_source *s, size_t i)
 {
 	const struct rec_interposition *in = trace_at(s->t, REC_INTERPOSITION_KIND, i);
-	json_t *row = json_object();
+	json_t *row;
 
+	if (!inspect_fits_process(s, in->process) ||
+	    (!inspect_fits_module(s, in->module) && !inspect_fits_module(s, in->by)))
+		return NULL;
+	row = json_object();
 	inspect_set(s, row, "interposition", inspect_number(in->id));
 	inspect_set(s, row, "process", inspect_process(s, in->process));
 	inspect_set(s, row, "kind", inspect_string(s, in->kind));
@@ -251,5 +323,12 @@ static const struct inspect_column interpositions_columns[] = {
 	{ "DETAIL", "detail", CELL_WRAP },     { NULL, NULL, CELL_PLAIN },
 };
 
-const struct inspect_view inspect_interpositions = { "interpositions", REC_INTERPOSITION_KIND, NULL,
-						     interpositions_row, interpositions_columns };
+const struct inspect_view inspect_interpositions = { "interpositions",
+						     REC_INTERPOSITION_KIND,
+						     NULL,
+						     interpositions_row,
+						     interpositions_columns,
+						     INSPECT_KIND(INTERPOSITION) |
+							     INSPECT_KIND(PROCESS) |
+							     INSPECT_KIND(MODULE),
+						     INSPECT_BY_PROCESS | INSPECT_BY_MODULE };

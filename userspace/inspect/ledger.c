@@ -67,5 +67,5 @@ static const struct inspect_column loss_columns[] = {
 	{ "SKIPPED", "skipped", CELL_WRAP },	  { NULL, NULL, CELL_PLAIN },
 };
 
-const struct inspect_view inspect_loss = { "loss", REC_LOSS_KIND, loss_count, loss_row,
-					   loss_columns };
+const struct inspect_view inspect_loss = { "loss",	 REC_LOSS_KIND,	     loss_count, loss_row,
+					   loss_columns, INSPECT_KIND(LOSS), 0 };

@@ -66,6 +66,68 @@ int inspect_check_kind(const char *kind, struct err *err)
 	return err_set(err, ERR_USAGE, "no record kind '%s': there are %s", kind, names);
 }
 
+/* Notes of every text, and clocks. */
+#define KINDS_ALWAYS (INSPECT_KIND(WINDOW) | INSPECT_KIND(WINDOW_END) | INSPECT_KIND(LOSS))
+#define KINDS_SUMMARY                                                                            \
+	(INSPECT_KIND(LABEL) | INSPECT_KIND(PROBE) | INSPECT_KIND(PROGRAM) | INSPECT_KIND(GAP) | \
+	 INSPECT_KIND(TARGET) | INSPECT_KIND(LISTENER) | INSPECT_KIND(CALL) |                    \
+	 INSPECT_KIND(CONNECTION) | INSPECT_KIND(CONNECTION_END) | INSPECT_KIND(UNSUPPORTED) |   \
+	 INSPECT_KIND(DEEP) | INSPECT_KIND(BINDING) | INSPECT_KIND(CONTEXT) |                    \
+	 INSPECT_KIND(STACK) | INSPECT_KIND(CLOCK) | INSPECT_KIND(RESUME))
+#define SIGHTINGS_HELD 400000 /* about 30 MiB */
+
+void inspect_needs(const char *view, const char *kind, enum inspect_format format,
+		   struct trace_options *out)
+{
+	const struct inspect_view *found = find_view(view);
+
+	memset(out, 0, sizeof(*out));
+	out->kinds = KINDS_ALWAYS;
+	out->sightings = SIGHTINGS_HELD;
+	out->no_sha256 = strcmp(view, "summary") || format == INSPECT_TEXT;
+	if (found)
+		out->kinds |= found->kinds;
+	else if (!strcmp(view, "summary"))
+		out->kinds |= KINDS_SUMMARY;
+	else
+		out->kinds |=
+			1ULL << rec_kind_find(kind) | INSPECT_KIND(FUNCTION) | INSPECT_KIND(MODULE);
+}
+
+int inspect_check_filter(const char *view, const struct inspect_filter *filter, struct err *err)
+{
+	const struct inspect_view *found = find_view(view);
+	const struct {
+		unsigned int by;
+		bool asked;
+		const char *options;
+	} filters[] = {
+		{ INSPECT_BY_TIME, filter->since || filter->until, "--since, --until" },
+		{ INSPECT_BY_ROUTE, filter->route, "--route" },
+		{ INSPECT_BY_STATUS, filter->status_from, "--status" },
+		{ INSPECT_BY_PROCESS, filter->process, "--process" },
+		{ INSPECT_BY_MODULE, filter->module, "--module" },
+		{ INSPECT_BY_FUNCTION, filter->function, "--function" },
+		{ INSPECT_BY_REQUEST_ID, filter->request_id, "--request-id" },
+	};
+	unsigned int has = found ? found->filters : 0;
+	char list[128] = "";
+	bool bad = false;
+
+	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
+		size_t len = strlen(list);
+
+		bad |= filters[i].asked && !(has & filters[i].by);
+		if (has & filters[i].by)
+			snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "",
+				 filters[i].options);
+	}
+	if (!bad)
+		return 0;
+	return err_set(err, ERR_USAGE, "inspect: '%s' has %s%s", view,
+		       *list ? "only these filters: " : "no filters", list);
+}
+
 static int print_no_memory(struct err *err)
 {
 	return err_set(err, ERR_INCOMPLETE, "not enough memory to print the bundle: free some");
@@ -102,34 +164,44 @@ static size_t view_count(struct inspect_source *s, const struct inspect_view *vi
 	return view->count ? view->count(s) : trace_count(s->t, view->kind);
 }
 
-/* The next row, checked. */
-static json_t *print_row(struct inspect_source *s, const struct inspect_view *view, size_t i,
-			 struct err *err)
+/* Why no row, or no more of one, could be made. */
+static int print_failed(const struct inspect_source *s, struct err *err)
 {
-	json_t *row = view->row(s, i);
+	if (s->err.kind != ERR_NONE)
+		return err_set(err, s->err.kind, "%s", s->err.text);
+	return print_no_memory(err);
+}
 
-	if (row && !s->failed)
-		return row;
-	json_decref(row);
-	print_no_memory(err);
-	return NULL;
+/* The next row, checked; NULL and 0: it is left out. */
+static int print_row(struct inspect_source *s, const struct inspect_view *view, size_t i,
+		     json_t **row, struct err *err)
+{
+	*row = view->row(s, i);
+	if (!s->failed)
+		return 0;
+	json_decref(*row);
+	return print_failed(s, err);
 }
 
 static int print_view_json(struct inspect_source *s, const struct inspect_view *view, bool lines,
 			   FILE *out, struct err *err)
 {
 	size_t count = view_count(s, view);
+	bool first = true;
 	int rc = 0;
 
 	if (!lines)
 		fprintf(out, "{\"schema\":\"%s\",\"%s\":[", INSPECT_SCHEMA, view->name);
 	for (size_t i = 0; i < count && !rc && !ferror(out) && !output_unread(); i++) {
-		json_t *row = print_row(s, view, i, err);
+		json_t *row;
 
-		if (!row)
+		if (print_row(s, view, i, &row, err))
 			return -1;
+		if (!row)
+			continue;
 		if (!lines)
-			fputs(i ? ",\n" : "\n", out);
+			fputs(first ? "\n" : ",\n", out);
+		first = false;
 		rc = print_json(row, JSON_ROW, out, err);
 		json_decref(row);
 		if (lines)
@@ -148,9 +220,12 @@ static int print_view_text(struct inspect_source *s, const struct inspect_view *
 	int rc = table ? 0 : print_no_memory(err);
 
 	for (size_t i = 0; i < count && !rc; i++) {
-		json_t *row = print_row(s, view, i, err);
+		json_t *row;
 
-		rc = !row ? -1 : inspect_table_add(table, row) ? print_no_memory(err) : 0;
+		rc = print_row(s, view, i, &row, err);
+		if (rc || !row)
+			continue;
+		rc = inspect_table_add(table, row) ? print_no_memory(err) : 0;
 		json_decref(row);
 	}
 	if (!rc) {
@@ -168,7 +243,7 @@ static int print_summary(struct inspect_source *s, const char *file, enum inspec
 	int rc = 0;
 
 	if (!summary || s->failed) {
-		rc = print_no_memory(err);
+		rc = print_failed(s, err);
 	} else if (format == INSPECT_TEXT) {
 		rc = inspect_summary_print(summary, file, out) ? print_no_memory(err) : 0;
 		inspect_notes_print(s->t, out);
@@ -181,8 +256,9 @@ static int print_summary(struct inspect_source *s, const char *file, enum inspec
 	return rc;
 }
 
-int inspect_print(const struct trace *t, const char *file, const char *view,
-		  enum inspect_format format, FILE *out, struct err *err)
+int inspect_print(struct trace *t, const char *file, const char *view,
+		  const struct inspect_filter *filter, enum inspect_format format, FILE *out,
+		  struct err *err)
 {
 	const struct inspect_view *found = find_view(view);
 	struct inspect_source s;
@@ -190,7 +266,7 @@ int inspect_print(const struct trace *t, const char *file, const char *view,
 
 	if (inspect_check_view(view, err))
 		return -1;
-	inspect_source_init(&s, t);
+	inspect_source_init(&s, t, filter);
 	if (!found)
 		rc = print_summary(&s, file, format, out, err);
 	else if (format == INSPECT_TEXT)
@@ -239,6 +315,27 @@ static int print_record_text(const json_t *record, FILE *out)
 	return inspect_table_print_rows(inspect_frame_columns, functions, out);
 }
 
+/* The sighting that is looked for, copied; 1: here it is. */
+static int record_sighting(void *ctx, const struct rec_sighting *s)
+{
+	struct rec_sighting *found = ctx;
+
+	if (s->id != found->id)
+		return 0;
+	*found = *s;
+	return 1;
+}
+
+/* The record, or NULL; *err is set when that could not be found out. */
+static const void *find_record(const struct trace *t, enum rec_kind kind, uint64_t id,
+			       struct rec_sighting *sighting, struct err *err)
+{
+	if (kind != REC_SIGHTING_KIND || !trace_sightings_away(t))
+		return trace_find(t, kind, id);
+	sighting->id = id;
+	return trace_each_sighting(t, 0, record_sighting, sighting, err) > 0 ? sighting : NULL;
+}
+
 static int no_record(const struct trace *t, const char *file, enum rec_kind kind, const char *id,
 		     struct err *err)
 {
@@ -251,6 +348,9 @@ static int no_record(const struct trace *t, const char *file, enum rec_kind kind
 		least = v < least ? v : least;
 		most = v > most ? v : most;
 	}
+	if (!count && trace_total(t, kind))
+		return err_set(err, ERR_USAGE, "no %s %s in %s: it holds %" PRIu64 " others",
+			       rec_schemas[kind].name, id, file, trace_total(t, kind));
 	if (!count)
 		return err_set(err, ERR_USAGE, "no %s %s in %s: it holds no %s at all",
 			       rec_schemas[kind].name, id, file, rec_schemas[kind].name);
@@ -259,11 +359,12 @@ static int no_record(const struct trace *t, const char *file, enum rec_kind kind
 		       rec_schemas[kind].name, id, file, count, least, most);
 }
 
-int inspect_print_record(const struct trace *t, const char *file, const char *kind, const char *id,
+int inspect_print_record(struct trace *t, const char *file, const char *kind, const char *id,
 			 enum inspect_format format, FILE *out, struct err *err)
 {
 	enum rec_kind found = rec_kind_find(kind);
 	struct inspect_source s;
+	struct rec_sighting sighting;
 	const void *rec = NULL;
 	json_t *record;
 	char *end;
@@ -275,10 +376,12 @@ int inspect_print_record(const struct trace *t, const char *file, const char *ki
 	errno = 0;
 	number = strtoull(id, &end, 10);
 	if (*id >= '0' && *id <= '9' && !*end && !errno)
-		rec = trace_find(t, found, number);
+		rec = find_record(t, found, number, &sighting, err);
+	if (err->kind != ERR_NONE)
+		return -1;
 	if (!rec)
 		return no_record(t, file, found, id, err);
-	inspect_source_init(&s, t);
+	inspect_source_init(&s, t, NULL);
 	record = inspect_record(&s, found, rec);
 	if (!record || s.failed) {
 		rc = print_no_memory(err);

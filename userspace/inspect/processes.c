@@ -18,9 +18,13 @@ static json_t *processes_row(struct inspect_source *s, size_t i)
 {
 	const struct rec_process *p = trace_at(s->t, REC_PROCESS_KIND, i);
 	const struct rec_process_end *end = trace_process_end(s->t, p->id);
-	json_t *row = json_object();
+	json_t *row;
 	size_t first;
 
+	if (!inspect_fits_process(s, p->id) ||
+	    !inspect_fits_time(s, p->seen, end ? end->time : REC_NULL))
+		return NULL;
+	row = json_object();
 	inspect_set(s, row, "process", inspect_number(p->id));
 	inspect_set(s, row, "pid", inspect_number(p->pid));
 	inspect_set(s, row, "start", inspect_boottime(s, p->start));
@@ -54,8 +58,16 @@ static const struct inspect_column processes_columns[] = {
 	{ NULL, NULL, CELL_PLAIN },
 };
 
-const struct inspect_view inspect_processes = { "processes", REC_PROCESS_KIND, NULL, processes_row,
-						processes_columns };
+const struct inspect_view inspect_processes = { "processes",
+						REC_PROCESS_KIND,
+						NULL,
+						processes_row,
+						processes_columns,
+						INSPECT_KIND(PROCESS) | INSPECT_KIND(PROCESS_END) |
+							INSPECT_KIND(MODULE) |
+							INSPECT_KIND(CONNECTION) |
+							INSPECT_KIND(CALL),
+						INSPECT_BY_PROCESS | INSPECT_BY_TIME };
 
 /* ---- connections ---- */
 
@@ -63,8 +75,12 @@ static json_t *connections_row(struct inspect_source *s, size_t i)
 {
 	const struct rec_connection *c = trace_at(s->t, REC_CONNECTION_KIND, i);
 	const struct rec_connection_end *end = trace_connection_end(s->t, c->id);
-	json_t *row = json_object();
+	json_t *row;
 
+	if (!inspect_fits_process(s, c->process) ||
+	    !inspect_fits_time(s, c->opened, end ? end->time : REC_NULL))
+		return NULL;
+	row = json_object();
 	inspect_set(s, row, "connection", inspect_number(c->id));
 	inspect_set(s, row, "process", inspect_process(s, c->process));
 	inspect_set(s, row, "family", json_string(rec_family_name(c->family)));
@@ -92,5 +108,13 @@ static const struct inspect_column connections_columns[] = {
 	{ "UNDECODED", "undecoded", CELL_FLEX },    { NULL, NULL, CELL_PLAIN },
 };
 
-const struct inspect_view inspect_connections = { "connections", REC_CONNECTION_KIND, NULL,
-						  connections_row, connections_columns };
+const struct inspect_view inspect_connections = { "connections",
+						  REC_CONNECTION_KIND,
+						  NULL,
+						  connections_row,
+						  connections_columns,
+						  INSPECT_KIND(CONNECTION) |
+							  INSPECT_KIND(CONNECTION_END) |
+							  INSPECT_KIND(PROCESS) |
+							  INSPECT_KIND(MODULE),
+						  INSPECT_BY_PROCESS | INSPECT_BY_TIME };

@@ -9,20 +9,27 @@
 
 #include "base/bytes.h"
 #include "bundle/trace.h"
+#include "inspect/inspect.h"
 
 /*
  * Where rows come from. Values are built without a check each: when memory is short `failed` is
  * set, and the row must not be printed. What many rows share is built once.
  */
 struct inspect_source {
-	const struct trace *t;
+	struct trace *t;
+	const struct inspect_filter *filter; /* never NULL */
 	bool failed;
+	struct err err; /* why, when it is not memory to print */
+	size_t calls_held; /* rows of calls before this one have had their sightings held */
+	struct inspect_seen *stacks; /* by row of the stack table; NULL: not gathered yet */
+	uint8_t *functions_fit; /* by row: 0 not looked at, 1 the filter has it not, 2 it has */
 	json_t **functions; /* by row of the function table; NULL: not built yet */
 	json_t *links[1 << LINK_COUNT], *sources[1 << SOURCE_COUNT]; /* by bit set */
 	json_t *losses; /* all rows of the ledger */
 };
 
-void inspect_source_init(struct inspect_source *s, const struct trace *t);
+void inspect_source_init(struct inspect_source *s, struct trace *t,
+			 const struct inspect_filter *filter);
 void inspect_source_release(struct inspect_source *s);
 
 /* ---- values.c: what a field holds, as JSON; null when unknown, dangling or hidden ---- */
@@ -114,10 +121,36 @@ struct inspect_view {
 	const char *name; /* also the key of the list in a JSON document */
 	enum rec_kind kind; /* a row for each record of it */
 	size_t (*count)(struct inspect_source *s); /* where rows are not records; else NULL */
-	/* Row 0 .. count - 1: a new reference, or NULL. */
+	/* Row 0 .. count - 1: a new reference; NULL: the filter leaves it out, or failed is set. */
 	json_t *(*row)(struct inspect_source *s, size_t i);
 	const struct inspect_column *columns; /* ends with title == NULL */
+	uint64_t kinds; /* that it is made of, 1 << enum rec_kind */
+	unsigned int filters; /* that it has: INSPECT_BY_... */
 };
+
+#define INSPECT_KIND(KIND) (1ULL << REC_##KIND##_KIND)
+
+/* ---- filter.c ---- */
+
+enum {
+	INSPECT_BY_TIME = 1,
+	INSPECT_BY_ROUTE = 2,
+	INSPECT_BY_STATUS = 4,
+	INSPECT_BY_PROCESS = 8,
+	INSPECT_BY_MODULE = 16,
+	INSPECT_BY_FUNCTION = 32,
+	INSPECT_BY_REQUEST_ID = 64,
+};
+
+/* Does the filter have it? Of a call all but its functions. */
+bool inspect_fits_call(const struct inspect_source *s, const struct rec_call *call);
+bool inspect_fits_process(const struct inspect_source *s, uint64_t process);
+bool inspect_fits_module(const struct inspect_source *s, uint64_t module);
+bool inspect_fits_function(struct inspect_source *s, uint64_t function);
+/* Something that lived from then until then (monotonic; REC_NULL: not known, or not over). */
+bool inspect_fits_time(const struct inspect_source *s, uint64_t from, uint64_t until);
+/* Does the filter ask for functions? */
+bool inspect_asks_functions(const struct inspect_source *s);
 
 extern const struct inspect_view inspect_calls, inspect_processes, inspect_modules,
 	inspect_functions, inspect_stacks, inspect_interpositions, inspect_connections,
@@ -125,6 +158,8 @@ extern const struct inspect_view inspect_calls, inspect_processes, inspect_modul
 
 extern const struct inspect_column inspect_frame_columns[]; /* of the functions of a stack */
 
+/* calls.c: lets the trace hold the sightings of the first *count of these calls. */
+int inspect_hold_calls(struct inspect_source *s, const uint64_t *calls, size_t *count);
 /* calls.c: deep, stacks or none, from the functions of a call. */
 const char *inspect_evidence(const struct trace *t, const struct rec_call *call,
 			     const struct trace_call_function *functions, long count);

@@ -18,7 +18,8 @@ static json_t *summary_bundle(struct inspect_source *s)
 	inspect_set(s, out, "end_offset", inspect_number(end.end_offset));
 	inspect_set(s, out, "end_reason", json_string(end.end_reason));
 	inspect_set(s, out, "frames", inspect_number(end.frames));
-	inspect_set(s, out, "sha256", json_string(trace_sha256(s->t)));
+	inspect_set(s, out, "sha256",
+		    *trace_sha256(s->t) ? json_string(trace_sha256(s->t)) : json_null());
 	return out;
 }
 
@@ -169,7 +170,7 @@ static json_t *summary_counts(struct inspect_source *s)
 
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
 		inspect_set(s, out, counts[i].name,
-			    inspect_number(trace_count(s->t, counts[i].kind)));
+			    inspect_number(trace_total(s->t, counts[i].kind)));
 	for (size_t i = 0; i < trace_count(s->t, REC_CALL_KIND); i++) {
 		const struct rec_call *call = trace_at(s->t, REC_CALL_KIND, i);
 
@@ -179,11 +180,34 @@ static json_t *summary_counts(struct inspect_source *s)
 	return out;
 }
 
+/* How many of these calls are deep. */
+static size_t summary_deep_calls(struct inspect_source *s, const uint64_t *calls, size_t count)
+{
+	size_t deep = 0;
+
+	for (size_t done = 0, held; done < count; done += held) {
+		held = count - done;
+		if (inspect_hold_calls(s, calls + done, &held))
+			break;
+		for (size_t i = done; i < done + held; i++) {
+			const struct rec_call *call = trace_find(s->t, REC_CALL_KIND, calls[i]);
+			struct trace_call_function *functions;
+			long n = trace_call_functions(s->t, calls[i], &functions);
+
+			deep += !strcmp(inspect_evidence(s->t, call, functions, n), "deep");
+			s->failed |= n < 0;
+			free(functions);
+		}
+	}
+	return deep;
+}
+
 /* Spans in which function starts were seen, by reason, and the calls that lie inside. */
 static json_t *summary_deep(struct inspect_source *s)
 {
 	json_t *out = json_object(), *reasons = json_object();
-	size_t spans = trace_count(s->t, REC_DEEP_KIND), calls = 0;
+	size_t spans = trace_count(s->t, REC_DEEP_KIND), count = 0;
+	uint64_t *calls = calloc(trace_count(s->t, REC_CALL_KIND) + 1, sizeof(*calls));
 
 	for (size_t i = 0; i < spans; i++) {
 		const struct rec_deep *d = trace_at(s->t, REC_DEEP_KIND, i);
@@ -191,22 +215,18 @@ static json_t *summary_deep(struct inspect_source *s)
 
 		inspect_add(s, reasons, reason && *reason ? reason : "unknown", 1);
 	}
-	for (size_t i = 0; spans && i < trace_count(s->t, REC_CALL_KIND); i++) {
+	s->failed |= !calls;
+	for (size_t i = 0; calls && spans && i < trace_count(s->t, REC_CALL_KIND); i++) {
 		const struct rec_call *call = trace_at(s->t, REC_CALL_KIND, i);
 
 		/* Cheap first: only a call inside a span is worth its functions. */
-		if (trace_call_deep(s->t, call, 1U << SOURCE_DEEP)) {
-			struct trace_call_function *functions;
-			long count = trace_call_functions(s->t, call->id, &functions);
-
-			calls += !strcmp(inspect_evidence(s->t, call, functions, count), "deep");
-			s->failed |= count < 0;
-			free(functions);
-		}
+		if (trace_call_deep(s->t, call, 1U << SOURCE_DEEP))
+			calls[count++] = call->id;
 	}
 	inspect_set(s, out, "spans", inspect_number(spans));
 	inspect_set(s, out, "reasons", reasons);
-	inspect_set(s, out, "calls", inspect_number(calls));
+	inspect_set(s, out, "calls", inspect_number(summary_deep_calls(s, calls, count)));
+	free(calls);
 	return out;
 }
 

@@ -7,14 +7,18 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-void inspect_source_init(struct inspect_source *s, const struct trace *t)
+void inspect_source_init(struct inspect_source *s, struct trace *t,
+			 const struct inspect_filter *filter)
 {
+	static const struct inspect_filter all;
 	size_t functions = trace_count(t, REC_FUNCTION_KIND);
 
 	memset(s, 0, sizeof(*s));
 	s->t = t;
-	s->functions = calloc(functions ? functions : 1, sizeof(*s->functions));
-	s->failed = !s->functions;
+	s->filter = filter ? filter : &all;
+	s->functions = calloc(functions + 1, sizeof(*s->functions));
+	s->functions_fit = calloc(functions + 1, sizeof(*s->functions_fit));
+	s->failed = !s->functions || !s->functions_fit;
 }
 
 void inspect_source_release(struct inspect_source *s)
@@ -24,6 +28,8 @@ void inspect_source_release(struct inspect_source *s)
 	for (size_t i = 0; s->functions && i < functions; i++)
 		json_decref(s->functions[i]);
 	free(s->functions);
+	free(s->functions_fit);
+	free(s->stacks);
 	for (size_t i = 0; i < sizeof(s->links) / sizeof(s->links[0]); i++)
 		json_decref(s->links[i]);
 	for (size_t i = 0; i < sizeof(s->sources) / sizeof(s->sources[0]); i++)

@@ -249,6 +249,11 @@ size_t decoder_current(const struct decoder *d, uint64_t *seqs, size_t max)
 	return 1;
 }
 
+uint64_t decoder_headed(const struct decoder *d, uint64_t seq)
+{
+	return d->kind && d->kind->headed ? d->kind->headed(d->state, seq) : UINT64_MAX;
+}
+
 void decoder_stats(const struct decoder *d, struct decoder_stats *out)
 {
 	if (d->kind) {

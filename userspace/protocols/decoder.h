@@ -128,6 +128,12 @@ void decoder_feed(struct decoder *d, const struct decoder_chunk *chunk);
  */
 size_t decoder_current(const struct decoder *d, uint64_t *seqs, size_t max);
 
+/*
+ * When the head of the request was complete, of a call that decoder_current() names: nobody can
+ * have worked for it before. UINT64_MAX: it is not yet, or the protocol does not tell.
+ */
+uint64_t decoder_headed(const struct decoder *d, uint64_t seq);
+
 void decoder_stats(const struct decoder *d, struct decoder_stats *out);
 
 #endif

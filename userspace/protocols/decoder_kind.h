@@ -30,6 +30,7 @@ struct decoder_kind {
 	void (*finish)(void *state, enum decoder_end end, uint64_t time);
 	void (*free)(void *state);
 	size_t (*current)(const void *state, uint64_t *seqs, size_t max);
+	uint64_t (*headed)(const void *state, uint64_t seq); /* NULL: it does not tell */
 	void (*stats)(const void *state, struct decoder_stats *out);
 };
 

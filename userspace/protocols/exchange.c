@@ -92,7 +92,7 @@ struct exchange *exchange_new(const struct http1_head *head, const char *protoco
 
 	if (!e)
 		return NULL;
-	e->first_byte = UINT64_MAX;
+	e->first_byte = e->headed = UINT64_MAX;
 	e->protocol = protocol;
 	memcpy(e->method, head->method.p, head->method.len);
 	e->path = exchange_copy_path(head->path);

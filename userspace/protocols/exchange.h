@@ -11,6 +11,7 @@
 struct exchange {
 	struct exchange *next; /* the request after it on the connection */
 	uint64_t seq, start, first_byte, request_bytes, response_bytes, lost;
+	uint64_t headed; /* when its head was complete; UINT64_MAX: it was cut */
 	unsigned int status;
 	const char *protocol; /* static */
 	struct decoder_id asked[HTTP1_ID_NAMES], answered[HTTP1_ID_NAMES];

@@ -200,6 +200,7 @@ static enum http1_verdict http1_request_head(struct http1 *h, const uint8_t *dat
 		v = http1_add_request(h, &head, at_len);
 	if (v)
 		return v;
+	h->last->headed = time;
 	http1_stream_release(s);
 	if (framing == HTTP1_NO_BODY) {
 		h->reading = NULL;
@@ -428,6 +429,16 @@ static size_t http1_current(const void *state, uint64_t *seqs, size_t max)
 	return 1;
 }
 
+static uint64_t http1_headed(const void *state, uint64_t seq)
+{
+	const struct http1 *h = state;
+
+	for (const struct exchange *e = h->first; e; e = e->next)
+		if (e->seq == seq)
+			return e->headed;
+	return UINT64_MAX;
+}
+
 static void http1_stats(const void *state, struct decoder_stats *out)
 {
 	const struct http1 *h = state;
@@ -466,5 +477,6 @@ const struct decoder_kind http1_kind = {
 	.finish = http1_finish,
 	.free = http1_free,
 	.current = http1_current,
+	.headed = http1_headed,
 	.stats = http1_stats,
 };
