@@ -118,7 +118,8 @@ struct wire_state {
 	wire_64 connection;
 	wire_16 from;
 	wire_16 to;
-	wire_32 closed_here; /* this side had closed or shut down; else the network ended it */
+	wire_16 closed_here; /* this side had closed or shut down; else the network ended it */
+	wire_16 error; /* that the socket had by then (errno), 0: none */
 };
 
 enum wire_data_flag { WIRE_DATA_SEND = 1, WIRE_DATA_UNREADABLE = 2 };
