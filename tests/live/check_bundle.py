@@ -24,7 +24,12 @@ FILE is the bundle; FILE.json, FILE.calls, FILE.connections and so on lie beside
   served N                 N processes served calls
   routes SERVICE           every call belongs to the service, and most to one of its routes
   stopped REASON           why the window ended
-  durable STATUS           (of a killed collector) what its --status-fd said to be on disk can be read
+  durable STATUS [N]       (of a killed collector) what its --status-fd said to be on disk can be
+                           read; it said so at least N times (2)
+  resumed N CUT END        the window was interrupted N times, each is a gap; CUT bytes were cut off in
+                           the end; its planned end was END, and it ended then; every stage of the
+                           ledger adds up, and so do processes, which are described once a segment
+  gap WHAT FROM UNTIL      a gap of all processes, of that text, of FROM to UNTIL seconds
   cut                      the bundle ends early, says why, and has calls
   identities DIR NAME=HOW...  how the file NAME in DIR was looked at; only `open` has a digest
   unsupported NAME PORT VERSION WHY...  each process is named as unsupported, for this reason and
@@ -34,6 +39,7 @@ FILE is the bundle; FILE.json, FILE.calls, FILE.connections and so on lie beside
 Prints what is wrong; exit code 1 when something is.
 """
 
+import datetime
 import json
 import sys
 import types
@@ -281,11 +287,11 @@ def stopped(bundle, reason):
         wrong("the window ended by %s" % have)
 
 
-def durable(bundle, status_file):
+def durable(bundle, status_file, least=2):
     events = lines(status_file)
     said = [e for e in events if e["event"] == "durable"]
     state = summary_of(bundle)["bundle"]
-    if events[0]["event"] not in ("collecting", "durable") or len(said) < 2:
+    if events[0]["event"] not in ("collecting", "durable") or len(said) < int(least):
         wrong("events: %s" % events)
     for before, after in zip(said, said[1:]):
         if not (before["frame"] < after["frame"] and before["offset"] < after["offset"]
@@ -296,6 +302,50 @@ def durable(bundle, status_file):
         wrong("said %s, readable %s" % (said[-1], state))
     print("%d times durable, the last to offset %d; readable to %d: %s" % (
         len(said), said[-1]["offset"], state["end_offset"], state["end_reason"]))
+
+
+def seconds(text):
+    return datetime.datetime.fromisoformat(text[:26].rstrip("Z") + "+00:00").timestamp()
+
+
+def resumed(bundle, times, cut_off, end):
+    summary = summary_of(bundle)
+    window, times = summary["window"], int(times)
+    gaps = [g for g in window["gaps"] if g["what"].startswith("interrupted")]
+    if len(window["resumed"]) != times or len(gaps) != times:
+        wrong("resumed %s, gaps %s" % (window["resumed"], gaps))
+    for again, gap in zip(window["resumed"], gaps):
+        if gap["process"] is not None or not window["start"] < gap["from"] < gap["until"] \
+                or (gap["from"], gap["until"]) != (again["last"], again["at"]):
+            wrong("resumed %s, gap %s" % (again, gap))
+    if window["resumed"][-1]["cut"] < int(cut_off):
+        wrong("cut off: %s" % window["resumed"][-1])
+    if abs(seconds(window["planned_end"]) - seconds(end)) > .001 \
+            or not 0 <= seconds(window["stop"]) - seconds(end) < 10:
+        wrong("planned end %s, asked %s, stop %s" % (window["planned_end"], end, window["stop"]))
+    for row in summary["loss"]:
+        if row["attempted"] != row["delivered"] + sum(row["skipped"].values()) \
+                + sum(row["lost"].values()):
+            wrong("the ledger does not add up: %s" % row)
+    for gap in gaps:
+        for call in lines(bundle + ".calls"):
+            if gap["from"] < call["start"] and call["end"] < gap["until"]:
+                wrong("a call while nobody watched: %s" % call)
+    pids = [p["pid"] for p in lines(bundle + ".processes")]
+    if len(pids) != (times + 1) * len(set(pids)):
+        wrong("processes %s" % pids)
+    print("gone on with %d times, %.1f s of %.1f s not watched" % (
+        times, sum(seconds(g["until"]) - seconds(g["from"]) for g in gaps),
+        seconds(window["stop"]) - seconds(window["start"])))
+
+
+def gap(bundle, what, least, most):
+    window = summary_of(bundle)["window"]
+    found = [seconds(g["until"]) - seconds(g["from"]) for g in window["gaps"]
+             if g["what"] == what and g["process"] is None]
+    if len(found) != 1 or not float(least) <= found[0] <= float(most):
+        wrong("gaps %s: %s" % (what, found))
+    print("gap: %s: %s s" % (what, found))
 
 
 def cut(bundle):
@@ -357,7 +407,8 @@ def main():
               "functions": functions, "exec": exec_loop, "children": children,
               "followed": followed, "among": among, "served": served, "routes": routes,
               "stopped": stopped,
-              "durable": durable, "cut": cut, "identities": identities, "unsupported": unsupported,
+              "durable": durable, "resumed": resumed, "gap": gap, "cut": cut,
+              "identities": identities, "unsupported": unsupported,
               "absent": absent}
     bundle, what, rest = sys.argv[1], sys.argv[2], sys.argv[3:]
     checks[what](bundle, *rest)

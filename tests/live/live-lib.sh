@@ -11,6 +11,7 @@
 #   live_client TRUTH ARG... drives $PORT with client.py
 #   collect_start FILE ARG.. starts `daylight collect` and waits for "collecting:"; sets COLLECT;
 #                            its descriptor 3 is FILE.status
+#   collect_resume FILE ARG..  goes on with an interrupted window; else as collect_start
 #   collect_stop             ends it; sets CODE, its exit code
 #   collect_ended CODE FILE  it must have been this code
 #   live_look FILE           writes FILE.json, FILE.calls, FILE.connections, ... beside the bundle
@@ -124,12 +125,24 @@ collect_is_up() {
 collect_start() {
 	local file=$1 default
 	shift
-	: >"$file.log"
 	# Most tests look at what system calls show; those of function starts say so.
 	for default in --deep=0 --deep-duty=0 --syscall-phase=30s; do
 		[[ " $* " == *" ${default%=*}"[\ =]* ]] || set -- "$default" "$@"
 	done
-	"${COLLECT_UNDER[@]}" "$DAYLIGHT" collect -o "$file" "$@" >"$file.out" 2>"$file.log" \
+	collect_run "$file" -o "$file" "$@"
+}
+
+collect_resume() {
+	local file=$1
+	shift
+	collect_run "$file" --resume "$file" "$@"
+}
+
+collect_run() {
+	local file=$1
+	shift
+	: >"$file.log"
+	"${COLLECT_UNDER[@]}" "$DAYLIGHT" collect "$@" >"$file.out" 2>"$file.log" \
 		3>"$file.status" </dev/null &
 	COLLECT=$!
 	wait_for 60 collect_is_up "$file" || fail "collect does not say \"collecting:\""

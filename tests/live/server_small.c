@@ -2,7 +2,7 @@
  * A small HTTP/1.1 server on loopback, N processes of M threads each, that writes down what it
  * answered: one JSON line {method, path, status, request_id} an answer, appended to --truth FILE.
  *
- *   server_small [--processes N] [--threads M] [--truth FILE]
+ *   server_small [--port P] [--processes N] [--threads M] [--truth FILE]
  *
  * It says `port N` on stdout once it listens. /alpha/X, /beta/X (functions of their own, with
  * system calls), /echo and /fork/N (N children that end at once) are answered 200, anything else
@@ -261,18 +261,21 @@ int main(int argc, char **argv)
 				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t size = sizeof(address);
 	long processes = 1, threads = 1;
+	int one = 1, signo;
 	sigset_t ends;
-	int signo;
 
 	for (int i = 1; i + 1 < argc; i += 2) {
 		if (!strcmp(argv[i], "--processes"))
 			processes = strtol(argv[i + 1], NULL, 10);
 		else if (!strcmp(argv[i], "--threads"))
 			threads = strtol(argv[i + 1], NULL, 10);
+		else if (!strcmp(argv[i], "--port"))
+			address.sin_port = htons((uint16_t)strtol(argv[i + 1], NULL, 10));
 		else if (!strcmp(argv[i], "--truth"))
 			truth = open(argv[i + 1], O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
 	}
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 128) ||
 	    getsockname(listener, (struct sockaddr *)&address, &size)) {
 		perror("server_small: listen");

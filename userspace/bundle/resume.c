@@ -63,37 +63,53 @@ static int resume_index(struct bundle_resume *r, struct verify_index *from, stru
 	return 0;
 }
 
+/* Does a link that fits follow, somewhere behind the one that does not? 1, 0, or -1 */
+static int resume_follows(struct verify_walk *w, struct chain_link *link, struct err *err)
+{
+	for (;;) {
+		uint8_t before[BUNDLE_HASH];
+		int ret;
+
+		memcpy(before, link->stored, sizeof(before));
+		ret = verify_link(w, link, before, err);
+		if (ret <= 0)
+			return ret;
+		if (link->hashed && !memcmp(link->computed, link->stored, BUNDLE_HASH))
+			return 1;
+	}
+}
+
 /*
- * The links from the start. A link that was written in part leaves bytes behind the last whole one,
- * never a link behind it.
+ * The links from the start, up to the first that does not fit. That may be one that was written in
+ * part; but then nothing behind it fits.
  */
 static int resume_walk(struct bundle_resume *r, struct verify_walk *w, struct err *err)
 {
+	struct verify_index before;
 	struct chain_link link;
 	int ret;
 
 	for (;;) {
-		/* What a partial link adds to the index must go again. */
-		struct verify_index before = w->index;
-
+		before = w->index;
 		r->frames = w->frames;
 		r->offset = w->scan.at;
 		ret = verify_link(w, &link, r->chain, err);
-		if (ret < 0)
-			return -1;
-		if (!ret) {
-			before.table.data = w->index.table.data; /* it may have moved */
-			return resume_index(r, &before, err);
-		}
-		if (!link.hashed || memcmp(link.computed, link.stored, BUNDLE_HASH) ||
+		if (ret <= 0 || !link.hashed || memcmp(link.computed, link.stored, BUNDLE_HASH) ||
 		    link.number != r->links + 1)
-			return err_set(err, ERR_USAGE,
-				       "%s is damaged at byte %llu, before its end: verify it; it "
-				       "is not gone on with",
-				       r->path, (unsigned long long)link.offset);
+			break;
 		r->links = link.number;
 		memcpy(r->chain, link.stored, BUNDLE_HASH);
 	}
+	if (ret > 0)
+		ret = resume_follows(w, &link, err);
+	if (ret > 0)
+		return err_set(err, ERR_USAGE,
+			       "%s is damaged behind byte %llu, before its end: verify it; it is "
+			       "not gone on with",
+			       r->path, (unsigned long long)r->offset);
+	/* What the links that do not fit added to the index must go again. */
+	before.table.data = w->index.table.data;
+	return ret < 0 ? -1 : resume_index(r, &before, err);
 }
 
 static int resume_check(struct bundle_resume *r, struct err *err)

@@ -17,6 +17,7 @@
 #include "collect/deep.h"
 #include "collect/hops.h"
 #include "collect/interpositions.h"
+#include "collect/listeners.h"
 #include "collect/modules.h"
 #include "collect/patches.h"
 #include "collect/privilege.h"
@@ -34,6 +35,8 @@
 #define POLL_MS 20
 #define SETTLE_NS (60 * SECOND)
 #define LINGER_NS (SECOND / 4)
+#define TARGETS_ENDED "targets-ended"
+#define NOBODY "no process of the targets was there"
 #define FLUSH_NS (SECOND / 10 * 9) /* so that what was seen is on disk within a second */
 
 static volatile sig_atomic_t stop_signals;
@@ -274,8 +277,7 @@ static int begin(struct session *s, struct spawn *spawn, struct err *err)
 	if (targets_find(s, err) < 0)
 		return -1;
 	found_at = clock_monotonic();
-	if (attach_start(s->attach, err) ||
-	    attach_syscalls(s->attach, syscall_phase(s) > 0, err) ||
+	if (attach_start(s->attach, err) || attach_syscalls(s->attach, syscall_phase(s) > 0, err) ||
 	    attach_samples(s->attach, samples(s), err))
 		return -1;
 	/* Who came while nothing was attached yet. */
@@ -285,7 +287,7 @@ static int begin(struct session *s, struct spawn *spawn, struct err *err)
 	log_verbose("attached %llu ms after the targets were found",
 		    (unsigned long long)(clock_monotonic() - found_at) / 1000000);
 	window_programs(s);
-	targets_listeners(s);
+	listeners_survey(s);
 	if (privilege_drop(err))
 		return -1;
 	while (!modules_settle(s->modules, SECOND / 50) && !stop_signals) {
@@ -326,6 +328,20 @@ static void phase_tick(struct session *s, struct phase *p, uint64_t now)
 	p->on = on;
 }
 
+/* Is a target alive? The time without any is a gap, said when it is over. */
+static bool alive(struct session *s, uint64_t now)
+{
+	if (!processes_alive(s->processes)) {
+		s->absent = true;
+		return false;
+	}
+	if (s->absent)
+		session_gap(s, REC_NULL, s->alive_at, now, NOBODY);
+	s->absent = false;
+	s->alive_at = now;
+	return true;
+}
+
 /* Runs until something ends the window; returns why. */
 static const char *run(struct session *s, struct spawn *spawn)
 {
@@ -334,8 +350,8 @@ static const char *run(struct session *s, struct spawn *spawn)
 		 lost = 0;
 	struct phase phase = { .on = syscall_phase(s) > 0, .began = began };
 	bool only_pids = true, command_over = false;
-	uint64_t gone = began; /* when a target was last alive */
 
+	s->alive_at = began;
 	for (size_t i = 0; i < o->targets_count; i++)
 		only_pids &=
 			o->targets[i].how == COLLECT_PID || o->targets[i].how == COLLECT_COMMAND;
@@ -375,11 +391,10 @@ static const char *run(struct session *s, struct spawn *spawn)
 			command_over = true;
 		}
 		/* A process closes its connections after it is said to have ended. */
-		if (processes_alive(s->processes))
-			gone = now.monotonic;
-		else if ((command_over || (only_pids && !o->until && !o->duration)) &&
-			 now.monotonic - gone > LINGER_NS)
-			return "targets-ended";
+		if (!alive(s, now.monotonic) &&
+		    (command_over || (only_pids && !o->until && !o->duration)) &&
+		    now.monotonic - s->alive_at > LINGER_NS)
+			return TARGETS_ENDED;
 		/* A service may come back as other processes. */
 		if (!only_pids && (s->search || now.monotonic >= search)) {
 			s->search = false;
@@ -397,6 +412,8 @@ static uint64_t end(struct session *s, const char *reason)
 	uint64_t lost;
 	bool settled;
 
+	if (s->absent && strcmp(reason, TARGETS_ENDED))
+		session_gap(s, REC_NULL, s->alive_at, clock_monotonic(), NOBODY);
 	deep_stop(s->deep, clock_monotonic());
 	attach_unix_look(s->attach);
 	attach_stop(s->attach);
@@ -409,7 +426,7 @@ static uint64_t end(struct session *s, const char *reason)
 	sightings_flush(s->sightings);
 	hops_flush(s->hops);
 	processes_finish(s->processes);
-	targets_listeners(s);
+	listeners_survey(s);
 	patches_finish(s->patches, stop_signals <= 1);
 	settled = modules_settle(s->modules, stop_signals > 1 ? 1 : SETTLE_NS);
 	if (!settled)

@@ -318,6 +318,25 @@ static int check_host(const struct resumption *r, struct err *err)
 	return 0;
 }
 
+/*
+ * The counters were read one after the other while they ran. What was attempted and had no outcome
+ * yet falls into the gap, so that the sums of the whole window add up.
+ */
+static void settle_totals(struct resumption *r)
+{
+	for (size_t i = 0; i < r->totals_count; i++) {
+		struct total *t = &r->totals[i];
+
+		if (t->class != LOSS_ATTEMPTED)
+			continue;
+		t->count = 0;
+		for (size_t n = 0; n < r->totals_count; n++)
+			if (r->totals[n].class != LOSS_ATTEMPTED &&
+			    !strcmp(r->totals[n].stage, t->stage))
+				t->count += r->totals[n].count;
+	}
+}
+
 /* Targets that were pids: only those that are the same processes still. */
 static int keep_pids(struct resumption *r, struct err *err)
 {
@@ -369,6 +388,7 @@ static int check(struct resumption *r, struct err *err)
 		return err_set(err, ERR_USAGE, "%s: its window was to end at %s, which is over",
 			       r->options.output, text);
 	}
+	settle_totals(r);
 	r->options.until = r->planned_end == REC_NULL ? 0 : r->planned_end;
 	return check_host(r, err) || check_ids(r, err) || keep_pids(r, err) ? -1 : 0;
 }

@@ -45,6 +45,8 @@ struct session {
 	struct resumption *resumption; /* of an interrupted window; else NULL */
 	struct clock_triple start; /* of a window that is gone on with: when that began */
 	bool running; /* the window is open: who is found now was missed before */
+	uint64_t alive_at; /* when a target was last known to be alive */
+	bool absent; /* none has been since then */
 	bool search; /* somebody listens on a watched port: look for targets again */
 	struct ledger_entry *ledger; /* what the bundle's ledger says so far */
 	uint64_t *listeners; /* inodes of the listening sockets that have a record */
