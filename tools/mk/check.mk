@@ -118,13 +118,15 @@ coverage:
 	$(Q)$(MAKE) --no-print-directory B=$(B)/coverage COVERAGE=1 check-unit
 	$(Q)tools/coverage.sh $(B)/coverage
 
-.PHONY: bench bench-peers bench-recall demo
+.PHONY: bench bench-peers bench-recall bench-inspect demo
 bench: all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/bench.py
 bench-peers: all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/bench.py --peers
 bench-recall: all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/recall.py
+bench-inspect: all
+	$(Q)DAYLIGHT=$(abspath $(B))/daylight tools/bench/inspect.sh
 demo: deps-build
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight tools/demo/demo.sh
