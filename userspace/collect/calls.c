@@ -11,6 +11,7 @@
 #include "collect/deep.h"
 #include "collect/hops.h"
 #include "collect/processes.h"
+#include "collect/tls.h"
 #include "protocols/decoder.h"
 
 /* include/net/tcp_states.h */
@@ -27,6 +28,7 @@ struct connection {
 	char local[WIRE_UNIX_PATH + 1], remote[WIRE_UNIX_PATH + 1];
 	bool put; /* the connection's record was put */
 	bool client_closed, finished;
+	bool plaintext; /* of a TLS library is decoded; the socket's bytes are ciphertext */
 	uint32_t process; /* that moved data last */
 	uint64_t received, sent, calls;
 	const char *spoken; /* the protocol that the first bytes sent show; outbound ones */
@@ -233,6 +235,39 @@ void calls_connection(struct calls *c, const struct wire_connection *e)
 	c->stats.connections++;
 }
 
+/*
+ * Plaintext of a TLS library takes the place of what the socket showed, unless calls were read from
+ * that already. False: the chunk is not to be decoded.
+ */
+static bool takes_chunk(struct connection *connection, const struct wire_data *e)
+{
+	struct decoder_callbacks callbacks = { call_ended, connection };
+	struct calls *c = connection->owner;
+	const uint8_t *data = (const uint8_t *)(e + 1);
+	struct decoder *decoder;
+
+	if (!(e->flags & WIRE_DATA_TLS)) {
+		/* A TLS record (RFC 8446, 5.1): its library may have been loaded just now. */
+		if (!e->offset && e->captured > 1 && data[0] == 22 && data[1] == 3)
+			tls_process_uses(c->s->tls, e->head.process);
+		return !connection->plaintext;
+	}
+	if (connection->plaintext)
+		return true;
+	decoder =
+		connection->calls ? NULL : decoder_new(e->flags & WIRE_DATA_TLS_JOINED, &callbacks);
+	if (!decoder)
+		return false;
+	tls_process_uses(c->s->tls, e->head.process);
+	decoder_free(connection->decoder);
+	connection->decoder = decoder;
+	connection->plaintext = true;
+	connection->bound.adjacent = e->flags & WIRE_DATA_TLS_ADJACENT;
+	connection->received = connection->sent = 0;
+	bindings_decoded(c->bindings, &connection->bound);
+	return true;
+}
+
 void calls_data(struct calls *c, const struct wire_data *e, size_t size)
 {
 	struct connection *connection;
@@ -252,6 +287,8 @@ void calls_data(struct calls *c, const struct wire_data *e, size_t size)
 		c->stats.unknown++;
 		return;
 	}
+	if (!takes_chunk(connection, e))
+		return;
 	if (chunk.direction == DECODER_RESPONSE)
 		connection->sent += e->length;
 	else
