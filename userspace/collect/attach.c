@@ -15,6 +15,7 @@
 #include <bpf/libbpf.h>
 
 #include "base/log.h"
+#include "collect/attach_tls.h"
 #include "collect/layouts.h"
 #include "collect/samples.h"
 #include "collect/taps.h"
@@ -28,6 +29,7 @@ struct attach {
 	struct attach_options options;
 	struct layouts layouts;
 	bool tracepoints;
+	bool many; /* the kernel has links of many uprobes */
 	int cpus;
 };
 
@@ -57,18 +59,24 @@ static int libbpf_message(enum libbpf_print_level level, const char *fmt, va_lis
 	return 0;
 }
 
-bool attach_has_tracepoint(const char *name)
+static bool kernel_has(const char *type, uint32_t kind)
 {
-	char type[128];
 	struct btf *btf = btf__load_vmlinux_btf();
 	bool found;
 
 	if (!btf)
 		return false;
-	snprintf(type, sizeof(type), "btf_trace_%s", name);
-	found = btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) > 0;
+	found = btf__find_by_name_kind(btf, type, kind) > 0;
 	btf__free(btf);
 	return found;
+}
+
+bool attach_has_tracepoint(const char *name)
+{
+	char type[128];
+
+	snprintf(type, sizeof(type), "btf_trace_%s", name);
+	return kernel_has(type, BTF_KIND_TYPEDEF);
 }
 
 static int ring_event(void *ctx, void *data, size_t size)
@@ -121,6 +129,8 @@ static int load(struct attach *a, struct err *err)
 	/* Held in phases only; attached on demand. */
 	bpf_program__set_autoattach(a->skel->progs.syscall_entered, false);
 	bpf_program__set_autoattach(a->skel->progs.function_started, false);
+	a->many = kernel_has("bpf_uprobe_multi_link", BTF_KIND_STRUCT);
+	attach_tls_prepare(a->skel->progs.tls_entered, a->skel->progs.tls_returned, a->many);
 	if (daylight_bpf__load(a->skel)) {
 		if (errno == EPERM || errno == EACCES)
 			return err_set(
@@ -400,6 +410,12 @@ struct attach_tap *attach_tap_add(struct attach *a, pid_t pid, const struct taps
 void attach_tap_remove(struct attach_tap *tap)
 {
 	bpf_link__destroy((struct bpf_link *)tap);
+}
+
+void attach_tls_programs(const struct attach *a, struct attach_tls_programs *out)
+{
+	*out = (struct attach_tls_programs){ a->skel->progs.tls_entered,
+					     a->skel->progs.tls_returned, a->many };
 }
 
 void attach_taps_begin(struct attach *a)

@@ -28,6 +28,7 @@
 #include "collect/sightings.h"
 #include "collect/spawn.h"
 #include "collect/targets.h"
+#include "collect/tls.h"
 #include "collect/unwind.h"
 #include "collect/window.h"
 
@@ -214,16 +215,18 @@ static int open_parts(struct session *s, struct err *err)
 	s->calls = calls_new(s);
 	s->hops = hops_new(s);
 	s->deep = deep_new(s);
+	s->tls = tls_new(s);
 	s->interpositions = interpositions_new(s);
 	s->patches = patches_new(s, s->interpositions);
 	if (!s->deep || !s->modules || !s->processes || !s->sightings || !s->unwind || !s->calls ||
-	    !s->hops || !s->interpositions || !s->patches)
+	    !s->hops || !s->tls || !s->interpositions || !s->patches)
 		return err_set(err, ERR_INTERNAL, "out of memory");
 	return 0;
 }
 
 static void close_parts(struct session *s)
 {
+	tls_free(s->tls);
 	deep_free(s->deep);
 	patches_free(s->patches);
 	interpositions_free(s->interpositions);
@@ -377,6 +380,7 @@ static const char *run(struct session *s, struct spawn *spawn)
 		modules_tick(s->modules);
 		calls_tick(s->calls, now.monotonic);
 		deep_tick(s->deep, now.monotonic);
+		tls_tick(s->tls, now.monotonic);
 		interpositions_tick(s->interpositions, false);
 		unwind_tick(s->unwind);
 		phase_tick(s, &phase, now.monotonic);
