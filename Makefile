@@ -40,7 +40,8 @@ ifneq ($(COVERAGE),)
 CFLAGS_ALL += --coverage -O0
 LDFLAGS_ALL += --coverage
 endif
-LIBS_OFFLINE := -ljansson -lzstd -lcrypto -lpthread
+# Header compression of HTTP/2 is carried along.
+LIBS_OFFLINE := -ljansson -lzstd -lcrypto -lpthread -Wl,-Bstatic -lnghttp2 -Wl,-Bdynamic
 # The collector carries its own libbpf, libelf, libdw and libcapstone; it runs on hosts without them.
 LIBS_COLLECT := -Wl,-Bstatic -lbpf -ldw -lelf -lz -llzma -lbz2 -lcap -lcapstone -Wl,-Bdynamic
 # Of libcapstone, x86 alone: an architecture whose entries are null is one that it was built without.

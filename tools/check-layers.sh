@@ -32,6 +32,7 @@ own() { # header pattern, allowed path pattern
 }
 out=$(own 'bpf/|gelf|libelf|elfutils' 'collect/|cmd_doctor'
 	own 'capstone' 'collect/taps_code'
+	own 'nghttp2/' 'protocols/http2_block'
 	own 'zstd' 'bundle/'
 	own 'openssl/' 'bundle/|collect/|base/digest'
 	own 'jansson' 'catalog/|inspect/|analyze/|report/|disclose/|cmd_')

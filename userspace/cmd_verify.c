@@ -169,8 +169,8 @@ static void verify_print_first(const char *file, const struct verify_result *r, 
 static void verify_print_signature(const struct verify_result *r, bool asked)
 {
 	printf("signature: %s", signature_name(r->signature));
-	if (r->signature_missing)
-		printf(", but the header promises one");
+	if (r->unfinished == VERIFY_UNFINISHED_SIGNATURE)
+		printf(", though one was begun or promised ('daylight sign' puts it there)");
 	else if (r->signature == VERIFY_SIGNATURE_VALID)
 		printf(", by %s%s", r->key_sha256,
 		       r->trusted ? ""
@@ -190,6 +190,8 @@ static void verify_print_timestamp(const struct verify_result *r)
 	}
 	if (r->authority[0])
 		printf(", by %s", r->authority);
+	if (r->unfinished == VERIFY_UNFINISHED_TIMESTAMP)
+		printf(", though one was begun ('daylight timestamp add' puts it there)");
 	if (r->timestamp == VERIFY_TIMESTAMP_UNCHECKED)
 		printf(", not checked who that is (--tsa-ca)");
 	putchar('\n');

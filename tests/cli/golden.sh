@@ -52,7 +52,7 @@ bad = [differs(load(f"{expected}.{what}"), load(f"{now}/{what}"), what)
        for what in ("calls.jsonl", "summary.json", "verify.json")]
 rows = load(f"{now}/calls.jsonl")
 for row in rows:
-    for key in "evidence", "caller":
+    for key in "evidence", "caller", "caller_by":
         del row[key]
     for hop in row["hops"]:
         del hop["note"], hop["peer"]

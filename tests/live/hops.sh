@@ -1,7 +1,7 @@
 #!/bin/bash
 # Hops: each call shows the outbound connections that it used, with their bytes, and the calls of the
-# other process that came of them: new and pooled connections, over IPv4 and IPv6, opened before the
-# window or in it, in many threads at once. What no call asked for is nobody's.
+# other process that came of them: new and pooled connections, over IPv4, IPv6 and Unix sockets,
+# opened before the window or in it, in many threads at once. What no call asked for is nobody's.
 set -u
 . "$(dirname "$0")/live-lib.sh"
 live_begin
@@ -9,9 +9,10 @@ live_begin
 server_start echo "$PYTHON" "$LIVE_DIR/hops_server.py" echo
 ECHO_PORT=$PORT
 for source in tracepoints syscalls; do
-	server_start back "$PYTHON" "$LIVE_DIR/hops_server.py" back
+	server_start back "$PYTHON" "$LIVE_DIR/hops_server.py" back "$WORK/$source.sock"
 	BACK=$SERVER BACK_PORT=$PORT
-	server_start front "$PYTHON" "$LIVE_DIR/hops_server.py" front "$BACK_PORT" "$ECHO_PORT"
+	server_start front "$PYTHON" "$LIVE_DIR/hops_server.py" front "$BACK_PORT" "$ECHO_PORT" \
+		"$WORK/$source.sock"
 	FRONT=$SERVER
 	file=$WORK/$source.daylight
 	sleep 0.2

@@ -48,18 +48,21 @@ def main():
         have = []
         for h in call["hops"]:
             c = connections[h["connection"]]
-            have.append((port(c["local"]), port(c["remote"]), h["sent"], h["received"],
-                         sorted(calls[i]["request_id"] for i in h["peer"]["calls"])))
+            unix = c["family"] == "unix"
+            ends = [0 if unix else port(c[side]) for side in ("local", "remote")]
+            marks = sorted(calls[i]["request_id"] for i in h["peer"]["calls"])
+            have.append((*ends, h["sent"], h["received"], marks))
             to_back = bool(have[-1][4])
             peer = h["peer"]["process"]
             if (peer["pid"] if peer else None) != (back if to_back else None):
                 wrong("%s: peer process %s" % (told_call["id"], peer))
-            if h["peer"]["class"] != "loopback" or h["links"] != ["flow"] or h["ambiguous"]:
+            kinds["unix"] += unix
+            where = "unix" if unix else "loopback"
+            if (h["peer"]["class"], h["links"], h["ambiguous"]) != (where, ["flow"], False):
                 wrong("%s: %s" % (told_call["id"], h))
             for i in h["peer"]["calls"]:
                 if calls[i]["caller"] != call["call"]:
                     wrong("%s: the caller of %d is %s" % (told_call["id"], i, calls[i]["caller"]))
-            message = call["path"] == "/message"
             # Paths are kept in part only; the bytes tell which route it was.
             message = not to_back and h["sent"] == 17
             kinds["message"] += message
@@ -75,7 +78,7 @@ def main():
     fronts = [c for c in calls.values() if c["process"]["pid"] == front]
     if kinds["calls"] != len(fronts):
         wrong("%d of %d calls were told of" % (kinds["calls"], len(fronts)))
-    for kind in ("beside", "message", "ipv6", "joined"):
+    for kind in ("beside", "message", "ipv6", "joined", "unix"):
         if not kinds[kind]:
             wrong("nothing was tried of: " + kind)
     print(dict(kinds))

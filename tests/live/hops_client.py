@@ -9,7 +9,7 @@ import random
 import sys
 import threading
 
-ROUTES = ["/new", "/six", "/twice", "/pool", "/echo", "/message", "/none"]
+ROUTES = ["/new", "/six", "/twice", "/pool", "/echo", "/message", "/none", "/unix"]
 failed = []
 
 

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """Servers of the test of hops; each says `port N` and works until it is ended.
 
-    hops_server.py back               HTTP; answers each request with an id of its own
+    hops_server.py back PATH          HTTP, also on a Unix socket; answers each with an id of its own
     hops_server.py echo               sends back what it gets
-    hops_server.py front BACK ECHO    HTTP; its routes use connections to both, see Front.do_GET
+    hops_server.py front BACK ECHO PATH
+                                      HTTP; its routes use connections to both, see Front.do_GET
 
 Request ids go into X-Openstack-Request-Id. `front` prints what it did, a JSON line for each answer:
 {"id": ..., "hops": [{"local": port, "remote": port, "sent": n, "received": n, "calls": [ids]}]},
@@ -60,8 +61,12 @@ class Use:
     """A connection that counts."""
 
     def __init__(self, host, port):
-        self.s = socket.create_connection((host, port))
         self.remote = port
+        if port:
+            self.s = socket.create_connection((host, port))
+        else:
+            self.s = socket.socket(socket.AF_UNIX)
+            self.s.connect(host)
 
     def begin(self):
         self.sent = self.received = 0
@@ -93,7 +98,8 @@ class Use:
             self.recv()
 
     def told(self):
-        return {"local": self.s.getsockname()[1], "remote": self.remote, "sent": self.sent,
+        local = self.s.getsockname()[1] if self.remote else 0
+        return {"local": local, "remote": self.remote, "sent": self.sent,
                 "received": self.received, "calls": self.calls}
 
 
@@ -105,6 +111,8 @@ class Front(Handler):
             uses = [self.once(Use("127.0.0.1", back), "/a")]
         elif self.path == "/six":
             uses = [self.once(Use("::1", back), "/a")]
+        elif self.path == "/unix":
+            uses = [self.once(Use(self.server.path, 0), "/u", "/v")]
         elif self.path == "/twice":
             uses = [self.once(Use("127.0.0.1", back), "/a", "/b"),
                     self.once(Use("127.0.0.1", back), "/c")]
@@ -149,6 +157,15 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         super().server_bind()
 
 
+class UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def get_request(self):
+        request, _ = super().get_request()
+        return request, ("unix", 0)
+
+
 def beside(server):
     """What no call asked for: on a pooled connection, too."""
     while True:
@@ -163,8 +180,12 @@ def beside(server):
 def main():
     kind = {"back": Back, "front": Front, "echo": Echo}[sys.argv[1]]
     with Server(("::", 0), kind) as server:
+        if kind is Back:
+            beneath = UnixServer(sys.argv[2], Back)
+            threading.Thread(target=beneath.serve_forever, daemon=True).start()
         if kind is Front:
             server.back, server.echo = int(sys.argv[2]), int(sys.argv[3])
+            server.path = sys.argv[4]
             server.pool = queue.Queue()
             for _ in range(2):
                 server.pool.put(Use("127.0.0.1", server.back))

@@ -172,7 +172,6 @@ static void test_not_http(void **state)
 	static const struct kit_step first[] = {
 		{ 'C', "\x16\x03\x01\x02", 4 },
 		{ 'C', "*1\r\n$4\r\nPING\r\n", 0 },
-		{ 'C', "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0 },
 		{ 'C', "\0\0\0\0", 4 },
 		{ 'S', "220 mail\r\n", 0 },
 		{ 'S', "\x4a\0\0\0\n8.0", 8 },

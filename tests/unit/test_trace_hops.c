@@ -73,7 +73,7 @@ static uint64_t use(struct fixture *f, uint64_t connection, uint64_t call, enum 
 
 static uint64_t caller(struct fixture *f, uint64_t call)
 {
-	return trace_caller(f->t, trace_find(f->t, REC_CALL_KIND, call));
+	return trace_caller(f->t, trace_find(f->t, REC_CALL_KIND, call), NULL);
 }
 
 static uint64_t peer(struct fixture *f, uint64_t connection)
@@ -253,7 +253,7 @@ static void test_no_caller(void **state)
 {
 	struct fixture *f = *state;
 	uint64_t in, out = pair(f, 4000, &in), a = call_on(f, PROXY, 9, 5, 4000);
-	uint64_t early, late, young, b, good;
+	uint64_t early, late, young, b, good, split;
 
 	early = call_on(f, SERVER, in, 6, 7);
 	use(f, out, a, LINK_FLOW, 30, 40);
@@ -262,11 +262,16 @@ static void test_no_caller(void **state)
 	use(f, out, b, LINK_FLOW, 61, 75);
 	use(f, out, a, LINK_FLOW, 3010, 3020);
 	good = call_on(f, SERVER, in, 3011, 3012);
+	/* Sent in one record, received in the next one. */
+	use(f, out, a, LINK_FLOW, 3030, 3030);
+	split = call_on(f, SERVER, in, 3031, 3032);
+	use(f, out, a, LINK_FLOW, 3045, 3045);
 	late = call_on(f, SERVER, in, 3050, 3060);
 	fixture_load(f);
 	assert_int_equal(caller(f, early), REC_NULL);
 	assert_int_equal(caller(f, young), REC_NULL);
 	assert_int_equal(caller(f, good), a);
+	assert_int_equal(caller(f, split), a);
 	assert_int_equal(caller(f, late), REC_NULL);
 }
 
@@ -287,6 +292,49 @@ static void test_lost(void **state)
 	fixture_load(f);
 	assert_int_equal(caller(f, before), a);
 	assert_int_equal(caller(f, lost), REC_NULL);
+}
+
+static uint64_t answered(struct fixture *f, uint64_t process, uint64_t connection, uint64_t from,
+			 uint64_t until, const char *id)
+{
+	return put(f, CALL, call, .process = process, .connection = connection,
+		   .start = at_ms(from), .first_byte = at_ms(until), .end = at_ms(until),
+		   .end_reason = CALL_END_COMPLETE, .request_id = pub(f, id));
+}
+
+/* An event loop with two calls: the id of the answer tells whose each was. */
+static void test_request_ids(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t in, out = pair(f, 4000, &in), in2, out2 = pair(f, 4001, &in2), a, b, c, d;
+	uint64_t qa, qb, qc, qd, context;
+	enum trace_caller_by by;
+
+	a = answered(f, PROXY, 8, 5, 50, "req-a");
+	b = answered(f, PROXY, 9, 6, 60, "req-b");
+	context = use(f, out, a, LINK_AMBIGUOUS, 10, 11);
+	put(f, BINDING, binding, .context = context, .call = b, .from = at_ms(9),
+	    .until = at_ms(20), .link = LINK_AMBIGUOUS);
+	put(f, HOP, hop, .call = REC_NULL, .connection = out2, .time = at_ms(12),
+	    .context = context, .last = at_ms(12), .process = PROXY);
+	qa = answered(f, SERVER, in2, 13, 40, "req-a");
+	qb = answered(f, SERVER, in, 12, 41, "req-b");
+	/* Two have the same id; one had ended before; one used nothing. */
+	c = answered(f, PROXY, 8, 70, 90, "req-c");
+	d = answered(f, PROXY, 9, 71, 91, "req-c");
+	use(f, out, c, LINK_AMBIGUOUS, 72, 73);
+	use(f, out, d, LINK_AMBIGUOUS, 72, 73);
+	qc = answered(f, SERVER, in, 73, 80, "req-c");
+	use(f, out2, answered(f, PROXY, 8, 92, 93, "req-d"), LINK_AMBIGUOUS, 92, 93);
+	answered(f, PROXY, 9, 92, 99, "req-d");
+	qd = answered(f, SERVER, in2, 94, 95, "req-d");
+	fixture_load(f);
+	assert_int_equal(caller(f, qa), a);
+	assert_int_equal(caller(f, qb), b);
+	trace_caller(f->t, trace_find(f->t, REC_CALL_KIND, qb), &by);
+	assert_int_equal(by, TRACE_BY_REQUEST_ID);
+	assert_int_equal(caller(f, qc), REC_NULL);
+	assert_int_equal(caller(f, qd), REC_NULL);
 }
 
 static void test_far_ends(void **state)
@@ -349,6 +397,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_shared, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_caller, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_request_ids, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_far_ends, setup, teardown),
 	};
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "analyze/interpose.h"
+#include "analyze/ways.h"
 
 #define OTHER_MODULES_MAX 16 /* names of modules that are listed of one owner */
 
@@ -100,10 +101,11 @@ json_t *output_report(struct survey *s)
 	sections = output_sections(s, weakened, claims);
 	routes = output_routes(s, weakened, claims);
 	/* A member that is NULL makes the whole NULL, and json_pack releases the others. */
-	out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
-			ANALYZE_SCHEMA, "inputs", output_inputs(s), "sections", sections, "routes",
-			routes, "claims", claims, "other_code", output_others(s), "interpositions",
-			interpose_rows(s), "outside_packages", interpose_outside_rows(s),
+	out = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+			"schema", ANALYZE_SCHEMA, "inputs", output_inputs(s), "sections", sections,
+			"routes", routes, "claims", claims, "other_code", output_others(s),
+			"interpositions", interpose_rows(s), "outside_packages",
+			interpose_outside_rows(s), "ways", ways_rows(s), "hops", ways_hops(s),
 			"not_compared", not_compared(s), "weakened_by", weakened, "loss",
 			output_loss(s), "visibility", output_visibility(s));
 	return out;

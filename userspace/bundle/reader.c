@@ -235,6 +235,12 @@ static uint64_t le64(const uint8_t *p)
 	return v;
 }
 
+/* The header promises a signature, and it has not come. */
+static bool reader_promised(const struct bundle_reader *r)
+{
+	return r->header.compatible & BUNDLE_FLAG_SIGNED && !r->signature;
+}
+
 /* Is the next frame one that need not be read? Then it is passed over. */
 static bool reader_pass_over(struct bundle_reader *r)
 {
@@ -275,12 +281,16 @@ static void reader_frame(struct bundle_reader *r, struct err *err)
 		break;
 	case SCAN_END:
 		/* A signature that the header promises belongs to the end. */
-		if (r->header.compatible & BUNDLE_FLAG_SIGNED && !r->signature)
+		if (reader_promised(r))
 			r->sealed = false;
 		reader_end(r, r->sealed ? "sealed" : "cut", start);
 		return;
 	case SCAN_CUT:
-		reader_end(r, r->sealed ? "trailing" : "cut", start);
+		/* What is missing behind an index can only be a signature or a timestamp. */
+		if (!r->sealed || reader_promised(r) || reader_behind_index(r, f.kind))
+			reader_end(r, "cut", start);
+		else
+			reader_end(r, "trailing", start);
 		r->sealed = false;
 		return;
 	case SCAN_DAMAGED:

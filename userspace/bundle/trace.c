@@ -228,6 +228,7 @@ void trace_free(struct trace *t)
 	free(t->peers);
 	free(t->uses);
 	free(t->callers);
+	free(t->callers_by);
 	free(t->called);
 	free(t->deep.items);
 	free(t->holes.items);

@@ -86,6 +86,7 @@ const struct rec_process_end *trace_process_end(const struct trace *t, uint64_t 
 	R(CONNECTION_END_CONNECTION, CONNECTION_END, connection_end, connection) \
 	R(CALL_PROCESS, CALL, call, process) \
 	R(CALL_CONNECTION, CALL, call, connection) \
+	R(CALL_REQUEST_ID, CALL, call, request_id) \
 	R(HOP_CALL, HOP, hop, call) \
 	R(HOP_CONTEXT, HOP, hop, context) \
 	R(BINDING_CALL, BINDING, binding, call) \
@@ -177,9 +178,13 @@ bool trace_remote_messages(const struct trace *t, const struct rec_connection *c
 
 /*
  * Id of the call that a call of this trace was made for; REC_NULL: nobody's that is known. A caller
- * began before its calls, so callers form no circles.
+ * began before its calls, so callers form no circles. *by: how it is known (may be NULL).
  */
-uint64_t trace_caller(const struct trace *t, const struct rec_call *call);
+enum trace_caller_by {
+	TRACE_BY_ORDER, /* of the uses of the connection */
+	TRACE_BY_REQUEST_ID, /* both were answered with the same id */
+};
+uint64_t trace_caller(const struct trace *t, const struct rec_call *call, enum trace_caller_by *by);
 /* The calls that were made for a call: trace_called_at(first .. first + n - 1), in file order. */
 size_t trace_called(const struct trace *t, uint64_t call, size_t *first);
 const struct rec_call *trace_called_at(const struct trace *t, size_t at);

@@ -1,12 +1,12 @@
 /*
  * Hops: which outbound connections a call used, and which call of another process came of it.
  *
- * Both ends of a connection are found by what they have in common: addresses and ports, or inodes.
  * What a call of the accepting side was asked by is told by order, not by nearness. All uses of the
  * outbound end are in the bundle. Who sends a request has received all that earlier uses received;
  * the server reads the request later; and what it answers is received later still. So the request
  * was sent by the first use that ends after the server began with it. That holds however late the
- * processes run, as long as one use follows another.
+ * processes run, as long as one use follows another. Where that does not tell, an answer's request
+ * id may.
  */
 #include "bundle/trace_private.h"
 
@@ -15,166 +15,6 @@
 
 #define CANDIDATES_MAX 64 /* records that share a key; more are no honest bundle's */
 #define LATE_NS 10000000ULL /* a sender may note its sending that much later than it was */
-
-struct peer_key {
-	uint64_t a, b, c, d; /* as seen from the accepting side */
-	uint32_t row;
-};
-
-static int compare_peer_keys(const void *x, const void *y)
-{
-	const struct peer_key *p = x, *q = y;
-	const uint64_t at[] = { p->a, p->b, p->c, p->d }, bt[] = { q->a, q->b, q->c, q->d };
-
-	for (int i = 0; i < 4; i++)
-		if (at[i] != bt[i])
-			return at[i] < bt[i] ? -1 : 1;
-	return 0;
-}
-
-static int compare_peer_rows(const void *x, const void *y)
-{
-	const struct peer_key *p = x, *q = y;
-	int order = compare_peer_keys(x, y);
-
-	return order ? order : p->row < q->row ? -1 : p->row > q->row;
-}
-
-/* Loopback addresses are each network namespace's own. Hidden ones may be such. */
-static bool is_local(const struct trace *t, const struct rec_connection *c)
-{
-	const char *text = trace_text(t, c->local);
-
-	return !text || !strncmp(text, "127.", 4) || !strcmp(text, "::1");
-}
-
-/*
- * The keys under which the accepted end lies; returns how many. The ends of a Unix connection know
- * each other by inodes, but the connecting one may have moved data before it was accepted.
- */
-static size_t peer_keys(const struct rec_connection *c, uint32_t row, struct peer_key out[2])
-{
-	bool in = c->direction == DIRECTION_IN;
-	size_t count = 0;
-
-	if (c->family == FAMILY_UNIX) {
-		uint64_t client = in ? c->peer_inode : c->inode;
-		uint64_t server = in ? c->inode : c->peer_inode;
-
-		if (client != REC_NULL && client)
-			out[count++] = (struct peer_key){ client, 0, 0, REC_NULL, row };
-		if (server != REC_NULL && server)
-			out[count++] = (struct peer_key){ 0, server, 0, REC_NULL, row };
-		return count;
-	}
-	if (c->local == REC_NULL || c->remote == REC_NULL || c->local_port == REC_NULL ||
-	    c->remote_port == REC_NULL)
-		return 0;
-	out[0] = (struct peer_key){
-		.a = in ? c->local : c->remote,
-		.b = in ? c->local_port : c->remote_port,
-		.c = in ? c->remote : c->local,
-		.d = in ? c->remote_port : c->local_port,
-		.row = row,
-	};
-	return 1;
-}
-
-static uint64_t connection_closed(const struct trace *t, const struct rec_connection *c)
-{
-	const struct rec_connection_end *end = trace_connection_end(t, c->id);
-
-	return end ? end->time : REC_NULL;
-}
-
-/* Are these the ends of one connection, now that their addresses agree? */
-static bool ends_agree(const struct trace *t, const struct rec_connection *out,
-		       const struct rec_connection *in)
-{
-	if (out->family != in->family || out->opened == REC_NULL || in->opened == REC_NULL)
-		return false;
-	if (out->family != FAMILY_UNIX && out->netns != in->netns &&
-	    (is_local(t, out) || is_local(t, in)))
-		return false;
-	return out->opened <= connection_closed(t, in) && in->opened <= connection_closed(t, out);
-}
-
-/* The row of the only accepted connection under the key that fits; TRACE_NO_ROW: none, or more. */
-static uint32_t peer_find(const struct trace *t, const struct peer_key *accepted, size_t count,
-			  const struct peer_key *key)
-{
-	const struct rec_connection *out = trace_at(t, REC_CONNECTION_KIND, key->row);
-	uint32_t found = TRACE_NO_ROW;
-	size_t lo = 0, hi = count;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (compare_peer_keys(&accepted[mid], key) < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	for (size_t i = lo; i < count && !compare_peer_keys(&accepted[i], key); i++) {
-		if (i - lo == CANDIDATES_MAX)
-			return TRACE_NO_ROW;
-		if (!ends_agree(t, out, trace_at(t, REC_CONNECTION_KIND, accepted[i].row)))
-			continue;
-		if (found != TRACE_NO_ROW)
-			return TRACE_NO_ROW;
-		found = accepted[i].row;
-	}
-	return found;
-}
-
-/* Joins the rows of two connections; when two claim one, neither has it. */
-static void peer_join(struct trace *t, uint32_t row, uint32_t peer)
-{
-	if (t->peers[peer] == TRACE_NO_ROW) {
-		t->peers[peer] = row;
-		t->peers[row] = peer;
-		return;
-	}
-	if (t->peers[peer] != TRACE_TAKEN)
-		t->peers[t->peers[peer]] = TRACE_NO_ROW;
-	t->peers[peer] = TRACE_TAKEN;
-}
-
-static int peers_build(struct trace *t, struct err *err)
-{
-	size_t total = trace_count(t, REC_CONNECTION_KIND), count = 0;
-	struct peer_key *accepted = calloc(2 * total + 1, sizeof(*accepted)), keys[2];
-
-	if (!accepted)
-		return err_set(err, ERR_INCOMPLETE, "not enough memory for the bundle: free some");
-	if (trace_take(t, total, sizeof(*t->peers), &t->peers, err)) {
-		free(accepted);
-		return -1;
-	}
-	for (size_t row = 0; row < total; row++) {
-		const struct rec_connection *c = trace_at(t, REC_CONNECTION_KIND, row);
-
-		t->peers[row] = TRACE_NO_ROW;
-		if (c->direction == DIRECTION_IN)
-			count += peer_keys(c, (uint32_t)row, accepted + count);
-	}
-	if (count)
-		qsort(accepted, count, sizeof(*accepted), compare_peer_rows);
-	for (size_t row = 0; row < total; row++) {
-		const struct rec_connection *c = trace_at(t, REC_CONNECTION_KIND, row);
-		uint32_t peer = TRACE_NO_ROW;
-
-		if (c->direction != DIRECTION_OUT)
-			continue;
-		for (size_t i = 0, n = peer_keys(c, (uint32_t)row, keys);
-		     i < n && peer == TRACE_NO_ROW; i++)
-			peer = peer_find(t, accepted, count, &keys[i]);
-		if (peer != TRACE_NO_ROW)
-			peer_join(t, (uint32_t)row, peer);
-	}
-	free(accepted);
-	return 0;
-}
 
 /* ---- whose uses they are ---- */
 
@@ -225,6 +65,10 @@ static void uses_compare(struct trace *t)
 			last = use[-1].last;
 		}
 		use->shared = any && last >= use->first;
+		use->began = use->first;
+		if (i && use[-1].connection == use->connection && use[-1].call == use->call &&
+		    use[-1].began < use->began)
+			use->began = use[-1].began;
 	}
 	/* first: when the earliest use behind this run of one call's uses began; run: within it. */
 	for (size_t i = t->uses_count; i-- > 0;) {
@@ -301,7 +145,7 @@ static uint64_t find_caller(const struct trace *t, const struct rec_call *call)
 	caller = use->call == REC_NULL ? NULL : trace_find(t, REC_CALL_KIND, use->call);
 	if (!caller || caller->start == REC_NULL || caller->start >= call->start)
 		return REC_NULL;
-	if (call->end != REC_NULL && use->first > call->end && use->first - call->end > LATE_NS)
+	if (call->end != REC_NULL && use->began > call->end && use->began - call->end > LATE_NS)
 		return REC_NULL;
 	if (use->shared)
 		return REC_NULL;
@@ -311,15 +155,65 @@ static uint64_t find_caller(const struct trace *t, const struct rec_call *call)
 	return caller->id;
 }
 
+/* Did the call use the connection, as far as is known? */
+static bool may_have_used(const struct trace *t, const struct rec_call *call, uint64_t connection)
+{
+	struct trace_hop *hops;
+	long count = trace_call_hops(t, call->id, &hops);
+	bool found = false;
+
+	for (long i = 0; i < count; i++)
+		found |= hops[i].connection == connection;
+	free(hops);
+	return found;
+}
+
+/*
+ * Who hands an answer on leaves its request id as it is. So where an event loop's uses cannot be
+ * told apart, the only call that may have used the connection, and that was answered with the same
+ * id, is the caller.
+ */
+static uint64_t find_caller_by_id(const struct trace *t, const struct rec_call *call)
+{
+	const struct rec_connection *in = trace_find(t, REC_CONNECTION_KIND, call->connection);
+	const struct rec_connection *out = in ? trace_peer(t, in) : NULL;
+	const char *id = trace_text(t, call->request_id);
+	uint64_t found = REC_NULL;
+	size_t first, n = trace_related(t, TRACE_CALL_REQUEST_ID, call->request_id, &first);
+
+	if (!out || in->direction != DIRECTION_IN || !id || !*id || n > CANDIDATES_MAX ||
+	    call->start == REC_NULL || call->first_byte == REC_NULL)
+		return REC_NULL;
+	for (size_t i = 0; i < n; i++) {
+		const struct rec_call *c = trace_related_at(t, TRACE_CALL_REQUEST_ID, first + i);
+
+		/* It had begun, and was answered later. */
+		if (c->start == REC_NULL || c->start >= call->start || c->end == REC_NULL ||
+		    c->end <= call->start || !may_have_used(t, c, out->id))
+			continue;
+		if (found != REC_NULL)
+			return REC_NULL;
+		found = c->id;
+	}
+	return found;
+}
+
 static int callers_build(struct trace *t, struct err *err)
 {
 	size_t total = trace_count(t, REC_CALL_KIND);
 
 	if (trace_take(t, total, sizeof(*t->callers), &t->callers, err) ||
+	    trace_take(t, total, sizeof(*t->callers_by), &t->callers_by, err) ||
 	    trace_take(t, total, sizeof(*t->called), &t->called, err))
 		return -1;
 	for (size_t row = 0; row < total; row++) {
-		t->callers[row] = find_caller(t, trace_at(t, REC_CALL_KIND, row));
+		const struct rec_call *call = trace_at(t, REC_CALL_KIND, row);
+
+		t->callers[row] = find_caller(t, call);
+		if (t->callers[row] == REC_NULL) {
+			t->callers[row] = find_caller_by_id(t, call);
+			t->callers_by[row] = TRACE_BY_REQUEST_ID;
+		}
 		if (t->callers[row] != REC_NULL)
 			t->called[t->called_count++] =
 				(struct trace_key){ t->callers[row], (uint32_t)row };
@@ -330,22 +224,18 @@ static int callers_build(struct trace *t, struct err *err)
 
 int trace_hops_build(struct trace *t, struct err *err)
 {
-	return peers_build(t, err) || uses_build(t, err) || callers_build(t, err) ? -1 : 0;
+	return trace_peers_build(t, err) || uses_build(t, err) || callers_build(t, err) ? -1 : 0;
 }
 
 /* ---- what is asked ---- */
 
-const struct rec_connection *trace_peer(const struct trace *t, const struct rec_connection *c)
+uint64_t trace_caller(const struct trace *t, const struct rec_call *call, enum trace_caller_by *by)
 {
-	size_t row =
-		(size_t)(c - (const struct rec_connection *)trace_at(t, REC_CONNECTION_KIND, 0));
+	size_t row = (size_t)(call - (const struct rec_call *)trace_at(t, REC_CALL_KIND, 0));
 
-	return t->peers[row] < TRACE_TAKEN ? trace_at(t, REC_CONNECTION_KIND, t->peers[row]) : NULL;
-}
-
-uint64_t trace_caller(const struct trace *t, const struct rec_call *call)
-{
-	return t->callers[call - (const struct rec_call *)trace_at(t, REC_CALL_KIND, 0)];
+	if (by)
+		*by = (enum trace_caller_by)t->callers_by[row];
+	return t->callers[row];
 }
 
 size_t trace_called(const struct trace *t, uint64_t call, size_t *first)

@@ -60,6 +60,7 @@ struct trace_reaches {
 struct trace_use {
 	uint64_t connection, first, last;
 	uint64_t call; /* whose, surely; REC_NULL: nobody's that is known */
+	uint64_t began; /* first of the uses of that call that this one follows without another */
 	bool shared; /* a use of another call, or of nobody's, meets its time */
 };
 
@@ -82,6 +83,7 @@ struct trace {
 	struct trace_use *uses;
 	size_t uses_count;
 	uint64_t *callers; /* by row of the call */
+	uint8_t *callers_by; /* enum trace_caller_by */
 	struct trace_key *called; /* (caller, row of the call) */
 	size_t called_count;
 	uint64_t seen_until; /* the last of the three clocks' readings, or REC_NULL for ever */
@@ -101,7 +103,8 @@ int trace_build_spans(struct trace *t, struct err *err);
 void trace_drop_sightings(struct trace *t);
 /* trace_deep.c: the same. */
 int trace_deep_build(struct trace *t, struct err *err);
-/* trace_hops.c: after both. */
+/* trace_peers.c, and trace_hops.c: after all others. */
+int trace_peers_build(struct trace *t, struct err *err);
 int trace_hops_build(struct trace *t, struct err *err);
 /* Was anything lost, or not watched at all, between from and until, ends included? */
 bool trace_hole(const struct trace *t, uint64_t from, uint64_t until);

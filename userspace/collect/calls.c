@@ -118,6 +118,7 @@ static void call_ended(void *ctx, const struct decoder_call *call)
 		[DECODER_CLIENT_GONE] = CALL_END_CLIENT_GONE,
 		[DECODER_SERVER_GONE] = CALL_END_SERVER_GONE,
 		[DECODER_WINDOW_STOP] = CALL_END_WINDOW_STOP,
+		[DECODER_TIMEOUT] = CALL_END_TIMEOUT,
 	};
 	const struct service_route *route;
 	uint64_t id = bindings_call(c->bindings, &connection->bound, call->seq);

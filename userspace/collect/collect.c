@@ -17,6 +17,7 @@
 #include "collect/deep.h"
 #include "collect/hops.h"
 #include "collect/interpositions.h"
+#include "collect/listeners.h"
 #include "collect/modules.h"
 #include "collect/patches.h"
 #include "collect/privilege.h"
@@ -286,7 +287,7 @@ static int begin(struct session *s, struct spawn *spawn, struct err *err)
 	log_verbose("attached %llu ms after the targets were found",
 		    (unsigned long long)(clock_monotonic() - found_at) / 1000000);
 	window_programs(s);
-	targets_listeners(s);
+	listeners_survey(s);
 	if (privilege_drop(err))
 		return -1;
 	while (!modules_settle(s->modules, SECOND / 50) && !stop_signals) {
@@ -425,7 +426,7 @@ static uint64_t end(struct session *s, const char *reason)
 	sightings_flush(s->sightings);
 	hops_flush(s->hops);
 	processes_finish(s->processes);
-	targets_listeners(s);
+	listeners_survey(s);
 	patches_finish(s->patches, stop_signals <= 1);
 	settled = modules_settle(s->modules, stop_signals > 1 ? 1 : SETTLE_NS);
 	if (!settled)

@@ -256,6 +256,42 @@ int procfs_listeners(pid_t pid, int (*each)(void *ctx, const struct procfs_liste
 	return result > 0 ? result : listeners_of(pid, true, each, ctx);
 }
 
+int procfs_unix_listeners(pid_t pid, int (*each)(void *ctx, const struct procfs_unix_listener *l),
+			  void *ctx)
+{
+	struct bytes text = BYTES_INIT;
+	int result = 0;
+	char *line, *end;
+
+	if (procfs_read(pid, "net/unix", MAPS_MAX, &text)) {
+		bytes_release(&text);
+		return -1;
+	}
+	line = strchr((char *)text.data, '\n');
+	for (line = line ? line + 1 : (char *)text.data; *line && !result; line = end + 1) {
+		struct procfs_unix_listener l = { "", 0 };
+		unsigned long long inode;
+		unsigned int flags, type;
+		int path = -1;
+
+		end = strchr(line, '\n');
+		if (!end)
+			break;
+		*end = '\0';
+		/* SO_ACCEPTCON in the flags; SOCK_STREAM. */
+		if (sscanf(line, "%*x: %*x %*x %x %x %*x %llu %n", &flags, &type, &inode, &path) <
+			    3 ||
+		    !(flags & 1 << 16) || type != 1)
+			continue;
+		l.inode = inode;
+		if (path >= 0)
+			snprintf(l.path, sizeof(l.path), "%s", line + path);
+		result = each(ctx, &l);
+	}
+	bytes_release(&text);
+	return result;
+}
+
 int procfs_memory(pid_t pid, uint64_t address, void *out, size_t size)
 {
 	struct iovec local = { out, size }, remote = { (void *)(uintptr_t)address, size };

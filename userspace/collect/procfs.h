@@ -51,6 +51,15 @@ struct procfs_listener {
 /* Calls back for every listening TCP socket of the process's network namespace. */
 int procfs_listeners(pid_t pid, int (*each)(void *ctx, const struct procfs_listener *l), void *ctx);
 
+/* A name longer than that is cut; the kernel's longest are of 108 bytes. */
+struct procfs_unix_listener {
+	char path[112]; /* an abstract one begins with @; "": it has none */
+	uint64_t inode;
+};
+/* The same for Unix stream sockets that listen. Their names are any bytes. */
+int procfs_unix_listeners(pid_t pid, int (*each)(void *ctx, const struct procfs_unix_listener *l),
+			  void *ctx);
+
 /* Reads target memory; returns 0 only when all of it was read. */
 int procfs_memory(pid_t pid, uint64_t address, void *out, size_t size);
 

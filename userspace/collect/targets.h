@@ -20,9 +20,6 @@ long targets_find(struct session *s, struct err *err);
 /* Adds the children of targets that were forked before the programs ran. */
 int targets_descendants(struct session *s, struct err *err);
 
-/* Puts a record for each listening socket of the host and of the targets' namespaces, once. */
-void targets_listeners(struct session *s);
-
 /* The options' targets as window records; and the labels. */
 void targets_records(struct session *s);
 

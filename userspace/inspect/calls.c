@@ -51,6 +51,19 @@ static json_t *call_functions(struct inspect_source *s, const struct trace_call_
 	return out;
 }
 
+/* Which call it was made for, and how that is known. */
+static void call_caller(struct inspect_source *s, json_t *row, const struct rec_call *c)
+{
+	enum trace_caller_by by;
+	uint64_t caller = trace_caller(s->t, c, &by);
+
+	inspect_set(s, row, "caller", inspect_number(caller));
+	inspect_set(s, row, "caller_by",
+		    caller == REC_NULL	   ? json_null()
+		    : by == TRACE_BY_ORDER ? json_string_nocheck("order")
+					   : json_string_nocheck("request-id"));
+}
+
 int inspect_hold_calls(struct inspect_source *s, const uint64_t *calls, size_t *count)
 {
 	if (!trace_hold_sightings(s->t, calls, count, &s->err))
@@ -132,7 +145,7 @@ static json_t *calls_row(struct inspect_source *s, size_t i)
 	inspect_set(s, row, "request_id", inspect_string(s, c->request_id));
 	inspect_set(s, row, "request_ids", call_request_ids(s, &c->request_ids));
 	inspect_set(s, row, "evidence", json_string(inspect_evidence(s->t, c, functions, count)));
-	inspect_set(s, row, "caller", inspect_number(trace_caller(s->t, c)));
+	call_caller(s, row, c);
 	inspect_set(s, row, "hops", inspect_hops(s, c->id));
 	inspect_set(s, row, "lost", inspect_number(c->lost));
 	inspect_set(s, row, "functions", call_functions(s, functions, count));

@@ -7,14 +7,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocols/fastcgi.h"
+#include "protocols/gateway.h"
 #include "protocols/http1.h"
+#include "protocols/http1_stream.h"
+#include "protocols/http2.h"
+#include "protocols/proxy.h"
 
+#define EARLY_MAX 4096 /* bytes that a server may send first */
 #define CHOICE_MAX                                                                     \
 	131072 /* bytes looked at; a protocol that is not certain by then is not known \
 		*/
 
 /* All that can be chosen; what one is certain of, no other can be. */
-static const struct decoder_kind *const kinds[] = { &http1_kind };
+static const struct decoder_kind *const kinds[] = { &http1_kind, &http2_kind, &fastcgi_kind,
+						    &uwsgi_kind, &mod_wsgi_kind };
 
 struct decoder {
 	struct decoder_callbacks callbacks;
@@ -24,9 +31,12 @@ struct decoder {
 	bool seen[2], joined, finished;
 	uint8_t *first; /* what was received until then; wiped when released */
 	size_t len, cap;
+	size_t need; /* with fewer bytes than these there is nothing to say */
 	bool begun; /* there is more in it than empty lines */
 	uint64_t time; /* of the first byte behind them */
-	uint64_t suspect, gaps;
+	bool proxied; /* a PROXY header was taken off its front */
+	struct http1_stream early; /* what the server sent until then */
+	uint64_t calls, suspect, gaps; /* of a decoder before this one */
 	const char *why; /* why there is no choice, or "" */
 };
 
@@ -58,6 +68,7 @@ static void decoder_release_first(struct decoder *d)
 	free(d->first);
 	d->first = NULL;
 	d->len = d->cap = 0;
+	http1_stream_release(&d->early);
 }
 
 void decoder_free(struct decoder *d)
@@ -115,26 +126,62 @@ static const struct decoder_kind *decoder_choose(struct decoder *d)
 {
 	enum decoder_begins tls = decoder_begins_tls(d->first, d->len);
 	bool more = tls == DECODER_MORE;
+	size_t need = more ? d->len + 1 : CHOICE_MAX;
 
 	if (tls == DECODER_YES) {
 		decoder_give_up(d, "tls-unseen");
 		return NULL;
 	}
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		enum decoder_begins begins = kinds[i]->begins(d->first, d->len);
+		size_t wants;
+		enum decoder_begins begins = kinds[i]->begins(d->first, d->len, &wants);
 
 		if (begins == DECODER_YES)
 			return kinds[i];
-		more |= begins == DECODER_MORE;
+		if (begins != DECODER_MORE)
+			continue;
+		more = true;
+		need = wants < need ? wants : need;
 	}
+	d->need = need;
 	if (!more || d->len == CHOICE_MAX)
 		decoder_give_up(d, "unknown-protocol");
 	return NULL;
 }
 
+/* Takes the PROXY header, d->need bytes, off the front. */
+static void decoder_unwrap(struct decoder *d, uint64_t time)
+{
+	d->proxied = true;
+	d->len -= d->need;
+	memmove(d->first, d->first + d->need, d->len);
+	explicit_bzero(d->first + d->len, d->need);
+	d->need = 0;
+	d->time = time;
+	d->begun = d->len > 0;
+}
+
+/* Before the choice: the server sends. */
+static void decoder_begin_answer(struct decoder *d, const struct decoder_piece *p)
+{
+	/* An answer that nobody asked for; or it speaks first, or answers what cannot be told. */
+	bool answer = !d->len && *p->data == 'H';
+
+	if (d->early.len + p->len <= EARLY_MAX) {
+		if (!d->early.len)
+			d->early.start = p->time;
+		if (!http1_stream_keep(&d->early, p->data, p->len) &&
+		    http2_server_begins(d->early.buf, d->early.len) != DECODER_NO)
+			return;
+	}
+	d->suspect += answer;
+	decoder_give_up(d, answer ? "suspect" : "unknown-protocol");
+}
+
 /* Before the choice: keeps what the server received. */
 static void decoder_begin(struct decoder *d, const struct decoder_piece *p)
 {
+	enum decoder_begins proxy;
 	struct decoder_piece all;
 	uint64_t room = CHOICE_MAX - d->len;
 	size_t len = p->len < room ? p->len : room;
@@ -146,12 +193,7 @@ static void decoder_begin(struct decoder *d, const struct decoder_piece *p)
 		return;
 	}
 	if (p->direction == DECODER_RESPONSE) {
-		/* An answer that nobody asked for; or it speaks first, or answers what cannot be
-		 * told. */
-		bool answer = !d->len && *p->data == 'H';
-
-		d->suspect += answer;
-		decoder_give_up(d, answer ? "suspect" : "unknown-protocol");
+		decoder_begin_answer(d, p);
 		return;
 	}
 	if (!d->begun)
@@ -162,7 +204,16 @@ static void decoder_begin(struct decoder *d, const struct decoder_piece *p)
 		decoder_give_up(d, "gap");
 		return;
 	}
-	d->kind = decoder_choose(d);
+	if (d->len < d->need)
+		return;
+	proxy = d->proxied ? DECODER_NO : proxy_begins(d->first, d->len, &d->need);
+	if (proxy == DECODER_YES) {
+		decoder_unwrap(d, p->time);
+		if (!d->len)
+			return;
+	}
+	if (proxy != DECODER_MORE)
+		d->kind = decoder_choose(d);
 	if (!d->kind)
 		return;
 	d->state = d->kind->new (false, &d->callbacks);
@@ -171,6 +222,10 @@ static void decoder_begin(struct decoder *d, const struct decoder_piece *p)
 		decoder_give_up(d, "gap");
 		return;
 	}
+	all = (struct decoder_piece){ DECODER_RESPONSE, d->early.buf, d->early.len,
+				      d->early.start,	true,	      false };
+	if (all.len)
+		d->kind->take(d->state, &all);
 	all = (struct decoder_piece){ DECODER_REQUEST, d->first, d->len, d->time, true, false };
 	d->kind->take(d->state, &all);
 	decoder_release_first(d);
@@ -182,6 +237,36 @@ static void decoder_begin(struct decoder *d, const struct decoder_piece *p)
 	}
 }
 
+/* The connection may have become HTTP/2: the rest of the piece is that. */
+static void decoder_upgrade(struct decoder *d, const struct decoder_piece *p)
+{
+	struct decoder_piece rest = *p;
+	struct decoder_stats before;
+	struct exchange *e;
+	void *state;
+
+	e = http1_handed(d->state, &rest.len);
+	if (!e)
+		return;
+	state = http2_new_upgraded(&d->callbacks, e);
+	if (!state) {
+		exchange_free(e);
+		return;
+	}
+	http1_kind.stats(d->state, &before);
+	d->calls += before.calls;
+	d->suspect += before.suspect;
+	d->gaps += before.gaps;
+	http1_kind.free(d->state);
+	d->state = state;
+	d->kind = &http2_kind;
+	if (!rest.len)
+		return;
+	rest.data = p->data ? p->data + (p->len - rest.len) : NULL;
+	rest.first = false;
+	d->kind->take(d->state, &rest);
+}
+
 static void decoder_take(struct decoder *d, const struct decoder_chunk *c, const uint8_t *data,
 			 uint64_t len, bool first, bool lost)
 {
@@ -189,10 +274,13 @@ static void decoder_take(struct decoder *d, const struct decoder_chunk *c, const
 
 	if (!len)
 		return;
-	if (d->kind)
+	if (d->kind) {
 		d->kind->take(d->state, &piece);
-	else if (!*d->why)
+		if (d->kind == &http1_kind)
+			decoder_upgrade(d, &piece);
+	} else if (!*d->why) {
 		decoder_begin(d, &piece);
+	}
 }
 
 void decoder_feed(struct decoder *d, const struct decoder_chunk *c)
@@ -241,9 +329,11 @@ void decoder_finish(struct decoder *d, enum decoder_end end, uint64_t time)
 
 size_t decoder_current(const struct decoder *d, uint64_t *seqs, size_t max)
 {
+	if (d->finished)
+		return 0;
 	if (d->kind)
 		return d->kind->current(d->state, seqs, max);
-	if (!max || !d->begun || *d->why || d->finished)
+	if (!max || !d->begun || *d->why)
 		return 0;
 	seqs[0] = 1; /* whatever it speaks, that is its first call */
 	return 1;
@@ -256,11 +346,10 @@ uint64_t decoder_headed(const struct decoder *d, uint64_t seq)
 
 void decoder_stats(const struct decoder *d, struct decoder_stats *out)
 {
-	if (d->kind) {
+	*out = (struct decoder_stats){ .decoding = !*d->why, .why = d->why };
+	if (d->kind)
 		d->kind->stats(d->state, out);
-		return;
-	}
-	*out = (struct decoder_stats){
-		.suspect = d->suspect, .gaps = d->gaps, .decoding = !*d->why, .why = d->why
-	};
+	out->calls += d->calls;
+	out->suspect += d->suspect;
+	out->gaps += d->gaps;
 }

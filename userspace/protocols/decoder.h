@@ -37,7 +37,8 @@ enum decoder_end {
 	DECODER_COMPLETE,
 	DECODER_CLIENT_GONE,
 	DECODER_SERVER_GONE,
-	DECODER_WINDOW_STOP
+	DECODER_WINDOW_STOP,
+	DECODER_TIMEOUT /* said so by the protocol itself */
 };
 
 /* One header value that is kept: visible ASCII, at most 256 bytes, else it is left out. */

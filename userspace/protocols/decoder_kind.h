@@ -20,8 +20,11 @@ struct decoder_piece {
 enum decoder_begins { DECODER_NO, DECODER_MORE, DECODER_YES };
 
 struct decoder_kind {
-	/* Can a connection of this protocol begin with these bytes? YES: and no other's can. */
-	enum decoder_begins (*begins)(const uint8_t *data, size_t len);
+	/*
+	 * Can a connection of this protocol begin with these bytes? YES: and no other's can. MORE:
+	 * *need (more than len) bytes are needed before anything else can be said.
+	 */
+	enum decoder_begins (*begins)(const uint8_t *data, size_t len, size_t *need);
 	/* NULL when memory is short. */
 	void *(*new)(bool joined, const struct decoder_callbacks *callbacks);
 	void (*take)(void *state, const struct decoder_piece *piece);

@@ -19,6 +19,8 @@ struct http1 {
 	struct exchange *reading; /* whose body is being received; NULL: nobody's */
 	uint64_t seq; /* of the last whole request head */
 	uint64_t answer_time; /* of the last byte sent */
+	struct exchange *handed; /* answered by the protocol that follows */
+	uint64_t handed_left; /* bytes of the last piece that are of that protocol */
 	struct http1_join *join; /* not NULL until it is certain where a request begins */
 	uint64_t calls, suspect, gaps;
 	const char *why; /* why it was given up, or "" */
@@ -79,6 +81,7 @@ static void http1_free(void *state)
 
 	while (h->first)
 		http1_drop_first(h);
+	exchange_free(h->handed);
 	http1_join_end(h);
 	http1_stream_release(&h->streams[DECODER_REQUEST]);
 	http1_stream_release(&h->streams[DECODER_RESPONSE]);
@@ -127,6 +130,30 @@ static void http1_upgrade(struct http1 *h)
 	http1_stream_stop(&h->streams[DECODER_REQUEST]);
 	http1_stream_stop(&h->streams[DECODER_RESPONSE]);
 	h->why = "upgraded";
+}
+
+/* The request's answer comes in HTTP/2. */
+static void http1_hand_over(struct http1 *h)
+{
+	h->handed = h->first;
+	h->first = h->handed->next;
+	h->handed->next = NULL;
+	if (!h->first)
+		h->last = NULL;
+	h->pending--;
+	if (h->reading == h->handed)
+		h->reading = NULL;
+	http1_upgrade(h);
+}
+
+struct exchange *http1_handed(void *state, uint64_t *left)
+{
+	struct http1 *h = state;
+	struct exchange *e = h->handed;
+
+	h->handed = NULL;
+	*left = h->handed_left;
+	return e;
 }
 
 /* Makes an exchange of a request's head, which is `len` bytes on the wire. */
@@ -290,6 +317,10 @@ static enum http1_verdict http1_response_head(struct http1 *h, const uint8_t *da
 	if (v)
 		return v;
 	e->response_bytes += at_len;
+	if (head.status == 101 && head.h2c) {
+		http1_hand_over(h);
+		return HTTP1_OK;
+	}
 	if (head.status >= 200 || upgrade) {
 		e->first_byte = s->start;
 		if (exchange_answer(e, &head))
@@ -370,6 +401,10 @@ static void http1_take_response(struct http1 *h, const uint8_t *data, uint64_t l
 			return;
 		}
 		len -= used;
+		if (h->handed) {
+			h->handed_left = len;
+			return;
+		}
 		data = data ? data + used : NULL;
 	}
 }
@@ -451,22 +486,31 @@ static void http1_stats(const void *state, struct decoder_stats *out)
 }
 
 /* A method's first character, perhaps behind empty lines; and not what begins like a request. */
-static enum decoder_begins http1_begins(const uint8_t *data, size_t len)
+static enum decoder_begins http1_begins(const uint8_t *data, size_t len, size_t *need)
 {
 	static const char *const others[] = { "PRI * HTTP/2.0", "PROXY " };
 	size_t at = 0;
 
+	*need = len + 1;
 	while (at < len && (data[at] == '\r' || data[at] == '\n'))
 		at++;
+	/* So does version 2 of the PROXY protocol begin, but not with more of them. */
 	if (at == len)
-		return DECODER_MORE;
+		return len > 4 ? DECODER_YES : DECODER_MORE;
 	for (size_t i = 0; !at && i < sizeof(others) / sizeof(others[0]); i++) {
 		size_t n = strlen(others[i]);
 
 		if (!memcmp(data, others[i], len < n ? len : n))
 			return len < n ? DECODER_MORE : DECODER_NO;
 	}
-	return http1_head_is_name(data[at]) ? DECODER_YES : DECODER_NO;
+	if (!http1_head_is_name(data[at]))
+		return DECODER_NO;
+	/* The length that a mod_wsgi connection begins with may look like a letter; its zeros not.
+	 */
+	for (size_t i = at; i < len && i < at + 4; i++)
+		if ((data[i] < ' ' && data[i] != '\r' && data[i] != '\n') || data[i] > '~')
+			return DECODER_NO;
+	return len - at > 3 ? DECODER_YES : DECODER_MORE;
 }
 
 const struct decoder_kind http1_kind = {

@@ -18,6 +18,15 @@
 #define HTTP1_HEAD_MAX 65536 /* a longer head is suspect */
 #define HTTP1_PENDING_MAX 64 /* pipelined requests waiting for an answer; more is suspect */
 
+struct exchange;
+
 extern const struct decoder_kind http1_kind;
+
+/*
+ * The connection became HTTP/2: the request that asked for it, which is answered there; NULL: it
+ * did not, or the request was taken before. *left: bytes at the end of the last piece that are
+ * HTTP/2's.
+ */
+struct exchange *http1_handed(void *state, uint64_t *left);
 
 #endif

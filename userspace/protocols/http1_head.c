@@ -319,7 +319,7 @@ static void http1_head_keep_id(const char *name, struct http1_view value, struct
 	head->ids[head->ids_count++].value = value;
 }
 
-static enum http1_verdict http1_head_field(struct http1_view line, struct http1_head *head)
+void http1_head_put_field(struct http1_view name, struct http1_view value, struct http1_head *head)
 {
 	static const char *const kept[HTTP1_ID_NAMES] = {
 		"X-Openstack-Request-Id",
@@ -327,21 +327,32 @@ static enum http1_verdict http1_head_field(struct http1_view line, struct http1_
 		"X-Trans-Id",
 		"traceparent",
 	};
-	struct http1_view value = line, name;
 
-	http1_view_split(&value, ':', &name);
-	if (!value.p || !http1_is_token(name))
-		return HTTP1_SUSPECT; /* no colon, white space before it, or a folded line */
-	value = http1_view_trim(value);
 	if (http1_view_is(name, "content-length"))
 		http1_head_length(value, head);
 	else if (http1_view_is(name, "transfer-encoding"))
 		http1_head_coding(value, head);
 	else if (http1_view_is(name, "host") && !head->host.len)
 		head->host = http1_head_host(value);
+	else if (http1_view_is(name, "status") && !head->status_field.len)
+		head->status_field = value;
+	else if (http1_view_is(name, "location") && !head->location.len)
+		head->location = value;
+	else if (http1_view_is(name, "upgrade"))
+		head->h2c |= http1_view_is(value, "h2c");
 	for (size_t i = 0; i < HTTP1_ID_NAMES; i++)
 		if (http1_view_is(name, kept[i]))
 			http1_head_keep_id(kept[i], value, head);
+}
+
+static enum http1_verdict http1_head_field(struct http1_view line, struct http1_head *head)
+{
+	struct http1_view value = line, name;
+
+	http1_view_split(&value, ':', &name);
+	if (!value.p || !http1_is_token(name))
+		return HTTP1_SUSPECT; /* no colon, white space before it, or a folded line */
+	http1_head_put_field(name, http1_view_trim(value), head);
 	return HTTP1_OK;
 }
 
@@ -390,6 +401,35 @@ enum http1_verdict http1_head_read_response(const uint8_t *data, size_t len,
 		return HTTP1_SUSPECT;
 	v = http1_head_status_line(line, head);
 	return v ? v : http1_head_fields(rest, head);
+}
+
+enum http1_verdict http1_head_read_fields(const uint8_t *data, size_t len, struct http1_head *head)
+{
+	struct http1_view rest = { (const char *)data, len };
+
+	memset(head, 0, sizeof(*head));
+	return http1_head_fields(rest, head);
+}
+
+enum http1_verdict http1_head_put_method(struct http1_view value, struct http1_head *head)
+{
+	if (!http1_is_token(value) || value.len > HTTP1_METHOD_MAX)
+		return HTTP1_SUSPECT;
+	head->method = value;
+	return HTTP1_OK;
+}
+
+enum http1_verdict http1_head_put_target(struct http1_view value, struct http1_head *head)
+{
+	for (size_t i = 0; i < value.len; i++)
+		if ((unsigned char)value.p[i] < ' ' || value.p[i] == 0x7f)
+			return HTTP1_SUSPECT;
+	return http1_head_target(value, head);
+}
+
+bool http1_head_is_absolute(struct http1_view target)
+{
+	return http1_head_scheme(target) > 0;
 }
 
 enum http1_verdict http1_head_request_framing(const struct http1_head *head,

@@ -1,6 +1,6 @@
 /*
- * The head of an HTTP/1 message: finds its end and reads the few things that are needed. Part of
- * the HTTP/1 decoder; nothing else includes it.
+ * The head of an HTTP message: the few things that are needed of it, and how they are read from the
+ * text of HTTP/1. Part of the decoders; those of other protocols put its fields in one by one.
  *
  * Lines end with CRLF; a bare LF is taken for one, as RFC 9112 section 2.2 allows a recipient to.
  * Every other liberty (folding, white space before a colon, a bare CR, control characters) makes
@@ -53,6 +53,9 @@ struct http1_head {
 	uint64_t length;
 	bool coding_seen, coding_bad, chunked_last;
 	unsigned int chunked_count;
+	/* An answer's Status and Location: the status of one that has no status line. */
+	struct http1_view status_field, location;
+	bool h2c; /* Upgrade names HTTP/2 */
 };
 
 /*
@@ -73,6 +76,18 @@ enum http1_verdict http1_head_read_request(const uint8_t *data, size_t len,
 					   struct http1_head *head);
 enum http1_verdict http1_head_read_response(const uint8_t *data, size_t len,
 					    struct http1_head *head);
+
+/*
+ * The parts of a head, one by one. Values have no white space around them; what they may hold is
+ * looked at. A field that does not matter is passed over.
+ */
+enum http1_verdict http1_head_put_method(struct http1_view value, struct http1_head *head);
+enum http1_verdict http1_head_put_target(struct http1_view value, struct http1_head *head);
+void http1_head_put_field(struct http1_view name, struct http1_view value, struct http1_head *head);
+/* Fields alone, as an answer in the manner of CGI has them. */
+enum http1_verdict http1_head_read_fields(const uint8_t *data, size_t len, struct http1_head *head);
+/* "scheme://" at its start. */
+bool http1_head_is_absolute(struct http1_view target);
 
 /* A character that a field name may hold (tchar of RFC 9110 section 5.6.2). */
 bool http1_head_is_name(uint8_t c);

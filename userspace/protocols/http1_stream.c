@@ -16,7 +16,7 @@ void http1_stream_release(struct http1_stream *s)
 }
 
 /* Not realloc: that could leave a copy of the old bytes behind. */
-static int http1_stream_append(struct http1_stream *s, const uint8_t *data, size_t len)
+int http1_stream_keep(struct http1_stream *s, const uint8_t *data, size_t len)
 {
 	size_t cap = s->cap ? s->cap : 512;
 	uint8_t *buf;
@@ -55,7 +55,7 @@ enum http1_verdict http1_stream_head(struct http1_stream *s, const uint8_t *data
 			return HTTP1_OK;
 		}
 	}
-	if (http1_stream_append(s, data, n))
+	if (http1_stream_keep(s, data, n))
 		return HTTP1_GAP;
 	*head_len = http1_head_end(s->buf, s->len, before);
 	if (*head_len) {

@@ -27,6 +27,9 @@ struct http1_stream {
 /* Wipes and frees the buffer. */
 void http1_stream_release(struct http1_stream *s);
 
+/* Adds bytes to the buffer. 0, or -1 when memory is short. */
+int http1_stream_keep(struct http1_stream *s, const uint8_t *data, size_t len);
+
 /*
  * Takes bytes of a head; *used of them. HTTP1_OK: *head is whole (in data or in the buffer, until
  * the stream is released); HTTP1_MORE: all bytes were kept; HTTP1_SUSPECT: too long;

@@ -4,16 +4,10 @@
 
 #include <string.h>
 
+#include "report/parts.h"
 #include "report/text.h"
 
-struct printer {
-	FILE *out;
-	const json_t *report;
-	const json_t *bundles; /* inputs.bundles */
-};
-
-/* The name that inspect needs: the bundle's file, when only that is at hand its digest. */
-static const char *bundle_file(const struct printer *p, const char *sha256)
+const char *parts_file(const struct printer *p, const char *sha256)
 {
 	const json_t *bundle;
 	size_t i;
@@ -133,11 +127,7 @@ static void print_inputs(const struct printer *p)
 	}
 }
 
-/*
- * Records of one bundle that show the same thing go on one line: "a call seen: inspect FILE record
- * KIND ID, KIND ID".
- */
-static void print_records(const struct printer *p, const json_t *records)
+void parts_records(const struct printer *p, const json_t *records)
 {
 	const char *last = NULL, *last_shows = NULL;
 	const json_t *row;
@@ -156,7 +146,7 @@ static void print_records(const struct printer *p, const json_t *records)
 			fprintf(p->out, "%s    ", last ? "\n" : "");
 			text_put(p->out, shows);
 			fprintf(p->out, ": inspect ");
-			text_put(p->out, bundle_file(p, bundle));
+			text_put(p->out, parts_file(p, bundle));
 			column = fprintf(p->out, " record %s", word) + (int)strlen(shows) - 8;
 		} else if (column + strlen(word) > 64) {
 			column = fprintf(p->out, ",\n              %s", word);
@@ -209,7 +199,7 @@ static void print_claims(const struct printer *p, const json_t *ids)
 		if (!claim)
 			continue;
 		text_put_folded(p->out, 4, text_get(claim, "text"));
-		print_records(p, json_object_get(claim, "records"));
+		parts_records(p, json_object_get(claim, "records"));
 		print_weakened(p, claim);
 	}
 }
@@ -303,7 +293,7 @@ static void print_others(const struct printer *p)
 			text_number(row, "files"), text_plural(text_number(row, "files")),
 			text_number(row, "functions"), text_plural(text_number(row, "functions")),
 			text_number(row, "calls"), text_plural(text_number(row, "calls")));
-		print_records(p, json_object_get(row, "records"));
+		parts_records(p, json_object_get(row, "records"));
 	}
 }
 
@@ -340,7 +330,7 @@ static void print_between(const struct printer *p)
 				text_number(json_object_get(row, "process"), "pid"));
 		print_list(p, "\n    concerns ", json_object_get(row, "sections"));
 		putc('\n', p->out);
-		print_records(p, json_object_get(row, "records"));
+		parts_records(p, json_object_get(row, "records"));
 	}
 	if (!json_array_size(outside))
 		fprintf(p->out, "  modules outside any package: none was seen in a call\n");
@@ -359,50 +349,29 @@ static void print_between(const struct printer *p)
 			text_number(row, "calls"), text_plural(text_number(row, "calls")));
 		print_list(p, " of ", json_object_get(row, "routes"));
 		putc('\n', p->out);
-		print_records(p, json_object_get(row, "records"));
+		parts_records(p, json_object_get(row, "records"));
 	}
 }
 
 static void print_unknown(const struct printer *p)
 {
-	const json_t *weak = json_object_get(p->report, "weakened_by"), *row, *listener;
+	const json_t *weak = json_object_get(p->report, "weakened_by"), *row;
 	const json_t *bare = json_object_get(p->report, "not_compared");
-	size_t i, j;
+	size_t i;
 
 	fprintf(p->out, "\nWhat weakens every claim\n");
 	json_array_foreach(weak, i, row) {
 		fprintf(p->out, "  %s", text_get(row, "what"));
 		if (!text_is_null(row, "bundle")) {
 			fprintf(p->out, ", ");
-			text_put(p->out, bundle_file(p, text_get(row, "bundle")));
+			text_put(p->out, parts_file(p, text_get(row, "bundle")));
 		}
 		fprintf(p->out, ":\n");
 		text_put_folded(p->out, 4, text_get(row, "text"));
 	}
 	if (!json_array_size(weak))
 		fprintf(p->out, "  nothing that the bundles know of\n");
-	fprintf(p->out, "\nWhat could not be seen\n");
-	json_array_foreach(json_object_get(p->report, "visibility"), i, row) {
-		const json_t *listeners = json_object_get(row, "listeners_not_covered");
-		const json_t *connections = json_object_get(row, "connections");
-
-		fprintf(p->out, "  ");
-		text_put(p->out, bundle_file(p, text_get(row, "bundle")));
-		fprintf(p->out,
-			": %lld of %lld accepted connection%s decoded, %zu listener%s not "
-			"covered\n",
-			text_number(connections, "decoded"), text_number(connections, "accepted"),
-			text_plural(text_number(connections, "accepted")),
-			json_array_size(listeners),
-			text_plural((long long)json_array_size(listeners)));
-		json_array_foreach(listeners, j, listener) {
-			fprintf(p->out, "    %s ", text_get(listener, "family"));
-			text_put(p->out, text_get(listener, "address"));
-			fprintf(p->out, "%sport %lld, record listener %lld\n",
-				text_is_null(listener, "address") ? "" : " ",
-				text_number(listener, "port"), text_number(listener, "record"));
-		}
-	}
+	parts_visibility(p);
 	json_array_foreach(bare, i, row) {
 		fprintf(p->out, "  ");
 		text_put(p->out, text_get(row, "component"));
@@ -421,6 +390,7 @@ int report_print_text(const json_t *report, FILE *out, struct err *err)
 	print_inputs(&p);
 	print_sections(&p);
 	print_routes(&p);
+	parts_ways(&p);
 	print_between(&p);
 	print_others(&p);
 	print_unknown(&p);
