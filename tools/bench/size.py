@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 
 import bench
 
@@ -36,11 +37,14 @@ def collected(folder, calls):
     tool = bench.steady(folder, service)
     try:
         tool.start()
+        began = time.monotonic()
         service.load("validation", calls)
+        took = time.monotonic() - began
     finally:
         code = tool.stop()
         service.stop()
-    print("daylight collect ended with exit code %d" % code)
+    # A frame is written each second, so the fewer calls a second, the more bytes a call.
+    print("%.1f calls a second; daylight collect ended with exit code %d" % (calls / took, code))
     return tool.output
 
 
