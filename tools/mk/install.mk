@@ -7,7 +7,8 @@ deps-build:
 deps-check:
 	$(Q)tools/deps.sh check
 
-VERBS := $(patsubst userspace/cmd_%.c,%,$(filter userspace/cmd_%,$(SRC_PROGRAM)))
+# cmd_memory.c is a part of several verbs.
+VERBS := $(filter-out memory,$(patsubst userspace/cmd_%.c,%,$(filter userspace/cmd_%,$(SRC_PROGRAM))))
 MANUALS := $(B)/man/daylight.1 $(patsubst %,$(B)/man/daylight-%.1,$(VERBS))
 .PHONY: man install uninstall clean
 man: $(MANUALS)
