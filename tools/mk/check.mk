@@ -128,11 +128,17 @@ coverage:
 	$(Q)$(MAKE) --no-print-directory B=$(B)/coverage COVERAGE=1 check-unit
 	$(Q)tools/coverage.sh $(B)/coverage
 
-.PHONY: bench bench-peers bench-recall bench-inspect demo
+.PHONY: bench bench-peers bench-recall bench-size bench-inspect demo
 bench: all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/bench.py
 bench-peers: all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/bench.py --peers
+bench-size: all $(B)/bench/dump_records
+	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/size.py
+$(B)/bench/%: $(B)/obj/tools/bench/%.o $(call obj,$(SRC_OFFLINE)) $(B)/obj/gen/probes_embedded.o
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_OFFLINE)
 bench-recall: all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/recall.py
 bench-inspect: all

@@ -240,7 +240,8 @@ static int append_frames(struct append *a, const struct append_job *job)
 /* A job to the file; one that cannot be written is lost as a whole. */
 static void append_take(struct append *a, const struct append_job *job)
 {
-	ZSTD_CCtx_setParameter(a->zstd, ZSTD_c_compressionLevel, append_level_start(&a->level));
+	ZSTD_CCtx_setParameter(a->zstd, ZSTD_c_compressionLevel,
+			       append_level_start(&a->level, append_job_bytes(job)));
 	if (!atomic_load(&a->failed) && append_frames(a, job)) {
 		errno = ENOMEM;
 		append_fail(a, "write");
