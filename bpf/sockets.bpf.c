@@ -293,9 +293,9 @@ static __always_inline wire_32 socket_native(struct scratch *s, struct thread_st
 static __always_inline void seen_send(struct wire_target *t, wire_64 context, wire_32 stack,
 				      wire_32 native)
 {
-	sighting_send(t, context, stack, WIRE_SOURCE_SOCKET, 0);
+	sighting_send(t->process, context, stack, WIRE_SOURCE_SOCKET, 0);
 	if (native)
-		sighting_send(t, context, native, WIRE_SOURCE_SOCKET, 0);
+		sighting_send(t->process, context, native, WIRE_SOURCE_SOCKET, 0);
 }
 
 #include "hops.h"
@@ -430,7 +430,7 @@ __noinline int socket_data(wire_64 sock, const struct transfer *parts)
 		hop_send(t, c, parts, context);
 		if (stack) {
 			if (!context && thread)
-				context = outside_context(t, thread, tid);
+				context = outside_context(thread, tid, t->process);
 			seen_send(t, context, stack, native);
 		}
 		COUNT(DATA, ATTEMPTED);

@@ -544,27 +544,29 @@ static __always_inline void loop_found(struct wire_target *t, wire_64 outermost)
 		flow_bind(&key, t->process, f->connection, f->sock, BIND_SHARED);
 }
 
-/* The context of what a thread does for no connection. */
-static __always_inline wire_64 outside_context(struct wire_target *t, struct thread_state *thread,
-					       wire_32 tid)
+/*
+ * The context of what a thread does for no connection. Not static, as the next one: what it needs
+ * of the stack does not add up in its callers, who have 512 bytes in all.
+ */
+__noinline wire_64 outside_context(struct thread_state *thread, wire_32 tid, wire_32 process)
 {
-	if (!thread->outside) {
-		struct flow_key key = { .thread = tid };
-		struct flow_state f = {};
+	struct flow_key key = { .thread = tid };
+	struct flow_state f = {};
 
+	if (!thread)
+		return 0;
+	if (!thread->outside) {
 		thread->outside = f.context = __sync_fetch_and_add(&next_context, 1);
-		context_send(t->process, &key, &f, 0);
+		context_send(process, &key, &f, 0);
 	}
 	return thread->outside;
 }
 
-static __always_inline long sighting_send(struct wire_target *t, wire_64 context, wire_32 stack,
-					  wire_16 source, wire_16 detail)
+__noinline int sighting_send(wire_32 process, wire_64 context, wire_32 stack, wire_32 source,
+			     wire_32 detail)
 {
 	struct wire_sighting e = {
-		.head = { .type = WIRE_SIGHTING,
-			  .process = t->process,
-			  .time = bpf_ktime_get_ns() },
+		.head = { .type = WIRE_SIGHTING, .process = process, .time = bpf_ktime_get_ns() },
 		.context = context,
 		.stack = stack,
 		.source = source,
@@ -633,5 +635,5 @@ static __always_inline wire_64 context_of(struct wire_target *t, struct thread_s
 		return f->context;
 	if (coroutine)
 		return coroutine_context(&key, t->process);
-	return thread ? outside_context(t, thread, id) : 0;
+	return outside_context(thread, id, t->process);
 }

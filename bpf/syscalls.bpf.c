@@ -55,8 +55,8 @@ static __always_inline int walk_and_send(struct wire_target *t, struct scratch *
 		return result;
 	context = context_of(t, thread, s->flow, s->coroutine);
 	if (native)
-		sighting_send(t, context, native, source, detail);
-	*sent = !sighting_send(t, context, s->found, source, detail);
+		sighting_send(t->process, context, native, source, detail);
+	*sent = !sighting_send(t->process, context, s->found, source, detail);
 	return result;
 }
 
