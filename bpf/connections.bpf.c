@@ -52,7 +52,7 @@ static __always_inline bool port_watched(const struct wire_address *a)
 	return bpf_map_lookup_elem(&ports, &key) != NULL;
 }
 
-/* Remembers a connection. */
+/* Remembers a connection. NULL: there is no room. */
 static __always_inline struct connection_state *connection_insert(wire_64 sock, wire_64 identity,
 								  wire_8 direction, wire_32 process)
 {
@@ -64,11 +64,8 @@ static __always_inline struct connection_state *connection_insert(wire_64 sock, 
 
 	fresh.head_left = WIRE_CAPTURE_HEAD;
 	fresh.id = __sync_fetch_and_add(&next_connection, 1);
-	if (bpf_map_update_elem(&connections, &sock, &fresh, 0)) {
-		COUNT(CONNECTION, ATTEMPTED);
-		COUNT(CONNECTION, LOST_MAP);
+	if (bpf_map_update_elem(&connections, &sock, &fresh, 0))
 		return NULL;
-	}
 	return bpf_map_lookup_elem(&connections, &sock);
 }
 
@@ -106,50 +103,43 @@ static __always_inline int unix_side(struct sock *sk, struct unix_address **name
 	return own_len > 1;
 }
 
-/* Tells of it. Negative when that failed; the connection is then forgotten. */
-static __always_inline long connection_announce(wire_64 sock, struct connection_state *c,
-						const struct wire_address *a, bool joined,
-						struct unix_address *name)
+/*
+ * Room in the ring to tell of a connection, with its addresses: too large for a program's stack.
+ * NULL: it is lost.
+ */
+static __always_inline struct wire_connection *connection_event(struct sock *sk)
 {
-	struct wire_connection e = {
-		.head = { .type = WIRE_CONNECTION,
-			  .process = c->process,
-			  .time = bpf_ktime_get_ns() },
-		.connection = c->id,
-		.identity = c->identity,
-		.address = *a,
-		.direction = c->direction,
-		.joined = joined,
-	};
+	struct wire_connection *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 
-	if (name) {
-		wire_32 len = unix_name_length(name);
-
-		if (len > sizeof(e.path))
-			len = sizeof(e.path);
-		bpf_probe_read_kernel(e.path, len, name->name[0].sun_path);
-		e.path_len = len;
-		c->is_unix = 1;
-	}
 	COUNT(CONNECTION, ATTEMPTED);
-	c->announced = 1;
-	if (!event_send(WIRE_STAGE_CONNECTION, &e, sizeof(e)))
-		return 0;
-	bpf_map_delete_elem(&connections, &sock);
-	return -1;
+	if (!e) {
+		COUNT(CONNECTION, LOST_RING);
+		return NULL;
+	}
+	__builtin_memset(e, 0, sizeof(*e));
+	e->head.type = WIRE_CONNECTION;
+	e->head.time = bpf_ktime_get_ns();
+	address_read(sk, &e->address);
+	return e;
 }
 
-/* Books a connection that is met for the first time. */
-static __always_inline struct connection_state *connection_add(wire_64 sock, wire_64 identity,
-							       const struct wire_address *a,
-							       wire_8 direction, bool joined,
-							       wire_32 process)
+/* Tells of it. c: NULL when there was no room for it. */
+static __always_inline void connection_announce(struct wire_connection *e,
+						struct connection_state *c, bool joined)
 {
-	struct connection_state *c = connection_insert(sock, identity, direction, process);
-
-	if (!c || connection_announce(sock, c, a, joined, NULL))
-		return NULL;
-	return c;
+	if (!c) {
+		COUNT(CONNECTION, LOST_MAP);
+		bpf_ringbuf_discard(e, 0);
+		return;
+	}
+	e->head.process = c->process;
+	e->connection = c->id;
+	e->identity = c->identity;
+	e->direction = c->direction;
+	e->joined = joined;
+	c->announced = 1;
+	bpf_ringbuf_submit(e, wakeup_flag());
+	COUNT(CONNECTION, DELIVERED);
 }
 
 /* Without data on a TCP socket nothing is known of its sequence numbers but at its beginning. */
@@ -161,25 +151,50 @@ static __always_inline void connection_number(struct connection_state *c, struct
 }
 
 /*
- * A Unix connection that data moves on. Nothing tells when it was made, so a list must. Global, so
- * that it is verified once.
+ * A TCP connection that data moves on, and that was open before. Not static: verified once, and
+ * what it needs of the stack does not add up in its callers, who have 512 bytes in all.
  */
+__noinline int connection_join(wire_64 sock, wire_64 identity, wire_32 process)
+{
+	struct wire_connection *e = connection_event((struct sock *)sock);
+	wire_8 direction;
+
+	if (!e)
+		return 0;
+	direction = port_watched(&e->address) ? WIRE_IN : WIRE_OUT;
+	connection_announce(e, connection_insert(sock, identity, direction, process), true);
+	return 0;
+}
+
+/* A Unix connection that data moves on. Nothing tells when it was made, so a list must. */
 __noinline int connection_add_unix(wire_64 sock, wire_64 inode, wire_32 process)
 {
 	struct sock *sk = (struct sock *)sock;
 	struct unix_address *name;
 	int side = unix_side(sk, &name);
+	struct wire_connection *e;
 	struct connection_state *c;
-	struct wire_address a;
+	wire_64 len;
 	bool old;
 
 	if (side < 0)
 		return 0;
-	address_read(sk, &a);
+	e = connection_event(sk);
+	if (!e)
+		return 0;
+	len = unix_name_length(name);
+	/* In one register, or Linux 6.1 does not see the bound. */
+	asm volatile("" : "+r"(len));
+	if (len > sizeof(e->path))
+		len = sizeof(e->path);
+	asm volatile("" : "+r"(len));
+	bpf_probe_read_kernel(e->path, len, name->name[0].sun_path);
+	e->path_len = len;
 	old = sockets_listing || bpf_map_lookup_elem(&old_sockets, &inode);
 	c = connection_insert(sock, inode, side ? WIRE_IN : WIRE_OUT, process);
 	if (c)
-		connection_announce(sock, c, &a, old, name);
+		c->is_unix = 1;
+	connection_announce(e, c, old);
 	return 0;
 }
 
@@ -224,6 +239,7 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 	struct wire_listen listen = { .head = { .type = WIRE_LISTEN } };
 	wire_64 sock = (wire_64)sk;
 	struct wire_address a;
+	struct wire_connection *connection;
 	struct wire_target *t;
 	wire_32 one = 1;
 
@@ -232,11 +248,13 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 	if (to == KERNEL_TCP_ESTABLISHED && from == KERNEL_TCP_SYN_RECV) {
 		/* Made by the network, for a listener; often in another process's context. */
 		address_read(sk, &a);
-		if (port_watched(&a)) {
-			c = connection_add(sock, 0, &a, WIRE_IN, false, 0);
-			if (c)
-				connection_number(c, sk);
-		}
+		connection = port_watched(&a) ? connection_event(sk) : NULL;
+		if (!connection)
+			return 0;
+		c = connection_insert(sock, 0, WIRE_IN, 0);
+		if (c)
+			connection_number(c, sk);
+		connection_announce(connection, c, false);
 		return 0;
 	}
 	if (to == KERNEL_TCP_SYN_SENT || to == KERNEL_TCP_LISTEN) {
@@ -244,8 +262,10 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 		address_read(sk, &a);
 		if (to == KERNEL_TCP_SYN_SENT) {
 			/* Its local port is not chosen yet: told of once it is established. */
-			if (t)
-				connection_insert(sock, 0, WIRE_OUT, t->process);
+			if (t && !connection_insert(sock, 0, WIRE_OUT, t->process)) {
+				COUNT(CONNECTION, ATTEMPTED);
+				COUNT(CONNECTION, LOST_MAP);
+			}
 			return 0;
 		}
 		if (!t && !port_watched(&a))
@@ -271,8 +291,11 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 		return 0;
 	if (!c->announced) {
 		if (to == KERNEL_TCP_ESTABLISHED) {
-			address_read(sk, &a);
-			connection_announce(sock, c, &a, false, NULL);
+			connection = connection_event(sk);
+			if (connection)
+				connection_announce(connection, c, false);
+			else
+				bpf_map_delete_elem(&connections, &sock);
 		} else if (to == KERNEL_TCP_CLOSE) {
 			bpf_map_delete_elem(&connections, &sock); /* never came about */
 		}

@@ -18,23 +18,29 @@ static __always_inline void hop_start(const struct transfer *parts, wire_8 *star
 		__builtin_memset(start, 0, WIRE_HOP_START);
 }
 
-/* Books a transfer on an outbound connection. context: of the flow that made it, 0: none. */
-static __always_inline void hop_send(struct wire_target *t, struct connection_state *c,
-				     const struct transfer *parts, wire_64 context)
+/*
+ * Books a transfer on an outbound connection. context: of the flow that made it, 0: none. Not
+ * static: as connection_join().
+ */
+__noinline int hop_send(wire_32 process, struct connection_state *c, const struct transfer *parts,
+			wire_64 context)
 {
 	struct wire_hop e = {
-		.head = { .type = WIRE_HOP, .process = t->process, .time = bpf_ktime_get_ns() },
-		.connection = c->id,
+		.head = { .type = WIRE_HOP, .process = process, .time = bpf_ktime_get_ns() },
 		.context = context,
-		.length = parts->length,
-		.send = parts->send,
 	};
-	wire_64 length = parts->length, offset;
+	wire_64 length, offset;
 
+	if (!c || !parts)
+		return 0;
+	e.connection = c->id;
+	e.length = length = parts->length;
+	e.send = parts->send;
 	offset = parts->send ? __sync_fetch_and_add(&c->sent, length)
 			     : __sync_fetch_and_add(&c->received, length);
 	if (parts->send && !offset)
 		hop_start(parts, e.start);
 	COUNT(HOP, ATTEMPTED);
 	event_send(WIRE_STAGE_HOP, &e, sizeof(e));
+	return 0;
 }

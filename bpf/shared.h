@@ -128,6 +128,16 @@ struct connection_state {
 	wire_32 tls_pad;
 };
 
+/* One transfer on a socket, and where the user's bytes are. */
+struct transfer {
+	wire_64 iov; /* array of iovecs, or 0 */
+	wire_64 count;
+	wire_64 base, len; /* the only part when iov is 0 */
+	wire_64 identity, length, sp;
+	wire_8 known, peek, send, is_unix;
+	wire_32 tls; /* flags of wire_data: plaintext of a TLS library */
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);

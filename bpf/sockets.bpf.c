@@ -3,20 +3,6 @@
  * and later) and the exit of system calls; the collector loads one of them.
  */
 
-/* One transfer on a socket, and where the user's bytes are. */
-struct transfer {
-	wire_64 iov; /* array of iovecs, or 0 */
-	wire_64 count;
-	wire_64 base, len; /* the only part when iov is 0 */
-	wire_64 identity, length, sp;
-	wire_32 known;
-	wire_32 peek;
-	wire_32 send;
-	wire_32 is_unix;
-	wire_32 tls; /* flags of wire_data: plaintext of a TLS library */
-	wire_32 pad;
-};
-
 /* A chunk before it is sent: the head, then the captured bytes. Twice the size for the verifier. */
 struct chunk {
 	struct wire_data e;
@@ -43,7 +29,7 @@ static __always_inline void parts_of(const struct pt_regs *regs, wire_64 nr, str
 	parts->known = 1;
 	switch (nr) {
 	case NR_RECVFROM:
-		parts->peek = BPF_CORE_READ(regs, r10) & KERNEL_MSG_PEEK;
+		parts->peek = (BPF_CORE_READ(regs, r10) & KERNEL_MSG_PEEK) != 0;
 		/* fall through */
 	case NR_SENDTO:
 	case NR_READ:
@@ -59,7 +45,7 @@ static __always_inline void parts_of(const struct pt_regs *regs, wire_64 nr, str
 		parts->count = dx;
 		return;
 	case NR_RECVMSG:
-		parts->peek = dx & KERNEL_MSG_PEEK;
+		parts->peek = (dx & KERNEL_MSG_PEEK) != 0;
 		/* fall through */
 	case NR_SENDMSG:
 		if (bpf_probe_read_user(msg, 16, (void *)(si + KERNEL_MSGHDR_IOV)))
@@ -191,23 +177,29 @@ static __always_inline wire_64 stream_moves(struct connection_state *conn, wire_
 		    : __sync_fetch_and_add(&conn->received, length);
 }
 
-static __always_inline void chunk_send(struct wire_target *t, struct connection_state *conn,
-				       const struct transfer *parts, wire_64 length, bool send,
-				       wire_64 context, wire_32 thread)
+/* Not static: as connection_join(). */
+__noinline int chunk_send(wire_32 process, struct connection_state *conn,
+			  const struct transfer *parts, wire_64 context, wire_32 thread)
 {
 	wire_32 cpu = bpf_get_smp_processor_id();
 	struct chunk *c = bpf_map_lookup_elem(&chunks, &cpu);
-	/* Also when the chunk is lost: the decoder must meet the hole. */
-	wire_64 offset = stream_moves(conn, length, send, parts->tls);
+	wire_64 length, offset;
+	bool send;
 
+	if (!conn || !parts)
+		return 0;
+	length = parts->length;
+	send = parts->send;
+	/* Also when the chunk is lost: the decoder must meet the hole. */
+	offset = stream_moves(conn, length, send, parts->tls);
 	COUNT(DATA, ATTEMPTED);
 	if (!c || c->busy) {
 		COUNT(DATA, LOST_BUSY);
-		return;
+		return 0;
 	}
 	c->busy = 1;
 	c->e.head.type = WIRE_DATA;
-	c->e.head.process = t->process;
+	c->e.head.process = process;
 	c->e.head.time = bpf_ktime_get_ns();
 	c->e.connection = conn->id;
 	c->e.offset = offset;
@@ -220,6 +212,7 @@ static __always_inline void chunk_send(struct wire_target *t, struct connection_
 	if (chunk_output(cpu))
 		conn->framed = 1;
 	c->busy = 0;
+	return 0;
 }
 
 /* Bytes that moved between two transfers, by the sequence numbers behind each. */
@@ -308,8 +301,7 @@ static __always_inline void seen_send(struct wire_target *t, wire_64 context, wi
 __noinline int socket_data(wire_64 sock, const struct transfer *parts)
 {
 	struct wire_target *t = current_target();
-	struct sock *sk = (struct sock *)sock;
-	wire_64 id = bpf_get_current_pid_tgid(), began, context = 0, identity, length;
+	wire_64 id = bpf_get_current_pid_tgid(), context = 0, identity, length;
 	wire_32 zero = 0, tid = id, stack = 0, native = 0;
 	struct flow_key key = { .pid = id >> 32, .thread = tid };
 	struct thread_state *thread;
@@ -346,11 +338,8 @@ __noinline int socket_data(wire_64 sock, const struct transfer *parts)
 		}
 	}
 	if (!c) {
-		struct wire_address a;
-
-		address_read(sk, &a);
-		c = connection_add(sock, identity, &a, port_watched(&a) ? WIRE_IN : WIRE_OUT, true,
-				   t->process);
+		connection_join(sock, identity, t->process);
+		c = bpf_map_lookup_elem(&connections, &sock);
 		if (!c)
 			return 0;
 	}
@@ -367,7 +356,7 @@ __noinline int socket_data(wire_64 sock, const struct transfer *parts)
 
 	thread = bpf_map_lookup_elem(&threads, &tid);
 	if (!in && (!thread || !thread->bound)) {
-		hop_send(t, c, parts, 0);
+		hop_send(t->process, c, parts, 0);
 		COUNT(DATA, ATTEMPTED);
 		COUNT(DATA, SKIP_OUTBOUND);
 		return 0;
@@ -382,7 +371,7 @@ __noinline int socket_data(wire_64 sock, const struct transfer *parts)
 			result = WALK_PARTIAL;
 		} else {
 			s->busy = 1;
-			began = bpf_ktime_get_ns();
+			s->began = bpf_ktime_get_ns();
 			/* Always made, though it counts towards the budget: bindings hang on it. */
 			result = walk_current(t, s, thread, parts->sp);
 			key.flow = s->flow;
@@ -393,7 +382,7 @@ __noinline int socket_data(wire_64 sock, const struct transfer *parts)
 			else if (result == WALK_NO_FRAMES)
 				stack = native_walk();
 			walk_book(result);
-			walk_spent(s, thread, began);
+			walk_spent(s, thread, s->began);
 			s->busy = 0;
 		}
 	} else {
@@ -402,10 +391,10 @@ __noinline int socket_data(wire_64 sock, const struct transfer *parts)
 	if (result == WALK_PARTIAL) {
 		/* Whose work this is cannot be told: nothing is bound to it. */
 		if (in) {
-			chunk_send(t, c, parts, length, send, 0, tid);
+			chunk_send(t->process, c, parts, 0, tid);
 			c->sending = send;
 		} else {
-			hop_send(t, c, parts, 0);
+			hop_send(t->process, c, parts, 0);
 			COUNT(DATA, ATTEMPTED);
 			COUNT(DATA, SKIP_OUTBOUND);
 		}
@@ -415,19 +404,16 @@ __noinline int socket_data(wire_64 sock, const struct transfer *parts)
 	f = flow_find(&key);
 	if (!f && key.flow && !coroutine) {
 		/* No flow of its own: the thread may work for the connection. */
-		struct flow_key plain = { .pid = key.pid, .thread = tid };
-
-		f = flow_find(&plain);
-		if (f && !in)
-			key = plain;
-		else if (f && f->sock == sock)
-			key = plain;
-		else
+		key.flow = 0;
+		f = flow_find(&key);
+		if (!f || (in && f->sock != sock)) {
+			key.flow = s->flow;
 			f = NULL;
+		}
 	}
 	if (!in) {
 		context = f ? f->context : coroutine ? coroutine_context(&key, t->process) : 0;
-		hop_send(t, c, parts, context);
+		hop_send(t->process, c, parts, context);
 		if (stack) {
 			if (!context && thread)
 				context = outside_context(thread, tid, t->process);
@@ -454,12 +440,12 @@ __noinline int socket_data(wire_64 sock, const struct transfer *parts)
 		}
 		if (stack)
 			seen_send(t, context, stack, native);
-		chunk_send(t, c, parts, length, true, context, tid);
+		chunk_send(t->process, c, parts, context, tid);
 		c->sending = 1;
 		flow_bind(&key, t->process, c->id, sock, how);
 	} else {
 		/* The data comes first: by its bytes the collector knows which call it is. */
-		chunk_send(t, c, parts, length, false, 0, tid);
+		chunk_send(t->process, c, parts, 0, tid);
 		if (!f || f->sock != sock || c->sending)
 			flow_bind(&key, t->process, c->id, sock, how);
 		c->sending = 0;
@@ -480,7 +466,7 @@ static __always_inline wire_64 sock_number(struct sock *sk)
 }
 
 /* TCP over IPv4 or IPv6, Unix streams; others are booked as skipped. */
-static __always_inline bool socket_is_followed(struct sock *sk, wire_32 *is_unix)
+static __always_inline bool socket_is_followed(struct sock *sk, wire_8 *is_unix)
 {
 	wire_16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
 
@@ -522,10 +508,22 @@ static __always_inline void socket_unseen(void)
 
 /* ---- source one: the socket tracepoints ---- */
 
+/* In memory of the CPU: nothing comes between, and a chain of calls has but 512 bytes of stack. */
+static __always_inline struct transfer *transfer_new(void)
+{
+	wire_32 zero = 0;
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
+
+	if (!s)
+		return NULL;
+	__builtin_memset(&s->transfer, 0, sizeof(s->transfer));
+	return &s->transfer;
+}
+
 static __always_inline int socket_length(struct sock *sk, int ret, int flags, bool send)
 {
 	struct task_struct *task;
-	struct transfer parts = {};
+	struct transfer *parts;
 	struct pt_regs *regs;
 
 	if (ret < 0 || !current_target())
@@ -535,22 +533,23 @@ static __always_inline int socket_length(struct sock *sk, int ret, int flags, bo
 			socket_end(sk);
 		return 0;
 	}
-	if (!socket_is_followed(sk, &parts.is_unix))
+	parts = transfer_new();
+	if (!parts || !socket_is_followed(sk, &parts->is_unix))
 		return 0;
 	task = bpf_get_current_task_btf();
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	if (flags & KERNEL_MSG_PEEK)
-		parts.peek = 1;
+		parts->peek = 1;
 	else if (BPF_CORE_READ(regs, cs) == KERNEL_USER_CS)
-		parts_of(regs, BPF_CORE_READ(regs, orig_ax), &parts);
+		parts_of(regs, BPF_CORE_READ(regs, orig_ax), parts);
 	if (BPF_CORE_READ(task, flags) & KERNEL_PF_IO_WORKER ||
 	    BPF_CORE_READ(regs, orig_ax) == NR_IO_URING_ENTER)
 		socket_unseen();
-	parts.identity = parts.is_unix ? socket_inode(sk) : bpf_get_socket_cookie(sk);
-	parts.length = ret;
-	parts.send = send;
-	parts.sp = BPF_CORE_READ(regs, sp);
-	return socket_data(sock_number(sk), &parts);
+	parts->identity = parts->is_unix ? socket_inode(sk) : bpf_get_socket_cookie(sk);
+	parts->length = ret;
+	parts->send = send;
+	parts->sp = BPF_CORE_READ(regs, sp);
+	return socket_data(sock_number(sk), parts);
 }
 
 SEC("tp_btf/sock_recv_length")
@@ -592,7 +591,7 @@ static __always_inline struct sock *socket_of_fd(wire_64 fd, wire_64 *inode)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(socket_call, struct pt_regs *regs, long ret)
 {
-	struct transfer parts = {};
+	struct transfer *parts;
 	struct sock *sk;
 	wire_64 nr, inode = 0;
 	bool send;
@@ -631,12 +630,13 @@ int BPF_PROG(socket_call, struct pt_regs *regs, long ret)
 			socket_end(sk);
 		return 0;
 	}
-	if (!socket_is_followed(sk, &parts.is_unix))
+	parts = transfer_new();
+	if (!parts || !socket_is_followed(sk, &parts->is_unix))
 		return 0;
-	parts_of(regs, nr, &parts);
-	parts.identity = inode;
-	parts.length = ret;
-	parts.send = send;
-	parts.sp = BPF_CORE_READ(regs, sp);
-	return socket_data(sock_number(sk), &parts);
+	parts_of(regs, nr, parts);
+	parts->identity = inode;
+	parts->length = ret;
+	parts->send = send;
+	parts->sp = BPF_CORE_READ(regs, sp);
+	return socket_data(sock_number(sk), parts);
 }

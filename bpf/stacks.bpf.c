@@ -21,6 +21,8 @@ struct scratch {
 	struct wire_code code;
 	wire_64 budget_start, budget_spent; /* time spent on walks in the current slice */
 	struct thread_state new_thread; /* zeros: too large for a program's stack */
+	struct transfer transfer;
+	wire_64 began; /* of a walk at socket data */
 	/* What walk_current() found. */
 	wire_64 flow;
 	wire_32 found;
@@ -468,24 +470,26 @@ static __always_inline struct flow_state *flow_find(const struct flow_key *key)
  * The context of a coroutine that no connection is known of; one may still come. 0: no room. Not
  * static: the verifier looks at it once, not at each call.
  */
-__noinline wire_64 coroutine_context(const struct flow_key *key, wire_32 process)
+__noinline wire_64 coroutine_context(const struct flow_key *at, wire_32 process)
 {
 	struct coroutine_state *c, fresh = {};
 	struct flow_state f = { .coroutine = 1 };
+	struct flow_key key; /* Linux 6.1 looks up with what is on this stack only */
 
-	if (!key)
+	if (!at)
 		return 0;
-	c = bpf_map_lookup_elem(&coroutines, key);
+	key = *at;
+	c = bpf_map_lookup_elem(&coroutines, &key);
 	if (c && c->process == process)
 		return c->context;
 	fresh.context = f.context = __sync_fetch_and_add(&next_context, 1);
 	fresh.process = process;
-	if (bpf_map_update_elem(&coroutines, key, &fresh, 0)) {
+	if (bpf_map_update_elem(&coroutines, &key, &fresh, 0)) {
 		COUNT(CONTEXT, ATTEMPTED);
 		COUNT(CONTEXT, LOST_MAP);
 		return 0;
 	}
-	context_send(process, key, &f, 0);
+	context_send(process, &key, &f, 0);
 	return f.context;
 }
 
@@ -504,32 +508,34 @@ static __always_inline wire_64 coroutine_take(const struct flow_key *key, wire_3
 #define BIND_COROUTINE 2
 
 /* From now on the flow works for the connection, in a new context. Not static: as above. */
-__noinline int flow_bind(const struct flow_key *key, wire_32 process, wire_64 connection,
+__noinline int flow_bind(const struct flow_key *at, wire_32 process, wire_64 connection,
 			 wire_64 sock, wire_32 how)
 {
 	struct flow_state *f, fresh = {};
+	struct flow_key key;
 	wire_64 previous;
 
-	if (!key)
+	if (!at)
 		return 0;
-	f = bpf_map_lookup_elem(&flows, key);
+	key = *at;
+	f = bpf_map_lookup_elem(&flows, &key);
 	if (f)
 		previous = f->context;
 	else
-		previous = how & BIND_COROUTINE ? coroutine_take(key, process) : 0;
+		previous = how & BIND_COROUTINE ? coroutine_take(&key, process) : 0;
 	fresh.context = __sync_fetch_and_add(&next_context, 1);
 	fresh.connection = connection;
 	fresh.sock = sock;
 	fresh.generation = f ? f->generation + 1 : 1;
 	fresh.shared = !!(how & BIND_SHARED);
 	fresh.coroutine = !!(how & BIND_COROUTINE);
-	if (bpf_map_update_elem(&flows, key, &fresh, 0)) {
+	if (bpf_map_update_elem(&flows, &key, &fresh, 0)) {
 		COUNT(CONTEXT, ATTEMPTED);
 		COUNT(CONTEXT, LOST_MAP);
 		return 0;
 	}
-	thread_bound(key->thread, f ? 0 : 1);
-	context_send(process, key, &fresh, previous);
+	thread_bound(key.thread, f ? 0 : 1);
+	context_send(process, &key, &fresh, previous);
 	return 0;
 }
 

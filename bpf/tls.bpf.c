@@ -142,42 +142,52 @@ static __always_inline wire_64 tls_moved(const struct tls_call *call, wire_64 re
 	return count;
 }
 
-/* What was received before the session read it, outside the library. */
-static __always_inline void tls_adjacent(struct tls_thread *th, const struct tls_call *call)
+/*
+ * What was received before the session read it, outside the library: of the call that ended now. Not
+ * static: as connection_join().
+ */
+__noinline int tls_adjacent(struct tls_thread *th)
 {
-	struct tls_session_key key = tls_key(call->session);
-	struct tls_session *s = tls_session_of(&key);
 	struct connection_state *c;
-	wire_64 sock = th->near_sock;
+	struct tls_session_key key;
+	struct tls_session *s;
+	wire_64 sock;
 
-	if (!s || call->received || th->near_count != 1 || s->connection == th->near)
-		return;
+	if (!th || th->call.received || th->near_count != 1)
+		return 0;
+	key = tls_key(th->call.session);
+	s = tls_session_of(&key);
+	if (!s || s->connection == th->near)
+		return 0;
+	sock = th->near_sock;
 	c = bpf_map_lookup_elem(&connections, &sock);
 	if (!c || c->id != th->near)
-		return;
+		return 0;
 	/* A session that has a connection, or a connection that has a session: one is wrong. */
-	if (s->connection || c->tls & TLS_TIED) {
+	if (s->connection || c->tls & TLS_TIED)
 		c->tls |= TLS_BROKEN;
-		return;
-	}
-	tls_tie(call->session, sock, c, TLS_ADJACENT);
+	else
+		tls_tie(th->call.session, sock, c, TLS_ADJACENT);
+	return 0;
 }
 
-static __always_inline void tls_data(const struct pt_regs *regs, const struct tls_call *call,
+static __always_inline void tls_data(const struct pt_regs *regs, struct tls_thread *th,
 				     wire_64 length)
 {
-	struct transfer parts = { .base = call->buffer,
-				  .len = length,
-				  .length = length,
-				  .known = call->buffer != 0,
-				  .send = call->role == WIRE_TLS_WRITE,
-				  .tls = WIRE_DATA_TLS,
-				  .sp = regs->sp };
+	const struct tls_call *call = &th->call;
+	struct transfer *parts = &th->transfer;
 	struct tls_session_key key = tls_key(call->session);
 	struct tls_session *s = tls_session_of(&key);
 	struct connection_state *c = NULL;
 	wire_64 sock = 0;
 
+	__builtin_memset(parts, 0, sizeof(*parts));
+	parts->base = call->buffer;
+	parts->len = parts->length = length;
+	parts->known = call->buffer != 0;
+	parts->send = call->role == WIRE_TLS_WRITE;
+	parts->tls = WIRE_DATA_TLS;
+	parts->sp = regs->sp;
 	COUNT(TLS, ATTEMPTED);
 	if (s) {
 		sock = s->sock;
@@ -200,12 +210,12 @@ static __always_inline void tls_data(const struct pt_regs *regs, const struct tl
 		return;
 	}
 	if (c->tls & TLS_JOINED)
-		parts.tls |= WIRE_DATA_TLS_JOINED;
+		parts->tls |= WIRE_DATA_TLS_JOINED;
 	if (c->tls & TLS_ADJACENT)
-		parts.tls |= WIRE_DATA_TLS_ADJACENT;
-	parts.identity = c->identity;
+		parts->tls |= WIRE_DATA_TLS_ADJACENT;
+	parts->identity = c->identity;
 	COUNT(TLS, DELIVERED);
-	socket_data(sock, &parts);
+	socket_data(sock, parts);
 }
 
 /* Its caller's function on the same session moves the same bytes. */
@@ -221,52 +231,60 @@ static __always_inline bool tls_nested(const struct tls_thread *th, const struct
 	return false;
 }
 
+/* A session was made. Not static: as connection_join(). */
+__noinline int tls_session_begins(wire_64 session)
+{
+	struct tls_session fresh = { .fresh = 1 };
+	struct tls_session_key key = tls_key(session);
+
+	if (session)
+		bpf_map_update_elem(&tls_sessions, &key, &fresh, 0);
+	return 0;
+}
+
 SEC("uprobe")
 int tls_returned(struct pt_regs *regs)
 {
 	struct wire_target *t = current_target();
-	struct tls_session fresh = { .fresh = 1 };
 	wire_64 sp = regs->sp, result = regs->ax, length = 0, session = result;
-	struct tls_session_key key;
 	struct tls_thread *th;
-	struct tls_call call = {};
+	struct tls_call *call;
 
 	if (!t)
 		return 0;
 	th = bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), NULL, 0);
 	if (!th || th->process != t->process)
 		return 0;
+	call = &th->call;
+	call->sp = 0;
 	for (int i = 0; i < TLS_CALLS; i++) {
 		struct tls_call *at = &th->calls[i];
 
 		if (at->sp == sp) {
-			call = *at;
+			*call = *at;
 			at->sp = 0;
 		} else if (at->sp && at->sp < sp) {
 			tls_forget(at);
 		}
 	}
-	if (!call.sp)
+	if (!call->sp)
 		return 0; /* the entry was before the tap, or another function shares the end */
-	switch (call.role) {
+	switch (call->role) {
 	case WIRE_TLS_NEW:
-		if (call.session && bpf_probe_read_user(&session, 8, (void *)call.session))
+		if (call->session && bpf_probe_read_user(&session, 8, (void *)call->session))
 			return 0;
-		key = tls_key(session);
-		if (session)
-			bpf_map_update_elem(&tls_sessions, &key, &fresh, 0);
-		return 0;
+		return tls_session_begins(session);
 	case WIRE_TLS_READ:
 	case WIRE_TLS_WRITE:
-		length = tls_nested(th, &call) ? 0 : tls_moved(&call, result);
+		length = tls_nested(th, call) ? 0 : tls_moved(call, result);
 		break;
 	}
-	if (call.role == WIRE_TLS_READ ? length != 0
-				       : call.role == WIRE_TLS_HANDSHAKE && (wire_32)result <= 1)
-		tls_adjacent(th, &call);
-	if (call.role != WIRE_TLS_WRITE)
+	if (call->role == WIRE_TLS_READ ? length != 0
+					: call->role == WIRE_TLS_HANDSHAKE && (wire_32)result <= 1)
+		tls_adjacent(th);
+	if (call->role != WIRE_TLS_WRITE)
 		th->near_count = 0;
 	if (length)
-		tls_data(regs, &call, length);
+		tls_data(regs, th, length);
 	return 0;
 }

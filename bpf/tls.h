@@ -55,6 +55,8 @@ struct tls_thread {
 	wire_32 near_count; /* 0, 1, or 2: several */
 	wire_64 near_sock, near; /* connection received on since the last call ended */
 	struct tls_call calls[TLS_CALLS];
+	struct tls_call call; /* that ended now */
+	struct transfer transfer; /* what it moved */
 };
 
 struct {
