@@ -30,6 +30,7 @@ struct scene {
 	/* The bundle. */
 	uint64_t lost;
 	bool unsupported, no_window_end, no_call, no_code;
+	uint64_t resumed; /* ms at which the window was gone on with; 0: it was not interrupted */
 	bool sampled; /* walks were passed over, system calls watched in phases */
 	bool listeners; /* two that are not covered */
 	uint64_t status; /* of the call; 0: 200 */
@@ -262,6 +263,8 @@ static inline void scene_write(struct fixture *f, const struct scene *s)
 	if (!s->no_call)
 		scene_put_call(f, s);
 	scene_put_more(f, s);
+	if (s->resumed)
+		put(f, RESUME, resume, .monotonic = at_ms(s->resumed), .last = at_ms(40));
 	if (s->lost)
 		put(f, LOSS, loss, .time = at_ms(5), .stage = pub(f, "walk"), .class = LOSS_LOST,
 		    .cause = pub(f, "map-full"), .count = s->lost);
