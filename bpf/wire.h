@@ -118,7 +118,8 @@ struct wire_state {
 	wire_64 connection;
 	wire_16 from;
 	wire_16 to;
-	wire_32 closed_here; /* this side had closed or shut down; else the network ended it */
+	wire_16 closed_here; /* this side had closed or shut down; else the network ended it */
+	wire_16 error; /* that the socket had by then (errno), 0: none */
 };
 
 /*

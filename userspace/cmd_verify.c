@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/command.h"
 #include "bundle/verify.h"
+#include "cmd_memory.h"
 
 #define SCHEMA "daylight-verify-0"
 
@@ -247,6 +248,7 @@ static int verify_run(void *opts, int argc, char **argv, struct err *err)
 	(void)argv;
 	if (!o->file)
 		return err_set(err, ERR_USAGE, "verify needs a FILE: name a bundle");
+	cmd_memory_limit(0);
 	ret = bundle_verify(o->file, &o->check, &result, err);
 	if (!ret) {
 		if (o->json)

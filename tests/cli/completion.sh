@@ -26,7 +26,8 @@ offers 'inspect' ins
 offers '--help --version' --
 offers '--version' --v
 offers 'verify' help ver
-offers '--help --json --jsonl' inspect --
+offers '--function --help --json --jsonl --memory --module --process'\
+' --request-id --route --since --status --until' inspect --
 offers "$files" inspect ''
 offers 'host.daylight' inspect ho
 offers 'calls connections functions interpositions loss modules processes record stacks summary' \
@@ -67,6 +68,7 @@ if "$DAYLIGHT" --help | grep -q '^  collect '; then
 	offers '' collect --unit ho
 	offers '' collect ''
 	offers "$files" collect -o ''
+	offers "$files" collect --resume ''
 	offers 'folder' collect --probes ''
 	offers '--pid --port --probes' collect -o host.daylight --p
 	offers "$files" collect -- sh ''

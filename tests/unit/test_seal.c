@@ -1,6 +1,8 @@
 /* Signatures: what is signed, what a verifier says of it, and what is refused. */
 #include "seal_kit.h"
 
+#include "bundle/resume.h"
+
 static struct kit_key alice, bob;
 
 static int keys(void **state)
@@ -277,6 +279,54 @@ static void inserted(void **state)
 	bytes_release(&whole);
 }
 
+static int ignore(void *ctx, const struct bundle_reader *reader, const struct bundle_record *record,
+		  struct err *err)
+{
+	(void)ctx;
+	(void)reader;
+	(void)record;
+	(void)err;
+	return 0;
+}
+
+/* A window that was interrupted is still to be signed, by whoever goes on with it. */
+static void resumed(void **state)
+{
+	struct bundle_writer_options options = { .frame_ns = 1, .key = alice.key };
+	struct bundle_writer *w = kit_open(&options);
+	struct bundle_resume *resume;
+	struct err err = ERR_INIT;
+	struct verify_result r;
+
+	(void)state;
+	assert_int_equal(kit_label(w, "label", "before"), 0);
+	bundle_writer_tick(w, UINT64_MAX);
+	bundle_writer_abandon(w);
+	kit_verify(NULL, NULL, &r);
+	assert_int_equal(r.findings_count, 1);
+	assert_int_equal(r.findings[0].kind, VERIFY_CUT);
+	assert_int_equal(r.signature, VERIFY_SIGNATURE_ABSENT);
+	verify_result_release(&r);
+	assert_int_equal(seal_file_sign(kit_path, alice.key, NULL, &err), -1);
+	assert_int_equal(err.kind, ERR_INCOMPLETE);
+	for (int with = 0; with < 2; with++) {
+		err.kind = ERR_NONE;
+		resume = bundle_resume_open(kit_path, &err);
+		if (!resume || bundle_resume_read(resume, ignore, NULL, &err))
+			fail_msg("%s", err.text);
+		options.key = with ? alice.key : NULL;
+		w = bundle_writer_resume(resume, &options, &err);
+		bundle_resume_free(resume);
+		assert_int_equal(!w, !with);
+	}
+	assert_int_equal(kit_label(w, "label", "after"), 0);
+	kit_close(w);
+	kit_verify(alice.public, NULL, &r);
+	assert_string_equal(kit_findings(&r), "");
+	assert_true(r.ok && r.trusted);
+	verify_result_release(&r);
+}
+
 static void refused(void **state)
 {
 	struct err err = ERR_INIT;
@@ -369,9 +419,9 @@ static void key_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(valid),     cmocka_unit_test(statement), cmocka_unit_test(signers),
-		cmocka_unit_test(damaged),   cmocka_unit_test(inserted),  cmocka_unit_test(refused),
-		cmocka_unit_test(key_files),
+		cmocka_unit_test(valid),   cmocka_unit_test(statement), cmocka_unit_test(signers),
+		cmocka_unit_test(damaged), cmocka_unit_test(inserted),	cmocka_unit_test(refused),
+		cmocka_unit_test(resumed), cmocka_unit_test(key_files),
 	};
 
 	return cmocka_run_group_tests(tests, keys, no_keys);

@@ -218,8 +218,9 @@ static void reader_string_unit(struct bundle_reader *r, uint64_t start, uint64_t
 		reader_end(r, r->no_memory ? "unreadable" : "damaged", start);
 		if (r->no_memory)
 			err_set(err, ERR_INCOMPLETE,
-				"%s: its strings take more than %zu MiB of memory", r->path,
-				r->memory >> 20);
+				"%s: its strings take more than %zu MiB of memory: allow more "
+				"with --memory",
+				r->path, (r->memory < r->limit ? r->memory : r->limit) >> 20);
 	} else {
 		r->strings_wait = true;
 		r->frames++;

@@ -1,6 +1,7 @@
 /* Connections of targets and the calls on them. */
 #include "collect/calls.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -371,7 +372,8 @@ static void release(struct connection *connection)
 void calls_state(struct calls *c, const struct wire_state *e)
 {
 	struct connection *connection;
-	bool by_client;
+	enum decoder_end end;
+	bool by_peer, in;
 
 	HASH_FIND(hh, c->connections, &e->connection, sizeof(e->connection), connection);
 	if (!connection) {
@@ -383,11 +385,17 @@ void calls_state(struct calls *c, const struct wire_state *e)
 	if (e->to != TCP_STATE_FIN_WAIT1 && e->to != TCP_STATE_LAST_ACK && e->to != TCP_STATE_CLOSE)
 		return;
 	/* Reset by the network, or closed only after the other side had done so. */
-	by_client = connection->client_closed || !e->closed_here;
+	by_peer = connection->client_closed || !e->closed_here;
+	in = connection->rec.direction == DIRECTION_IN;
+	end = by_peer ? DECODER_CLIENT_GONE : DECODER_SERVER_GONE;
+	if (e->error == ETIMEDOUT)
+		end = DECODER_TIMEOUT;
 	if (e->closed_here && connection->decoder && !connection->finished)
 		decoder_server_closed(connection->decoder);
-	finish(connection, by_client ? DECODER_CLIENT_GONE : DECODER_SERVER_GONE, e->head.time,
-	       by_client ? "client closed" : "server closed");
+	finish(connection, end, e->head.time,
+	       end == DECODER_TIMEOUT ? "timed out"
+	       : by_peer == in	      ? "client closed"
+				      : "server closed");
 	if (e->to == TCP_STATE_CLOSE)
 		release(connection);
 }
