@@ -283,6 +283,7 @@ int BPF_PROG(socket_state, struct sock *sk, int from, int to)
 	COUNT(CONNECTION, ATTEMPTED);
 	/* Whose task this happens in says nothing: the network interrupts anyone. */
 	e.closed_here = sk->sk_shutdown & KERNEL_SEND_SHUTDOWN ? 1 : 0;
+	e.error = sk->sk_err;
 	e.head.time = bpf_ktime_get_ns();
 	e.connection = c->id;
 	event_send(WIRE_STAGE_CONNECTION, &e, sizeof(e));

@@ -61,6 +61,7 @@ struct sock {
 	__u16 sk_protocol;
 	__u16 sk_type;
 	unsigned char sk_shutdown;
+	int sk_err;
 	struct socket *sk_socket;
 };
 

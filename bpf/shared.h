@@ -122,6 +122,10 @@ struct connection_state {
 	wire_8 client_closed; /* Unix: it was told */
 	wire_8 framed; /* its protocol has frames all along */
 	wire_8 pad[3];
+	/* Of TLS (tls.h): the session that is tied to it, and its plaintext so far. */
+	wire_64 tls_session, tls_received, tls_sent;
+	wire_32 tls; /* enum tls_seen */
+	wire_32 tls_pad;
 };
 
 struct {

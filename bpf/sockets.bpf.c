@@ -13,6 +13,8 @@ struct transfer {
 	wire_32 peek;
 	wire_32 send;
 	wire_32 is_unix;
+	wire_32 tls; /* flags of wire_data: plaintext of a TLS library */
+	wire_32 pad;
 };
 
 /* A chunk before it is sent: the head, then the captured bytes. Twice the size for the verifier. */
@@ -68,6 +70,18 @@ static __always_inline void parts_of(const struct pt_regs *regs, wire_64 nr, str
 		return;
 	}
 	parts->known = 0;
+}
+
+/* Where the first of the user's bytes is, or 0. */
+static __always_inline wire_64 first_byte(const struct transfer *parts)
+{
+	struct kernel_iovec iov = {};
+
+	if (!parts->known)
+		return 0;
+	if (parts->iov)
+		bpf_probe_read_user(&iov, sizeof(iov), (void *)parts->iov);
+	return parts->iov ? iov.base : parts->base;
 }
 
 /* All that changes is in the map: the verifier need not count the rounds. */
@@ -175,6 +189,17 @@ static __always_inline wire_32 chunk_limit(struct connection_state *conn, wire_6
 	return limit;
 }
 
+/* Where in its stream a chunk lies; plaintext of a TLS library has streams of its own. */
+static __always_inline wire_64 stream_moves(struct connection_state *conn, wire_64 length,
+					    bool send, wire_32 tls)
+{
+	if (tls)
+		return send ? __sync_fetch_and_add(&conn->tls_sent, length)
+			    : __sync_fetch_and_add(&conn->tls_received, length);
+	return send ? __sync_fetch_and_add(&conn->sent, length)
+		    : __sync_fetch_and_add(&conn->received, length);
+}
+
 static __always_inline void chunk_send(struct wire_target *t, struct connection_state *conn,
 				       const struct transfer *parts, wire_64 length, bool send,
 				       wire_64 context, wire_32 thread)
@@ -182,8 +207,7 @@ static __always_inline void chunk_send(struct wire_target *t, struct connection_
 	wire_32 cpu = bpf_get_smp_processor_id();
 	struct chunk *c = bpf_map_lookup_elem(&chunks, &cpu);
 	/* Also when the chunk is lost: the decoder must meet the hole. */
-	wire_64 offset = send ? __sync_fetch_and_add(&conn->sent, length)
-			      : __sync_fetch_and_add(&conn->received, length);
+	wire_64 offset = stream_moves(conn, length, send, parts->tls);
 
 	COUNT(DATA, ATTEMPTED);
 	if (!c || c->busy) {
@@ -197,7 +221,7 @@ static __always_inline void chunk_send(struct wire_target *t, struct connection_
 	c->e.connection = conn->id;
 	c->e.context = context;
 	c->e.thread = thread;
-	c->e.flags = send ? WIRE_DATA_SEND : 0;
+	c->e.flags = (send ? WIRE_DATA_SEND : 0) | parts->tls;
 	c->limit = chunk_limit(conn, length, send);
 	c->parts = *parts;
 	c->done = 0;
@@ -298,13 +322,14 @@ static __always_inline void seen_send(struct wire_target *t, wire_64 context, wi
 
 /*
  * Data was moved by the current task. What the flow did so far belongs to its old context; a
- * receive after a send, the first receive, and every send end it.
+ * receive after a send, the first receive, and every send end it. Global, so that it is verified
+ * once.
  */
-static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
+__noinline int socket_data(wire_64 sock, const struct transfer *parts)
 {
 	struct wire_target *t = current_target();
-	wire_64 id = bpf_get_current_pid_tgid(), sock, began, context = 0;
-	wire_64 identity = parts->identity, length = parts->length;
+	struct sock *sk = (struct sock *)sock;
+	wire_64 id = bpf_get_current_pid_tgid(), began, context = 0, identity, length;
 	wire_32 zero = 0, tid = id, stack = 0, native = 0;
 	struct flow_key key = { .pid = id >> 32, .thread = tid };
 	struct thread_state *thread;
@@ -312,13 +337,14 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 	struct flow_state *f;
 	struct scratch *s;
 	int result = WALK_NO_FRAMES;
-	bool in, send = parts->send, coroutine = false;
+	bool in, send, coroutine = false;
 	wire_32 how;
 
-	if (!t)
+	if (!t || !parts)
 		return 0;
-	/* A number for the verifier, that functions of their own may be given. */
-	bpf_probe_read_kernel(&sock, sizeof(sock), &sk);
+	send = parts->send;
+	identity = parts->identity;
+	length = parts->length;
 	if (parts->peek) {
 		COUNT(DATA, ATTEMPTED);
 		COUNT(DATA, SKIP_PEEK);
@@ -350,7 +376,13 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 	}
 	c->identity = identity;
 	in = c->direction == WIRE_IN;
-	if (in && !c->is_unix)
+	if (!parts->tls && tls_ciphertext(sock, first_byte(parts), length, parts->sp | send) &&
+	    in) {
+		COUNT(DATA, ATTEMPTED);
+		COUNT(DATA, SKIP_CIPHERTEXT);
+		return 0;
+	}
+	if (in && !c->is_unix && !parts->tls)
 		stream_holes(sock, length, send);
 
 	thread = bpf_map_lookup_elem(&threads, &tid);
@@ -458,6 +490,15 @@ static __noinline int socket_data(struct sock *sk, const struct transfer *parts)
 	return 0;
 }
 
+/* A number for the verifier, that a function of its own may be given. */
+static __always_inline wire_64 sock_number(struct sock *sk)
+{
+	wire_64 sock;
+
+	bpf_probe_read_kernel(&sock, sizeof(sock), &sk);
+	return sock;
+}
+
 /* TCP over IPv4 or IPv6, Unix streams; others are booked as skipped. */
 static __always_inline bool socket_is_followed(struct sock *sk, wire_32 *is_unix)
 {
@@ -529,7 +570,7 @@ static __always_inline int socket_length(struct sock *sk, int ret, int flags, bo
 	parts.length = ret;
 	parts.send = send;
 	parts.sp = BPF_CORE_READ(regs, sp);
-	return socket_data(sk, &parts);
+	return socket_data(sock_number(sk), &parts);
 }
 
 SEC("tp_btf/sock_recv_length")
@@ -623,5 +664,5 @@ int BPF_PROG(socket_call, struct pt_regs *regs, long ret)
 	parts.length = ret;
 	parts.send = send;
 	parts.sp = BPF_CORE_READ(regs, sp);
-	return socket_data(sk, &parts);
+	return socket_data(sock_number(sk), &parts);
 }

@@ -119,10 +119,22 @@ struct wire_state {
 	wire_64 connection;
 	wire_16 from;
 	wire_16 to;
-	wire_32 closed_here; /* this side had closed or shut down; else the network ended it */
+	wire_16 closed_here; /* this side had closed or shut down; else the network ended it */
+	wire_16 error; /* that the socket had by then (errno), 0: none */
 };
 
-enum wire_data_flag { WIRE_DATA_SEND = 1, WIRE_DATA_UNREADABLE = 2 };
+/*
+ * TLS: plaintext of a TLS library, with stream offsets of its own; the connection's other bytes are
+ * ciphertext. TLS_JOINED: the session was not seen from its beginning. TLS_ADJACENT: which
+ * connection it belongs to is known by the receive before it alone.
+ */
+enum wire_data_flag {
+	WIRE_DATA_SEND = 1,
+	WIRE_DATA_UNREADABLE = 2,
+	WIRE_DATA_TLS = 4,
+	WIRE_DATA_TLS_JOINED = 8,
+	WIRE_DATA_TLS_ADJACENT = 16,
+};
 
 /* Bytes on a server-side connection. `captured` bytes follow the struct. */
 struct wire_data {
@@ -245,6 +257,29 @@ struct wire_snapshot {
 #define WIRE_TAP_FRAME(cookie) ((cookie) & 0xff)
 #define WIRE_TAP_THROW(cookie) ((cookie) >> 8 & 0xff)
 #define WIRE_TAP_LAYOUT(cookie) ((cookie) >> 16)
+
+/* ---- TLS libraries ---- */
+
+/* What a tapped function does: enum tls_role of userspace/catalog/tls_library.h, in its order. */
+enum wire_tls_role {
+	WIRE_TLS_READ,
+	WIRE_TLS_WRITE,
+	WIRE_TLS_HANDSHAKE,
+	WIRE_TLS_INSIDE,
+	WIRE_TLS_NEW,
+	WIRE_TLS_CLEAR,
+	WIRE_TLS_REBIND,
+	WIRE_TLS_FREE,
+};
+
+/* The cookie of a function's entry: its role and numbers of arguments (0: none). */
+#define WIRE_TLS(role, session, buffer, count)                                      \
+	((wire_64)(role) | (wire_64)(session) << 8 | (wire_64)(buffer) << 16 | \
+	 (wire_64)(count) << 24)
+#define WIRE_TLS_ROLE(cookie) ((cookie) & 0xff)
+#define WIRE_TLS_SESSION(cookie) ((cookie) >> 8 & 0xff)
+#define WIRE_TLS_BUFFER(cookie) ((cookie) >> 16 & 0xff)
+#define WIRE_TLS_COUNT(cookie) ((cookie) >> 24 & 0xff)
 
 /* ---- map values ---- */
 
@@ -374,7 +409,7 @@ struct wire_config {
 	S(PROCESS, "processes") S(CONNECTION, "connections") S(DATA, "socket-data")                \
 	S(CONTEXT, "contexts") S(WALK, "stack-walks") S(CODE, "code-objects") S(STACK, "stacks")   \
 	S(SIGHTING, "sightings") S(DEEP, "function-starts") S(SAMPLE, "samples")                   \
-	S(NATIVE, "native-stacks") S(HOP, "hops")
+	S(NATIVE, "native-stacks") S(HOP, "hops") S(TLS, "tls-data")
 
 /* C(SYMBOL, class, cause): class A attempted, D delivered, S skipped, L lost. */
 #define WIRE_CAUSES(C)                                                                             \
@@ -386,7 +421,9 @@ struct wire_config {
 	C(LOST_MAP, L, "map-full") C(LOST_READ, L, "read-failed") C(LOST_PARTIAL, L, "partial")    \
 	C(LOST_BUDGET, L, "budget") C(LOST_BUSY, L, "recursion")                                   \
 	C(LOST_AMBIGUOUS, L, "ambiguous") C(LOST_UNWIND, L, "unwind")                              \
-	C(SKIP_NO_ROWS, S, "no-rows") C(SKIP_OTHER_STACK, S, "other-stack")
+	C(SKIP_NO_ROWS, S, "no-rows") C(SKIP_OTHER_STACK, S, "other-stack")                        \
+	C(SKIP_CIPHERTEXT, S, "ciphertext") C(SKIP_UNTIED, S, "no-connection")                     \
+	C(LOST_RETURN, L, "return-not-seen")
 /* clang-format on */
 
 #define WIRE_STAGE_VALUE(symbol, name) WIRE_STAGE_##symbol,

@@ -31,7 +31,7 @@ own() { # header pattern, allowed path pattern
 	done
 }
 out=$(own 'bpf/|gelf|libelf|elfutils' 'collect/|cmd_doctor'
-	own 'capstone' 'collect/taps_code'
+	own 'capstone' 'collect/taps_code|collect/tls_code'
 	own 'nghttp2/' 'protocols/http2_block'
 	own 'zstd' 'bundle/'
 	own 'openssl/' 'bundle/|collect/|base/digest'

@@ -11,7 +11,8 @@ BUILD="gcc libc6-dev make clang llvm libbpf-dev libelf-dev libdw-dev liblzma-dev
 	libnghttp2-dev bpftool pkg-config python3"
 CHECK="$BUILD libcmocka-dev libclang-rt-14-dev keystone uwsgi-core uwsgi-plugin-python3 sqlite3
 	nginx zstd strace python3-docutils util-linux procps gdb apache2-bin libapache2-mod-wsgi-py3
-	python3-eventlet python3-glance python3-zstandard"
+	python3-eventlet python3-glance python3-zstandard haproxy
+	memcached openssl"
 POLICY=/usr/sbin/policy-rc.d
 POLICY_OURS=''
 

@@ -8,6 +8,7 @@
 #include "base/command.h"
 #include "base/log.h"
 #include "catalog/catalog.h"
+#include "cmd_memory.h"
 #include "report/report.h"
 
 struct texts {
@@ -19,6 +20,7 @@ struct analyze_opts {
 	struct texts bundles, references, services;
 	const char *guideline, *probes, *out;
 	bool json;
+	uint64_t memory; /* MiB; 0: the default */
 };
 
 static int add_text(struct texts *t, const char *text, struct err *err)
@@ -210,6 +212,7 @@ static int analyze_verb(void *opts, int argc, char **argv, struct err *err)
 			       "analyze: a guideline is missing: give --guideline FILE");
 	if (o->out && check_output(o, err))
 		return -1;
+	cmd_memory_limit(o->memory);
 	c = load_catalog(o, err);
 	if (!c)
 		return -1;
@@ -227,6 +230,11 @@ static void analyze_release(void *opts)
 	free(o->services.items);
 }
 
+static int set_memory(void *opts, const char *text, struct err *err)
+{
+	return cmd_memory_parse(text, &((struct analyze_opts *)opts)->memory, err);
+}
+
 static const struct command_option analyze_options[] = {
 	{ "guideline", 'g', "FILE",
 	  "The guideline, as published (JSON, schema 2.0 or 1.6). Must be given.", false,
@@ -241,6 +249,7 @@ static const struct command_option analyze_options[] = {
 	  "Write the report to FILE as JSON. An older report gives way, nothing else.", false,
 	  set_out },
 	{ "json", 0, NULL, "Print the report as JSON in place of text.", false, set_json },
+	{ "memory", 0, "MIB", CMD_MEMORY_HELP, false, set_memory },
 	{ NULL, 0, NULL, NULL, false, NULL },
 };
 
@@ -266,8 +275,10 @@ const struct command cmd_analyze = {
 	.examples =
 		"daylight analyze host.daylight --guideline 2020.06.json  # text\n"
 		"daylight analyze *.daylight --guideline 2020.06.json -o report.json  # and JSON",
-	.exit_codes = "0 report written, whatever the statuses\n"
-		      "1 an input was altered; the report is still written\n"
-		      "2 wrong usage, a bad guideline, definition or reference, not a bundle\n"
-		      "4 a bundle ends early; the report is still written",
+	.exit_codes =
+		"0 report written, whatever the statuses\n"
+		"1 an input was altered; the report is still written\n"
+		"2 wrong usage, a bad guideline, definition or reference, not a bundle\n"
+		"4 a bundle ends early; the report is still written. Or memory is short: there "
+		"is no report",
 };

@@ -297,8 +297,7 @@ static const struct command_option options[] = {
 	{ "deep-duty", 0, "PERCENT", "Trace so for PERCENT of the window, too (default 1).", false,
 	  set_deep_duty },
 	{ "samples", 0, "HZ",
-	  "Look so many times a second what a CPU is doing for a call (default 49 where function "
-	  "starts can be traced, else 199; 0: never).",
+	  "Look so many times a second what a CPU is doing for a call (default 199; 0: never).",
 	  false, set_samples },
 	{ "syscall-phase", 0, "D",
 	  "Hold the system-call trigger during the window's first D (default 0 where function "

@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "base/command.h"
 #include "bundle/seal_file.h"
+#include "cmd_memory.h"
 
 struct sign_opts {
 	const char *file, *key;
@@ -42,6 +43,7 @@ static int sign_run(void *opts, int argc, char **argv, struct err *err)
 	if (!o->key)
 		return err_set(err, ERR_USAGE,
 			       "sign needs --key PEM: 'daylight key new' makes one");
+	cmd_memory_limit(0);
 	key = seal_key_load(o->key, true, err);
 	if (!key)
 		return -1;

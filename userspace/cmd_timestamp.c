@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/command.h"
 #include "bundle/seal_file.h"
+#include "cmd_memory.h"
 
 struct timestamp_opts {
 	const char *action, *file, *response;
@@ -109,6 +110,7 @@ static int timestamp_run(void *opts, int argc, char **argv, struct err *err)
 	if (!o->file)
 		return err_set(err, ERR_USAGE, "timestamp %s needs a FILE: name a bundle",
 			       o->action);
+	cmd_memory_limit(0);
 	return add ? timestamp_add(o, err) : timestamp_request(o, err);
 }
 

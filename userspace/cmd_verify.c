@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/command.h"
 #include "bundle/verify.h"
+#include "cmd_memory.h"
 
 #define SCHEMA "daylight-verify-0"
 
@@ -169,8 +170,8 @@ static void verify_print_first(const char *file, const struct verify_result *r, 
 static void verify_print_signature(const struct verify_result *r, bool asked)
 {
 	printf("signature: %s", signature_name(r->signature));
-	if (r->signature_missing)
-		printf(", but the header promises one");
+	if (r->unfinished == VERIFY_UNFINISHED_SIGNATURE)
+		printf(", though one was begun or promised ('daylight sign' puts it there)");
 	else if (r->signature == VERIFY_SIGNATURE_VALID)
 		printf(", by %s%s", r->key_sha256,
 		       r->trusted ? ""
@@ -190,6 +191,8 @@ static void verify_print_timestamp(const struct verify_result *r)
 	}
 	if (r->authority[0])
 		printf(", by %s", r->authority);
+	if (r->unfinished == VERIFY_UNFINISHED_TIMESTAMP)
+		printf(", though one was begun ('daylight timestamp add' puts it there)");
 	if (r->timestamp == VERIFY_TIMESTAMP_UNCHECKED)
 		printf(", not checked who that is (--tsa-ca)");
 	putchar('\n');
@@ -245,6 +248,7 @@ static int verify_run(void *opts, int argc, char **argv, struct err *err)
 	(void)argv;
 	if (!o->file)
 		return err_set(err, ERR_USAGE, "verify needs a FILE: name a bundle");
+	cmd_memory_limit(0);
 	ret = bundle_verify(o->file, &o->check, &result, err);
 	if (!ret) {
 		if (o->json)

@@ -26,7 +26,8 @@ offers 'inspect' ins
 offers '--help --version' --
 offers '--version' --v
 offers 'verify' help ver
-offers '--help --json --jsonl' inspect --
+offers '--function --help --json --jsonl --memory --module --process'\
+' --request-id --route --since --status --until' inspect --
 offers "$files" inspect ''
 offers 'host.daylight' inspect ho
 offers 'calls connections functions interpositions loss modules processes record stacks summary' \

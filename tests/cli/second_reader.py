@@ -133,7 +133,7 @@ class Reader:
         self.end = self.sealed = None
         if len(self.data) < 44 or self.data[8:16] != b"DAYLIGHT":
             raise Refused("not a bundle")
-        number, _, incompatible = struct.unpack("<III", self.data[16:28])
+        number, self.flags, incompatible = struct.unpack("<III", self.data[16:28])
         if number != 0 or incompatible:
             raise Refused(f"format {number}, incompatible flags {incompatible:#x}")
         try:
@@ -141,13 +141,23 @@ class Reader:
         except Damaged:
             self.end = "trailing" if self.sealed else "damaged"
         except Cut:
-            self.end = "trailing" if self.sealed else "cut"
+            self.end = "trailing" if self.sealed and not self.missing() else "cut"
         self.complete = self.end == "sealed" and bool(self.records["window_end"])
+
+    def missing(self):
+        """At the end: is a signature or a timestamp missing, or the rest of one?"""
+        begun = int.from_bytes(self.data[self.at:self.at + 4], "little")
+        return self.promised() or (begun == SIGNATURE and not self.behind or
+                                   begun == TIMESTAMP and TIMESTAMP not in self.behind)
+
+    def promised(self):
+        return self.flags & 2 and SIGNATURE not in self.behind
 
     def frames(self):
         """(magic, the whole frame) of each frame."""
         at = 0
         while at < len(self.data):
+            self.at = at
             if at + 8 > len(self.data):
                 raise Cut
             magic, size = struct.unpack_from("<II", self.data, at)
@@ -155,7 +165,8 @@ class Reader:
                 size = zstd_size(self.data, at)
             elif magic & 0xFFFFFFF0 == 0x184D2A50:
                 need({HEADER: 36 <= size <= 4096, STRINGS: size == 40, CHAIN: size == 40,
-                      INDEX: size <= 33 * MIB}.get(magic, True))
+                      INDEX: size <= 33 * MIB, SIGNATURE: 113 <= size <= 2048,
+                      TIMESTAMP: 33 <= size <= 65536}.get(magic, True))
                 size += 8
             elif not any(self.data[at:]):
                 raise Cut
@@ -169,9 +180,13 @@ class Reader:
 
     def read(self):
         announced = None
+        self.behind = behind = []  # the index
         for magic, frame in self.frames():
-            need(not self.sealed)
-            if announced is not None:
+            if self.sealed or magic in (SIGNATURE, TIMESTAMP):
+                behind.append(magic)
+                need(self.sealed and
+                     behind in ([SIGNATURE], [TIMESTAMP], [SIGNATURE, TIMESTAMP]))
+            elif announced is not None:
                 need(magic == ZSTD and len(frame) == announced)
                 self.read_strings(Bytes(unpack(frame)))
                 announced = None
@@ -181,7 +196,7 @@ class Reader:
                 announced = struct.unpack_from("<Q", frame, 8)[0]
             elif magic == INDEX:
                 self.sealed = True
-        self.end = "sealed" if self.sealed else "cut"
+        self.end = "sealed" if self.sealed and not self.promised() else "cut"
 
     def read_strings(self, b):
         need(b.byte() == 1)

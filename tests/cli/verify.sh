@@ -61,6 +61,24 @@ assert doc["ok"] == (sys.argv[4] == "0") and doc["damaged"] == ("altered" in sys
 END
 done
 
+# Signed and stamped once, and for ever: the authority's certificates expired long ago.
+key=472343757df9bc3466dcb1175526f842ad237fd30ca98987ab37f1967f1fe1c3
+for name in signed signed-hidden signed-stamped; do
+	verify 0 $name
+	says "$bundles/$name.daylight: intact, signer $key not checked"
+	verify 0 $name --key "$bundles/signer.pub"
+	says "$bundles/$name.daylight: intact, signed by $key"
+done
+verify 0 signed-stamped --key "$bundles/signer.pub" --tsa-ca "$bundles/authority.ca"
+says 'timestamp: valid, says 2026-11-23T03:53:07.000000000Z, by CN=golden stamps'
+verify 0 stamped --tsa-ca "$bundles/authority.ca"
+says "$bundles/stamped.daylight: intact, not signed"
+# Damage before the signature: what is not named is as it was signed.
+verify 1 signed-altered --key "$bundles/signer.pub"
+says "signature: valid, by $key"
+verify 4 signed-cut
+says "signature: absent, though one was begun or promised ('daylight sign' puts it there)"
+
 # A bundle of which not one link is whole.
 head -c 60 "$bundles/sealed.daylight" >"$DIR/head.daylight"
 code=0

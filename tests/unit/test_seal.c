@@ -1,8 +1,7 @@
 /* Signatures: what is signed, what a verifier says of it, and what is refused. */
 #include "seal_kit.h"
 
-#include <openssl/evp.h>
-#include <openssl/pem.h>
+#include "bundle/resume.h"
 
 static struct kit_key alice, bob;
 
@@ -22,31 +21,6 @@ static int no_keys(void **state)
 	return kit_teardown(state);
 }
 
-/* The small bundle with a window record, written by a writer that signs. */
-static void signed_bundle(const struct seal_key *key, int links)
-{
-	const struct bundle_writer_options options = { .frame_ns = 1, .key = key };
-	struct bundle_writer *w = kit_open(&options);
-	struct rec_window window = { .id = 1, .realtime = 1000000001, .window = REC_NULL };
-	struct rec_window_end end = { 1, 2, 3, 5000000000, 1, REC_EMPTY };
-
-	window.challenge = window.start_reason = window.host = window.kernel = REC_NULL;
-	window.boot_id = window.arch = window.version = window.exe_sha256 = REC_NULL;
-	window.boundary_source = REC_NULL;
-	window.window = bundle_writer_string(w, "\x01\xfe window", 9, STRING_PUBLIC);
-	assert_int_equal(bundle_writer_put(w, REC_WINDOW_KIND, &window), 0);
-	for (int i = 0; i < links; i++) {
-		char value[32];
-
-		snprintf(value, sizeof(value), "secret-%d", i);
-		assert_int_equal(kit_label(w, "label", value), 0);
-		if (i == links - 1)
-			assert_int_equal(bundle_writer_put(w, REC_WINDOW_END_KIND, &end), 0);
-		bundle_writer_tick(w, UINT64_MAX);
-	}
-	kit_close(w);
-}
-
 /* Both ways to sign give a valid signature; the reader takes it for the end. */
 static void valid(void **state)
 {
@@ -57,7 +31,7 @@ static void valid(void **state)
 	(void)state;
 	bytes_to_hex(alice.key->id, BUNDLE_HASH, id);
 	for (int later = 0; later < 2; later++) {
-		signed_bundle(later ? NULL : alice.key, 3);
+		kit_signed(later ? NULL : alice.key, 3);
 		if (later)
 			kit_sign(alice.key);
 		kit_verify(NULL, NULL, &r);
@@ -97,7 +71,7 @@ static void statement(void **state)
 	int total;
 
 	(void)state;
-	signed_bundle(alice.key, 2);
+	kit_signed(alice.key, 2);
 	n = kit_frames(frames, 32);
 	whole = kit_load(kit_path);
 	assert_int_equal(frames[n - 1].kind, SCAN_SIGNATURE);
@@ -152,7 +126,7 @@ static void signers(void **state)
 
 	(void)state;
 	/* Signed by somebody else than was asked for. */
-	signed_bundle(bob.key, 2);
+	kit_signed(bob.key, 2);
 	n = kit_frames(frames, 32);
 	kit_verify(alice.public, NULL, &r);
 	assert_int_equal(r.findings_count, 1);
@@ -163,7 +137,7 @@ static void signers(void **state)
 	verify_result_release(&r);
 	/* A second signature behind the first. */
 	other = kit_load(kit_path);
-	signed_bundle(alice.key, 2);
+	kit_signed(alice.key, 2);
 	whole = kit_load(kit_path);
 	n = kit_frames(frames, 32);
 	bytes_put(&whole, whole.data + frames[n - 1].offset, frames[n - 1].size);
@@ -191,7 +165,8 @@ static void signers(void **state)
 	kit_store(whole.data, frames[n - 1].offset);
 	kit_verify(NULL, NULL, &r);
 	assert_string_equal(kit_findings(&r), "cut@10");
-	assert_true(r.signature_missing && !r.sealed && !r.complete);
+	assert_int_equal(r.unfinished, VERIFY_UNFINISHED_SIGNATURE);
+	assert_false(r.sealed || r.complete);
 	assert_int_equal(r.signature, VERIFY_SIGNATURE_ABSENT);
 	assert_string_equal(r.end_reason, "cut");
 	verify_result_release(&r);
@@ -216,7 +191,7 @@ static void damaged(void **state)
 	struct bytes whole;
 
 	(void)state;
-	signed_bundle(alice.key, 3);
+	kit_signed(alice.key, 3);
 	kit_frames(frames, 32);
 	whole = kit_load(kit_path);
 	/* The data frame of link 1 holds the window, that of link 2 does not. */
@@ -259,7 +234,7 @@ static void inserted(void **state)
 	size_t n;
 
 	(void)state;
-	signed_bundle(alice.key, 3);
+	kit_signed(alice.key, 3);
 	n = kit_frames(frames, 32);
 	whole = kit_load(kit_path);
 	for (size_t at = 1; at <= n; at++) {
@@ -304,13 +279,61 @@ static void inserted(void **state)
 	bytes_release(&whole);
 }
 
+static int ignore(void *ctx, const struct bundle_reader *reader, const struct bundle_record *record,
+		  struct err *err)
+{
+	(void)ctx;
+	(void)reader;
+	(void)record;
+	(void)err;
+	return 0;
+}
+
+/* A window that was interrupted is still to be signed, by whoever goes on with it. */
+static void resumed(void **state)
+{
+	struct bundle_writer_options options = { .frame_ns = 1, .key = alice.key };
+	struct bundle_writer *w = kit_open(&options);
+	struct bundle_resume *resume;
+	struct err err = ERR_INIT;
+	struct verify_result r;
+
+	(void)state;
+	assert_int_equal(kit_label(w, "label", "before"), 0);
+	bundle_writer_tick(w, UINT64_MAX);
+	bundle_writer_abandon(w);
+	kit_verify(NULL, NULL, &r);
+	assert_int_equal(r.findings_count, 1);
+	assert_int_equal(r.findings[0].kind, VERIFY_CUT);
+	assert_int_equal(r.signature, VERIFY_SIGNATURE_ABSENT);
+	verify_result_release(&r);
+	assert_int_equal(seal_file_sign(kit_path, alice.key, NULL, &err), -1);
+	assert_int_equal(err.kind, ERR_INCOMPLETE);
+	for (int with = 0; with < 2; with++) {
+		err.kind = ERR_NONE;
+		resume = bundle_resume_open(kit_path, &err);
+		if (!resume || bundle_resume_read(resume, ignore, NULL, &err))
+			fail_msg("%s", err.text);
+		options.key = with ? alice.key : NULL;
+		w = bundle_writer_resume(resume, &options, &err);
+		bundle_resume_free(resume);
+		assert_int_equal(!w, !with);
+	}
+	assert_int_equal(kit_label(w, "label", "after"), 0);
+	kit_close(w);
+	kit_verify(alice.public, NULL, &r);
+	assert_string_equal(kit_findings(&r), "");
+	assert_true(r.ok && r.trusted);
+	verify_result_release(&r);
+}
+
 static void refused(void **state)
 {
 	struct err err = ERR_INIT;
 	struct bytes whole;
 
 	(void)state;
-	signed_bundle(alice.key, 2);
+	kit_signed(alice.key, 2);
 	assert_int_equal(seal_file_sign(kit_path, bob.key, NULL, &err), -1);
 	assert_int_equal(err.kind, ERR_USAGE);
 	assert_non_null(strstr(err.text, "signed already"));
@@ -327,7 +350,7 @@ static void refused(void **state)
 	assert_int_equal(err.kind, ERR_INCOMPLETE);
 	bytes_release(&whole);
 	whole = kit_load(kit_path);
-	signed_bundle(NULL, 2);
+	kit_signed(NULL, 2);
 	/* Not the file that was written. */
 	err.kind = ERR_NONE;
 	assert_int_equal(seal_file_sign(kit_path, bob.key, alice.key->id, &err), -1);
@@ -396,9 +419,9 @@ static void key_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(valid),     cmocka_unit_test(statement), cmocka_unit_test(signers),
-		cmocka_unit_test(damaged),   cmocka_unit_test(inserted),  cmocka_unit_test(refused),
-		cmocka_unit_test(key_files),
+		cmocka_unit_test(valid),   cmocka_unit_test(statement), cmocka_unit_test(signers),
+		cmocka_unit_test(damaged), cmocka_unit_test(inserted),	cmocka_unit_test(refused),
+		cmocka_unit_test(resumed), cmocka_unit_test(key_files),
 	};
 
 	return cmocka_run_group_tests(tests, keys, no_keys);

@@ -2,6 +2,9 @@
 
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_$(or $(T),*).c))
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_$(or $(T),*).c))
+ifneq ($(COLLECT),1)
+FUZZ := $(filter-out taps_code,$(FUZZ)) # needs libcapstone
+endif
 # Unit tests link every library part, built once more with the sanitizers.
 A := $(B)/asan
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1
@@ -77,18 +80,33 @@ check-layers:
 check-headers:
 	$(Q)tools/check-headers.sh
 
-.PHONY: fuzz
+# libFuzzer: the library once, with what the targets need; FUZZ_SECONDS for each target.
+.PHONY: fuzz fuzz-coverage
 FUZZ_SECONDS ?= 60
-fuzz: $(addprefix $(B)/fuzz/,$(FUZZ))
-	$(Q)set -e; for t in $(FUZZ); do mkdir -p $(B)/fuzz/corpus-$$t; \
-		$(B)/fuzz/$$t -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=10 \
-		-print_final_stats=1 -artifact_prefix=$(B)/fuzz/ $(B)/fuzz/corpus-$$t tests/fuzz/corpus/$$t; \
+F := $(B)/fuzz
+FUZZ_FLAGS := -std=gnu11 -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_LIBS_taps_code := -lcapstone
+fuzz: $(addprefix $(F)/,$(FUZZ))
+	$(Q)set -e; for t in $(FUZZ); do mkdir -p $(F)/corpus-$$t; echo "fuzz $$t"; \
+		$(F)/$$t -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=10 -verbosity=0 \
+		-print_final_stats=1 -artifact_prefix=$(F)/ $(F)/corpus-$$t tests/fuzz/corpus/$$t; \
 	done
-$(B)/fuzz/%: tests/fuzz/fuzz_%.c $(SRC_OFFLINE) $(B)/gen/probes_embedded.c
+$(F)/obj/%.o: %.c $(B)/flags
 	$(call say,FUZZ,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(CPPFLAGS_ALL) -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined \
-		-o $@ $^ $(LIBS_OFFLINE)
+	$(Q)$(CLANG) $(CPPFLAGS_ALL) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+$(F)/obj/gen/%.o: $(B)/gen/%.c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS_ALL) $(FUZZ_FLAGS) -c -o $@ $<
+$(F)/libdaylight.a: $(patsubst %.c,$(F)/obj/%.o,$(SRC_OFFLINE)) $(F)/obj/gen/probes_embedded.o
+	$(Q)rm -f $@ && ar rcs $@ $^
+$(addprefix $(F)/,$(FUZZ)): $(F)/%: $(F)/obj/tests/fuzz/fuzz_%.o $(F)/libdaylight.a
+	$(call say,LINK,$@)
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS_OFFLINE) $(FUZZ_LIBS_$*)
+# Lines that the corpora reach, those that `make fuzz` has found among them.
+fuzz-coverage: $(B)/gen/probes_embedded.c
+	$(Q)B=$(B) CLANG=$(CLANG) LIBS="$(LIBS_OFFLINE)" CPPFLAGS='$(CPPFLAGS_ALL)' \
+		tools/fuzz-coverage.sh $(FUZZ)
 
 .PHONY: lint format coverage
 C_FILES := $(shell find userspace bpf tests -name '*.[ch]' | LC_ALL=C sort)
@@ -100,13 +118,15 @@ coverage:
 	$(Q)$(MAKE) --no-print-directory B=$(B)/coverage COVERAGE=1 check-unit
 	$(Q)tools/coverage.sh $(B)/coverage
 
-.PHONY: bench bench-peers bench-recall demo
+.PHONY: bench bench-peers bench-recall bench-inspect demo
 bench: all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/bench.py
 bench-peers: all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/bench.py --peers
 bench-recall: all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/recall.py
+bench-inspect: all
+	$(Q)DAYLIGHT=$(abspath $(B))/daylight tools/bench/inspect.sh
 demo: deps-build
 	$(Q)$(MAKE) --no-print-directory -j$$(nproc) all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight tools/demo/demo.sh

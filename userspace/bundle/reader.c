@@ -218,8 +218,9 @@ static void reader_string_unit(struct bundle_reader *r, uint64_t start, uint64_t
 		reader_end(r, r->no_memory ? "unreadable" : "damaged", start);
 		if (r->no_memory)
 			err_set(err, ERR_INCOMPLETE,
-				"%s: its strings take more than %zu MiB of memory", r->path,
-				r->memory >> 20);
+				"%s: its strings take more than %zu MiB of memory: allow more "
+				"with --memory",
+				r->path, (r->memory < r->limit ? r->memory : r->limit) >> 20);
 	} else {
 		r->strings_wait = true;
 		r->frames++;
@@ -233,6 +234,12 @@ static uint64_t le64(const uint8_t *p)
 	for (size_t i = 0; i < 8; i++)
 		v |= (uint64_t)p[i] << (8 * i);
 	return v;
+}
+
+/* The header promises a signature, and it has not come. */
+static bool reader_promised(const struct bundle_reader *r)
+{
+	return r->header.compatible & BUNDLE_FLAG_SIGNED && !r->signature;
 }
 
 /* Is the next frame one that need not be read? Then it is passed over. */
@@ -275,12 +282,16 @@ static void reader_frame(struct bundle_reader *r, struct err *err)
 		break;
 	case SCAN_END:
 		/* A signature that the header promises belongs to the end. */
-		if (r->header.compatible & BUNDLE_FLAG_SIGNED && !r->signature)
+		if (reader_promised(r))
 			r->sealed = false;
 		reader_end(r, r->sealed ? "sealed" : "cut", start);
 		return;
 	case SCAN_CUT:
-		reader_end(r, r->sealed ? "trailing" : "cut", start);
+		/* What is missing behind an index can only be a signature or a timestamp. */
+		if (!r->sealed || reader_promised(r) || reader_behind_index(r, f.kind))
+			reader_end(r, "cut", start);
+		else
+			reader_end(r, "trailing", start);
 		r->sealed = false;
 		return;
 	case SCAN_DAMAGED:

@@ -173,11 +173,15 @@ enum scan_result scan_next(struct scan *s, struct scan_frame *f, struct err *err
 		return SCAN_ERROR;
 	if (!len)
 		return SCAN_END;
-	if (len < BUNDLE_SKIPPABLE_HEAD)
-		return SCAN_CUT;
-	magic = le32(p);
+	f->kind = SCAN_OTHER;
 	f->offset = s->at;
 	f->data = NULL;
+	if (len < BUNDLE_SKIPPABLE_HEAD) {
+		if (len >= 4)
+			scan_skippable(le32(p), 0, &f->kind);
+		return SCAN_CUT;
+	}
+	magic = le32(p);
 	if (magic == BUNDLE_ZSTD_MAGIC) {
 		result = scan_zstd(s, f, err);
 	} else if (BUNDLE_IS_SKIPPABLE(magic)) {

@@ -29,8 +29,9 @@ static int file_write(int fd, const struct bytes *frame)
 	return fdatasync(fd);
 }
 
-/* Appends to a file of `size` bytes, all or nothing. */
-static int file_append(const char *path, uint64_t size, const struct bytes *frame, struct err *err)
+/* Appends at r->end (a part of such a frame that lies there is cut off), all or nothing. */
+static int file_append(const char *path, const struct verify_result *r, const struct bytes *frame,
+		       struct err *err)
 {
 	cleanup_close int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
@@ -41,22 +42,25 @@ static int file_append(const char *path, uint64_t size, const struct bytes *fram
 	if (flock(fd, LOCK_EX | LOCK_NB))
 		return err_set(err, ERR_USAGE, "%s is being written: wait until that has ended",
 			       path);
-	if (fstat(fd, &st) || (uint64_t)st.st_size != size)
+	if (fstat(fd, &st) || (uint64_t)st.st_size != r->size)
 		return err_set(err, ERR_INCOMPLETE, "%s changed while it was read: try again",
 			       path);
+	if (r->end < r->size && ftruncate(fd, (off_t)r->end))
+		return err_errno(err, ERR_INCOMPLETE, "%s: cannot be written on", path);
 	if (!file_write(fd, frame))
 		return 0;
 	why = errno;
 	/* A courtesy: half a frame at the end would be found by verify. */
-	if (ftruncate(fd, (off_t)size))
+	if (ftruncate(fd, (off_t)r->end))
 		return err_set(err, ERR_INCOMPLETE, "%s: cannot write, and cannot undo it: %s",
 			       path, strerror(why));
 	errno = why;
 	return err_errno(err, ERR_INCOMPLETE, "%s: cannot write (the file is as it was)", path);
 }
 
-/* Verifies; on success the result must be released. */
-static int file_verify(const char *path, struct verify_result *r, struct err *err)
+/* Verifies; `may` may be unfinished. On success the result must be released. */
+static int file_verify(const char *path, enum verify_unfinished may, struct verify_result *r,
+		       struct err *err)
 {
 	bool cut;
 
@@ -64,8 +68,18 @@ static int file_verify(const char *path, struct verify_result *r, struct err *er
 		verify_result_release(r);
 		return -1;
 	}
-	if (r->ok || (r->signature_missing && r->findings_count == 1))
+	if (r->ok || (r->unfinished == may && r->findings_count == 1))
 		return 0;
+	if (r->unfinished && r->findings_count == 1) {
+		verify_result_release(r);
+		return err_set(
+			err, ERR_INCOMPLETE,
+			may == VERIFY_UNFINISHED_SIGNATURE
+				? "%s has half a timestamp: add the timestamp again"
+				: "%s lacks the signature that was begun or promised: sign it "
+				  "first",
+			path);
+	}
 	cut = r->findings_count == 1 && r->findings[0].kind == VERIFY_CUT;
 	verify_result_release(r);
 	if (cut)
@@ -83,7 +97,7 @@ int seal_file_sign(const char *path, const struct seal_key *key, const uint8_t *
 	struct verify_result r;
 	int ret = -1;
 
-	if (file_verify(path, &r, err))
+	if (file_verify(path, VERIFY_UNFINISHED_SIGNATURE, &r, err))
 		return -1;
 	if (r.signature != VERIFY_SIGNATURE_ABSENT)
 		err_set(err, ERR_USAGE, "%s is signed already, by %s", path, r.key_sha256);
@@ -95,7 +109,7 @@ int seal_file_sign(const char *path, const struct seal_key *key, const uint8_t *
 	else if (seal_frame(key, &r.facts, &frame))
 		err_set(err, ERR_INCOMPLETE, "%s: cannot sign: out of memory", path);
 	else
-		ret = file_append(path, r.size, &frame, err);
+		ret = file_append(path, &r, &frame, err);
 	bytes_release(&frame);
 	verify_result_release(&r);
 	return ret;
@@ -104,17 +118,12 @@ int seal_file_sign(const char *path, const struct seal_key *key, const uint8_t *
 /* What a timestamp is to be of. */
 static int file_imprint(const char *path, struct verify_result *r, struct err *err)
 {
-	if (file_verify(path, r, err))
+	if (file_verify(path, VERIFY_UNFINISHED_TIMESTAMP, r, err))
 		return -1;
-	if (r->timestamp == VERIFY_TIMESTAMP_ABSENT && !r->signature_missing)
+	if (r->timestamp == VERIFY_TIMESTAMP_ABSENT)
 		return 0;
-	err_set(err, ERR_USAGE,
-		r->signature_missing
-			? "%s lacks the signature that its header promises: sign it first"
-			: "%s has a timestamp already",
-		path);
 	verify_result_release(r);
-	return -1;
+	return err_set(err, ERR_USAGE, "%s has a timestamp already", path);
 }
 
 int seal_file_request(const char *path, struct bytes *out, struct err *err)
@@ -139,7 +148,7 @@ int seal_file_stamp(const char *path, const uint8_t *response, size_t len, struc
 		return -1;
 	ret = seal_time_frame(response, len, r.imprint, &frame, err);
 	if (!ret)
-		ret = file_append(path, r.size, &frame, err);
+		ret = file_append(path, &r, &frame, err);
 	bytes_release(&frame);
 	verify_result_release(&r);
 	return ret;

@@ -305,7 +305,7 @@ static int verify_index(struct verify *v, struct chain_link *tail, struct err *e
  * the file was cut. Behind `end` the signature is looked for.
  */
 static int verify_tail(struct verify *v, struct chain_link *tail, uint64_t end,
-		       struct verify_seal *seal, bool promised, struct err *err)
+		       struct verify_seal *seal, struct err *err)
 {
 	struct verify_result *r = v->out;
 
@@ -332,15 +332,9 @@ static int verify_tail(struct verify *v, struct chain_link *tail, uint64_t end,
 	}
 	r->frames_good += seal->good;
 	r->frames_total = v->walk.frames;
-	r->sealed = seal->end == v->walk.scan.size;
-	r->end_reason = r->sealed ? "sealed" : "trailing";
-	if (r->sealed && promised && !seal->signature) {
-		r->signature_missing = true;
-		r->sealed = false;
-		r->end_reason = "cut";
-		if (verify_find(v, VERIFY_CUT, v->walk.frames, end, err))
-			return -1;
-	}
+	r->end = seal->end;
+	r->sealed = seal->end == v->walk.scan.size && !r->unfinished;
+	r->end_reason = r->sealed ? "sealed" : r->unfinished ? "cut" : "trailing";
 	r->complete = r->sealed && v->walk.index.totals[REC_WINDOW_END_KIND + 1];
 	return 0;
 }
@@ -401,11 +395,11 @@ static int verify_all(struct verify *v, const struct scan_header *header, struct
 	end = v->walk.scan.at;
 	v->out->frames_total = v->walk.frames;
 	v->out->facts = v->walk.facts;
+	seal->promised = header->compatible & BUNDLE_FLAG_SIGNED;
 	v->out->facts.format = header->format;
 	memcpy(v->out->facts.bundle, header->id, BUNDLE_ID);
 	memcpy(v->out->imprint, v->walk.index_digest, BUNDLE_HASH);
-	if (verify_again(v, err) || verify_order(v, err) ||
-	    verify_tail(v, &tail, end, seal, header->compatible & BUNDLE_FLAG_SIGNED, err) ||
+	if (verify_again(v, err) || verify_order(v, err) || verify_tail(v, &tail, end, seal, err) ||
 	    verify_digests(v, err))
 		return -1;
 	v->out->size = v->walk.scan.size;

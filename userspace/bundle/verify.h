@@ -41,6 +41,13 @@ enum verify_timestamp {
 	VERIFY_TIMESTAMP_INVALID,
 };
 
+/* What was to be put behind the index and is not there, or not whole; the rest may be intact. */
+enum verify_unfinished {
+	VERIFY_UNFINISHED_NOTHING,
+	VERIFY_UNFINISHED_SIGNATURE, /* begun, or promised by the header */
+	VERIFY_UNFINISHED_TIMESTAMP, /* begun */
+};
+
 /* All may be NULL. */
 struct verify_options {
 	const char *key; /* a PEM key, public or private: who must have signed */
@@ -54,7 +61,7 @@ struct verify_result {
 	enum verify_signature signature;
 	char key_sha256[65]; /* id of the key that the signature names; "" when there is none */
 	bool trusted; /* it is valid and of options->key */
-	bool signature_missing; /* the header promises one; nothing else is wrong at the end */
+	enum verify_unfinished unfinished;
 	enum verify_timestamp timestamp;
 	uint64_t timestamp_time; /* realtime ns; REC_NULL: unknown */
 	char authority[SEAL_TIME_NAME]; /* who gave the timestamp, as its certificate says */
@@ -63,11 +70,12 @@ struct verify_result {
 	const char *end_reason; /* as bundle_end */
 	char sha256[65]; /* of the file */
 	char chain[65]; /* what the last chain frame stores; "" when there is none */
-	/* For what is to be added at the end. Valid when `sealed` or `signature_missing`. */
+	/* For what is to be added at the end. Valid when `sealed` or `unfinished`. */
 	struct seal_facts facts;
 	uint8_t imprint[BUNDLE_HASH]; /* SHA-256 of the last frame that a timestamp may stand behind
 				       */
 	uint64_t size; /* of the file */
+	uint64_t end; /* where it is to be added: less than size, if a part of it is there */
 };
 
 /*

@@ -93,6 +93,7 @@ static int seal_signature(struct verify_walk *w, struct verify_seal *seal,
 static void seal_timestamp(struct verify_walk *w, struct verify_seal *seal,
 			   struct verify_result *out, const struct scan_frame *f)
 {
+	bool good = seal->signature ? out->signature == VERIFY_SIGNATURE_VALID : !seal->damaged;
 	struct seal_time said;
 
 	seal_time_check(f->data, (size_t)f->size, out->imprint, seal->authorities, &said);
@@ -100,7 +101,9 @@ static void seal_timestamp(struct verify_walk *w, struct verify_seal *seal,
 	out->timestamp_time = said.time;
 	if (!said.fits || !said.genuine) {
 		out->timestamp = VERIFY_TIMESTAMP_INVALID;
-		seal_find(seal, VERIFY_ALTERED, w->frames - 1, f->offset);
+		/* It cannot fit a frame that is wrong itself. */
+		if (!said.genuine || good)
+			seal_find(seal, VERIFY_ALTERED, w->frames - 1, f->offset);
 	} else if (seal->authorities && !said.trusted) {
 		out->timestamp = VERIFY_TIMESTAMP_INVALID;
 		seal_find(seal, VERIFY_RESIGNED, w->frames - 1, f->offset);
@@ -108,6 +111,24 @@ static void seal_timestamp(struct verify_walk *w, struct verify_seal *seal,
 		out->timestamp = said.trusted ? VERIFY_TIMESTAMP_VALID : VERIFY_TIMESTAMP_UNCHECKED;
 		seal->good++;
 	}
+}
+
+/* What comes behind the last frame that belongs here: nothing, a part of one that does, or more. */
+static void seal_end(struct verify_walk *w, struct verify_seal *seal, struct verify_result *out,
+		     enum scan_result result, enum scan_kind kind)
+{
+	bool promised = seal->promised && !seal->signature;
+	bool half = result == SCAN_CUT && kind == SCAN_SIGNATURE && !seal->signature &&
+		    !seal->timestamp;
+
+	if (result == SCAN_CUT && kind == SCAN_TIMESTAMP && !seal->timestamp)
+		out->unfinished = VERIFY_UNFINISHED_TIMESTAMP;
+	else if (half || (promised && (result == SCAN_CUT || result == SCAN_END)))
+		out->unfinished = VERIFY_UNFINISHED_SIGNATURE;
+	if (out->unfinished)
+		seal_find(seal, VERIFY_CUT, w->frames, seal->end);
+	else if (result != SCAN_END)
+		seal_find(seal, VERIFY_TRAILING, w->frames, seal->end);
 }
 
 int verify_seal_read(struct verify_walk *w, struct verify_seal *seal, struct verify_result *out,
@@ -124,8 +145,7 @@ int verify_seal_read(struct verify_walk *w, struct verify_seal *seal, struct ver
 			return -1;
 		if (result != SCAN_FRAME ||
 		    (f.kind != SCAN_SIGNATURE && f.kind != SCAN_TIMESTAMP)) {
-			if (result != SCAN_END)
-				seal_find(seal, VERIFY_TRAILING, w->frames, seal->end);
+			seal_end(w, seal, out, result, f.kind);
 			return 0;
 		}
 		w->frames++;

@@ -22,6 +22,7 @@ struct verify_seal {
 	const struct seal_key *key; /* who must have signed; may be NULL */
 	const struct seal_authorities *authorities; /* whose timestamps are trusted; may be NULL */
 	bool damaged; /* something before is wrong: the window cannot be compared */
+	bool promised; /* the header promises a signature */
 	/* Set by verify_seal_read: */
 	bool signature, timestamp; /* is there */
 	struct verify_finding findings[VERIFY_SEAL_FINDINGS];

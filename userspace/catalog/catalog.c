@@ -1,8 +1,10 @@
 /* The catalog: takes in probe files, embedded or from folders, and answers what is known. */
 #include "catalog/catalog.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/digest.h"
@@ -25,6 +27,8 @@ struct catalog {
 		size_t file; /* index in files */
 	} * services;
 	size_t services_count;
+	struct tls_library *tls;
+	size_t tls_count;
 };
 
 /* ---- taking in one file ---- */
@@ -61,6 +65,17 @@ static int take_layout(struct catalog *c, const struct probe_reader *r, const ch
 		return probe_fail(r, &at, "%u.%u is already described by '%s' (remove one)",
 				  layout.major, layout.minor, same->name);
 	c->pythons[c->pythons_count++] = layout;
+	return 0;
+}
+
+static int take_tls(struct catalog *c, const struct probe_reader *r, const char *stem,
+		    const unsigned char *data, size_t size)
+{
+	struct tls_library library;
+
+	if (tls_library_read(r, stem, data, size, &library))
+		return -1;
+	c->tls[c->tls_count++] = library;
 	return 0;
 }
 
@@ -108,7 +123,8 @@ static int take_file(struct catalog *c, const char *path, const char *name,
 	file.shipped = is_shipped(name, data, size);
 	if (!strncmp(name, "services/", 9))
 		return take_service(c, &r, stem, data, size, &file);
-	if (take_layout(c, &r, stem, data, size))
+	if (!strncmp(name, "tls/", 4) ? take_tls(c, &r, stem, data, size)
+				      : take_layout(c, &r, stem, data, size))
 		return -1;
 	c->files[c->files_count++] = file;
 	return 0;
@@ -120,7 +136,8 @@ static int take_embedded(struct catalog *c, struct err *err)
 		const struct catalog_embedded *e = &catalog_embedded[i];
 		char path[128];
 
-		if (strncmp(e->name, "python/", 7) != 0 && strncmp(e->name, "services/", 9) != 0)
+		if (strncmp(e->name, "python/", 7) != 0 && strncmp(e->name, "services/", 9) != 0 &&
+		    strncmp(e->name, "tls/", 4) != 0)
 			continue;
 		snprintf(path, sizeof(path), "probes/%s", e->name);
 		if (take_file(c, path, e->name, e->data, e->size, err))
@@ -155,6 +172,20 @@ static int take_folder(struct catalog *c, const char *dir, const char *sub, cons
 	return ret;
 }
 
+/* A folder of probe files may be without tls/: then no TLS library is known. */
+static int take_tls_folder(struct catalog *c, const char *dir, struct err *err)
+{
+	cleanup_free char *path = NULL;
+
+	if (asprintf(&path, "%s/tls", dir) < 0) {
+		path = NULL;
+		return err_set(err, ERR_INTERNAL, "probe files: out of memory");
+	}
+	if (access(path, F_OK) && errno == ENOENT)
+		return 0;
+	return take_folder(c, dir, "tls", "tls", err);
+}
+
 /* ---- loading ---- */
 
 struct catalog *catalog_load(const char *dir, struct err *err)
@@ -165,14 +196,16 @@ struct catalog *catalog_load(const char *dir, struct err *err)
 		c->files = calloc(CATALOG_FILES_MAX, sizeof(*c->files));
 		c->pythons = calloc(CATALOG_FILES_MAX, sizeof(*c->pythons));
 		c->services = calloc(CATALOG_FILES_MAX, sizeof(*c->services));
+		c->tls = calloc(CATALOG_FILES_MAX, sizeof(*c->tls));
 	}
-	if (!c || !c->files || !c->pythons || !c->services) {
+	if (!c || !c->files || !c->pythons || !c->services || !c->tls) {
 		err_set(err, ERR_INTERNAL, "probe files: out of memory (free some and try again)");
 		catalog_free(c);
 		return NULL;
 	}
 	if (dir ? take_folder(c, dir, "python", "python", err) ||
-			    take_folder(c, dir, "services", "services", err)
+			    take_folder(c, dir, "services", "services", err) ||
+			    take_tls_folder(c, dir, err)
 		: take_embedded(c, err)) {
 		catalog_free(c);
 		return NULL;
@@ -193,6 +226,7 @@ void catalog_free(struct catalog *c)
 	free(c->files);
 	free(c->pythons);
 	free(c->services);
+	free(c->tls);
 	free(c);
 }
 
@@ -224,6 +258,17 @@ const struct python_layout *catalog_python(const struct catalog *c, unsigned int
 	for (size_t i = 0; i < c->pythons_count; i++)
 		if (c->pythons[i].major == major && c->pythons[i].minor == minor)
 			return &c->pythons[i];
+	return NULL;
+}
+
+const struct tls_library *catalog_tls(const struct catalog *c, const char *path)
+{
+	const char *base = strrchr(path, '/');
+
+	for (size_t i = 0; base && i < c->tls_count; i++)
+		for (size_t n = 0; n < c->tls[i].files_count; n++)
+			if (service_glob(c->tls[i].files[n], base + 1))
+				return &c->tls[i];
 	return NULL;
 }
 

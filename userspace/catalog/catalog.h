@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "catalog/python_objects.h"
 #include "catalog/python_taps.h"
+#include "catalog/tls_library.h"
 
 /* ---- probe files ---- */
 
@@ -139,7 +140,7 @@ struct service_definition {
 
 struct catalog;
 
-/* dir: a folder with python/ and services/, or NULL for the embedded files. */
+/* dir: a folder with python/, services/ and perhaps tls/, or NULL for the embedded files. */
 struct catalog *catalog_load(const char *dir, struct err *err);
 /*
  * Adds the *.json service definitions of one more folder (analyze --services). One with the name of
@@ -166,6 +167,9 @@ int python_table_apply(const struct python_layout *layout, const uint8_t *table,
 /* All layouts, for `doctor`. */
 size_t catalog_python_count(const struct catalog *c);
 const struct python_layout *catalog_python_at(const struct catalog *c, size_t i);
+
+/* The TLS library that a mapped file is by its name, or NULL. */
+const struct tls_library *catalog_tls(const struct catalog *c, const char *path);
 
 size_t catalog_services_count(const struct catalog *c);
 const struct service_definition *catalog_service_at(const struct catalog *c, size_t i);

@@ -18,5 +18,7 @@ int python_objects_read(const struct probe_reader *r, const json_t *root,
 			struct python_objects *out);
 int service_definition_read(const struct probe_reader *r, const char *stem, const void *data,
 			    size_t size, struct service_definition *out);
+int tls_library_read(const struct probe_reader *r, const char *stem, const void *data, size_t size,
+		     struct tls_library *out);
 
 #endif

@@ -15,7 +15,9 @@
 #include <bpf/libbpf.h>
 
 #include "base/log.h"
+#include "collect/attach_tls.h"
 #include "collect/layouts.h"
+#include "collect/samples.h"
 #include "collect/taps.h"
 #include "daylight.skel.h"
 
@@ -23,10 +25,11 @@ struct attach {
 	struct daylight_bpf *skel;
 	struct ring_buffer *ring;
 	struct bpf_link *syscalls;
-	struct bpf_link **samples; /* one a CPU, NULL where it is off line */
+	struct samples *samples; /* NULL: none */
 	struct attach_options options;
 	struct layouts layouts;
 	bool tracepoints;
+	bool many; /* the kernel has links of many uprobes */
 	int cpus;
 };
 
@@ -56,18 +59,24 @@ static int libbpf_message(enum libbpf_print_level level, const char *fmt, va_lis
 	return 0;
 }
 
-bool attach_has_tracepoint(const char *name)
+static bool kernel_has(const char *type, uint32_t kind)
 {
-	char type[128];
 	struct btf *btf = btf__load_vmlinux_btf();
 	bool found;
 
 	if (!btf)
 		return false;
-	snprintf(type, sizeof(type), "btf_trace_%s", name);
-	found = btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) > 0;
+	found = btf__find_by_name_kind(btf, type, kind) > 0;
 	btf__free(btf);
 	return found;
+}
+
+bool attach_has_tracepoint(const char *name)
+{
+	char type[128];
+
+	snprintf(type, sizeof(type), "btf_trace_%s", name);
+	return kernel_has(type, BTF_KIND_TYPEDEF);
 }
 
 static int ring_event(void *ctx, void *data, size_t size)
@@ -120,6 +129,8 @@ static int load(struct attach *a, struct err *err)
 	/* Held in phases only; attached on demand. */
 	bpf_program__set_autoattach(a->skel->progs.syscall_entered, false);
 	bpf_program__set_autoattach(a->skel->progs.function_started, false);
+	a->many = kernel_has("bpf_uprobe_multi_link", BTF_KIND_STRUCT);
+	attach_tls_prepare(a->skel->progs.tls_entered, a->skel->progs.tls_returned, a->many);
 	if (daylight_bpf__load(a->skel)) {
 		if (errno == EPERM || errno == EACCES)
 			return err_set(
@@ -168,9 +179,7 @@ fail:
 
 static void samples_stop(struct attach *a)
 {
-	for (int cpu = 0; a->samples && cpu < a->cpus; cpu++)
-		bpf_link__destroy(a->samples[cpu]);
-	free(a->samples);
+	samples_close(a->samples);
 	a->samples = NULL;
 }
 
@@ -403,6 +412,12 @@ void attach_tap_remove(struct attach_tap *tap)
 	bpf_link__destroy((struct bpf_link *)tap);
 }
 
+void attach_tls_programs(const struct attach *a, struct attach_tls_programs *out)
+{
+	*out = (struct attach_tls_programs){ a->skel->progs.tls_entered,
+					     a->skel->progs.tls_returned, a->many };
+}
+
 void attach_taps_begin(struct attach *a)
 {
 	__atomic_fetch_add(&a->skel->data->deep_epoch, 1, __ATOMIC_RELAXED);
@@ -415,33 +430,11 @@ uint32_t attach_stack(struct attach *a)
 
 int attach_samples(struct attach *a, unsigned int hz, struct err *err)
 {
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_SOFTWARE,
-		.size = sizeof(attr),
-		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_period = hz ? 1000000000ULL / hz : 0,
-	};
-
-	if (!hz)
-		return 0;
-	a->samples = calloc((size_t)a->cpus, sizeof(struct bpf_link *));
-	for (int cpu = 0; a->samples && cpu < a->cpus; cpu++) {
-		int fd =
-			(int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
-
-		if (fd < 0 && errno == ENODEV)
-			continue;
-		if (fd < 0)
-			return err_errno(err, ERR_MACHINE, "CPU %d cannot be sampled", cpu);
-		/* The link owns the descriptor. */
-		a->samples[cpu] = bpf_program__attach_perf_event(a->skel->progs.clock_ticked, fd);
-		if (!a->samples[cpu]) {
-			err_errno(err, ERR_MACHINE, "CPU %d cannot be sampled", cpu);
-			close(fd);
-			return -1;
-		}
-	}
-	return 0;
+	if (a->samples && hz)
+		samples_rate(a->samples, hz);
+	else if (hz)
+		a->samples = samples_open(a->skel->progs.clock_ticked, hz, err);
+	return hz && !a->samples ? -1 : 0;
 }
 
 void attach_stop(struct attach *a)

@@ -1,6 +1,6 @@
 /*
  * The kernel side as the collector sees it: loads and attaches the programs, sets targets, drains
- * events, reads the ledger. The only user of libbpf.
+ * events, reads the ledger. With attach_tls.c the only user of libbpf.
  */
 #ifndef DAYLIGHT_COLLECT_ATTACH_H
 #define DAYLIGHT_COLLECT_ATTACH_H
@@ -82,10 +82,18 @@ struct attach_tap *attach_tap_add(struct attach *a, pid_t pid, const struct taps
 void attach_tap_remove(struct attach_tap *tap);
 /* To be said before taps are added to a process: what is remembered of threads is void. */
 void attach_taps_begin(struct attach *a);
+/* For attach_tls.c. many: they are attached by one link for all places. */
+struct bpf_program;
+struct attach_tls_programs {
+	struct bpf_program *entered, *returned;
+	bool many;
+};
+void attach_tls_programs(const struct attach *a, struct attach_tls_programs *out);
 /* A fresh id for a stack that user space makes up. */
 uint32_t attach_stack(struct attach *a);
 
-/* Samples all CPUs hz times a second; 0: does nothing. Errors: ERR_MACHINE. */
+/* Samples all CPUs hz times a second, or from now on so often; 0: does nothing. Errors:
+ * ERR_MACHINE. */
 int attach_samples(struct attach *a, unsigned int hz, struct err *err);
 
 /* Detaches everything; events already in the ring can still be drained. */

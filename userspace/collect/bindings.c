@@ -173,6 +173,8 @@ static void call_bind(struct bindings *b, struct bound *at, uint64_t seq, uint64
 
 	if (!slot)
 		goto lost;
+	if (at->adjacent && link != LINK_AMBIGUOUS)
+		link = LINK_TLS_ADJACENT;
 	if (slot->count == slot->cap) {
 		size_t cap = slot->cap ? 2 * slot->cap : 4;
 		struct binding *grown = realloc(slot->bindings, cap * sizeof(*grown));
@@ -387,17 +389,22 @@ void bindings_call_ended(struct bindings *b, struct bound *at, uint64_t seq, uin
 		slot_end(b, at, slot, end, true);
 }
 
-void bindings_connection_ended(struct bindings *b, struct bound *at)
+void bindings_decoded(struct bindings *b, struct bound *at)
 {
 	struct flow *flow, *next;
 
-	while (at->slots)
-		slot_end(b, at, at->slots, 0, false);
 	if (!at->undecoded)
 		return;
 	HASH_ITER(hh, b->flows, flow, next)
 		flow_forget(b, &flow->key, at, 0);
 	at->undecoded = false;
+}
+
+void bindings_connection_ended(struct bindings *b, struct bound *at)
+{
+	while (at->slots)
+		slot_end(b, at, at->slots, 0, false);
+	bindings_decoded(b, at);
 }
 
 uint64_t bindings_written(const struct bindings *b)

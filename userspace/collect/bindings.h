@@ -23,6 +23,7 @@ struct slot;
 /* A connection as bindings see it; part of the connection, zero-initialised. */
 struct bound {
 	struct slot *slots; /* calls that somebody works for, or whose id was asked for */
+	bool adjacent; /* its plaintext is tied to it by the receive before it (TLS) */
 	bool undecoded; /* flows took it as work for an unknown call */
 	uint64_t ended; /* when the newest of its calls to end did */
 };
@@ -50,6 +51,8 @@ void bindings_answered(struct bindings *b, struct bound *at, uint64_t seq, uint6
 
 /* The call has ended: its bindings are written. */
 void bindings_call_ended(struct bindings *b, struct bound *at, uint64_t seq, uint64_t end);
+/* What could not be decoded of the connection was no call: it is read in another way. */
+void bindings_decoded(struct bindings *b, struct bound *at);
 /* The connection has ended: what is left never became a call. */
 void bindings_connection_ended(struct bindings *b, struct bound *at);
 

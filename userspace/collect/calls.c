@@ -1,6 +1,7 @@
 /* Connections of targets and the calls on them. */
 #include "collect/calls.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@
 #include "collect/deep.h"
 #include "collect/hops.h"
 #include "collect/processes.h"
+#include "collect/tls.h"
 #include "protocols/decoder.h"
 
 /* include/net/tcp_states.h */
@@ -27,6 +29,7 @@ struct connection {
 	char local[WIRE_UNIX_PATH + 1], remote[WIRE_UNIX_PATH + 1];
 	bool put; /* the connection's record was put */
 	bool client_closed, finished;
+	bool plaintext; /* of a TLS library is decoded; the socket's bytes are ciphertext */
 	uint32_t process; /* that moved data last */
 	uint64_t received, sent, calls;
 	const char *spoken; /* the protocol that the first bytes sent show; outbound ones */
@@ -233,6 +236,39 @@ void calls_connection(struct calls *c, const struct wire_connection *e)
 	c->stats.connections++;
 }
 
+/*
+ * Plaintext of a TLS library takes the place of what the socket showed, unless calls were read from
+ * that already. False: the chunk is not to be decoded.
+ */
+static bool takes_chunk(struct connection *connection, const struct wire_data *e)
+{
+	struct decoder_callbacks callbacks = { call_ended, connection };
+	struct calls *c = connection->owner;
+	const uint8_t *data = (const uint8_t *)(e + 1);
+	struct decoder *decoder;
+
+	if (!(e->flags & WIRE_DATA_TLS)) {
+		/* A TLS record (RFC 8446, 5.1): its library may have been loaded just now. */
+		if (!e->offset && e->captured > 1 && data[0] == 22 && data[1] == 3)
+			tls_process_uses(c->s->tls, e->head.process);
+		return !connection->plaintext;
+	}
+	if (connection->plaintext)
+		return true;
+	decoder =
+		connection->calls ? NULL : decoder_new(e->flags & WIRE_DATA_TLS_JOINED, &callbacks);
+	if (!decoder)
+		return false;
+	tls_process_uses(c->s->tls, e->head.process);
+	decoder_free(connection->decoder);
+	connection->decoder = decoder;
+	connection->plaintext = true;
+	connection->bound.adjacent = e->flags & WIRE_DATA_TLS_ADJACENT;
+	connection->received = connection->sent = 0;
+	bindings_decoded(c->bindings, &connection->bound);
+	return true;
+}
+
 void calls_data(struct calls *c, const struct wire_data *e, size_t size)
 {
 	struct connection *connection;
@@ -252,6 +288,8 @@ void calls_data(struct calls *c, const struct wire_data *e, size_t size)
 		c->stats.unknown++;
 		return;
 	}
+	if (!takes_chunk(connection, e))
+		return;
 	if (chunk.direction == DECODER_RESPONSE)
 		connection->sent += e->length;
 	else
@@ -334,7 +372,8 @@ static void release(struct connection *connection)
 void calls_state(struct calls *c, const struct wire_state *e)
 {
 	struct connection *connection;
-	bool by_client;
+	enum decoder_end end;
+	bool by_peer, in;
 
 	HASH_FIND(hh, c->connections, &e->connection, sizeof(e->connection), connection);
 	if (!connection) {
@@ -346,11 +385,17 @@ void calls_state(struct calls *c, const struct wire_state *e)
 	if (e->to != TCP_STATE_FIN_WAIT1 && e->to != TCP_STATE_LAST_ACK && e->to != TCP_STATE_CLOSE)
 		return;
 	/* Reset by the network, or closed only after the other side had done so. */
-	by_client = connection->client_closed || !e->closed_here;
+	by_peer = connection->client_closed || !e->closed_here;
+	in = connection->rec.direction == DIRECTION_IN;
+	end = by_peer ? DECODER_CLIENT_GONE : DECODER_SERVER_GONE;
+	if (e->error == ETIMEDOUT)
+		end = DECODER_TIMEOUT;
 	if (e->closed_here && connection->decoder && !connection->finished)
 		decoder_server_closed(connection->decoder);
-	finish(connection, by_client ? DECODER_CLIENT_GONE : DECODER_SERVER_GONE, e->head.time,
-	       by_client ? "client closed" : "server closed");
+	finish(connection, end, e->head.time,
+	       end == DECODER_TIMEOUT ? "timed out"
+	       : by_peer == in	      ? "client closed"
+				      : "server closed");
 	if (e->to == TCP_STATE_CLOSE)
 		release(connection);
 }

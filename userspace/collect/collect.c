@@ -28,11 +28,13 @@
 #include "collect/sightings.h"
 #include "collect/spawn.h"
 #include "collect/targets.h"
+#include "collect/tls.h"
 #include "collect/unwind.h"
 #include "collect/window.h"
 
 #define SECOND 1000000000ULL
 #define POLL_MS 20
+#define SAMPLES_DENSE 599 /* a second */
 #define SETTLE_NS (60 * SECOND)
 #define LINGER_NS (SECOND / 4)
 #define TARGETS_ENDED "targets-ended"
@@ -51,7 +53,8 @@ void collect_options_init(struct collect_options *o)
 {
 	memset(o, 0, sizeof(*o));
 	o->status_fd = -1;
-	o->syscall_phase = o->syscall_share = o->samples = COLLECT_AUTO;
+	o->syscall_phase = o->syscall_share = COLLECT_AUTO;
+	o->samples = 199;
 	o->deep = 20;
 	o->deep_duty = 1;
 }
@@ -212,16 +215,18 @@ static int open_parts(struct session *s, struct err *err)
 	s->calls = calls_new(s);
 	s->hops = hops_new(s);
 	s->deep = deep_new(s);
+	s->tls = tls_new(s);
 	s->interpositions = interpositions_new(s);
 	s->patches = patches_new(s, s->interpositions);
 	if (!s->deep || !s->modules || !s->processes || !s->sightings || !s->unwind || !s->calls ||
-	    !s->hops || !s->interpositions || !s->patches)
+	    !s->hops || !s->tls || !s->interpositions || !s->patches)
 		return err_set(err, ERR_INTERNAL, "out of memory");
 	return 0;
 }
 
 static void close_parts(struct session *s)
 {
+	tls_free(s->tls);
 	deep_free(s->deep);
 	patches_free(s->patches);
 	interpositions_free(s->interpositions);
@@ -238,14 +243,7 @@ static void close_parts(struct session *s)
 	free(s->listeners);
 }
 
-/* Where function starts can be traced, samples and system calls add little. */
-static unsigned int samples(const struct session *s)
-{
-	if (s->options->samples != COLLECT_AUTO)
-		return (unsigned int)s->options->samples;
-	return deep_covers(s->deep) ? 49 : 199;
-}
-
+/* Where function starts can be traced, system calls add little and are looked at for moments. */
 static uint64_t syscall_phase(const struct session *s)
 {
 	if (s->options->syscall_phase != COLLECT_AUTO)
@@ -278,7 +276,7 @@ static int begin(struct session *s, struct spawn *spawn, struct err *err)
 		return -1;
 	found_at = clock_monotonic();
 	if (attach_start(s->attach, err) || attach_syscalls(s->attach, syscall_phase(s) > 0, err) ||
-	    attach_samples(s->attach, samples(s), err))
+	    attach_samples(s->attach, (unsigned int)s->options->samples, err))
 		return -1;
 	/* Who came while nothing was attached yet. */
 	if (targets_find(s, err) < 0)
@@ -300,6 +298,21 @@ static int begin(struct session *s, struct spawn *spawn, struct err *err)
 	}
 	session_gap(s, REC_NULL, s->start.monotonic, clock_monotonic(), "attaching");
 	return spawn->pid ? spawn_release(spawn, err) : 0;
+}
+
+/*
+ * While some processes of a service are traced function by function, the others answer first calls,
+ * too: these shall not be without a function of their handler.
+ */
+static void samples_tick(struct session *s)
+{
+	unsigned int hz = (unsigned int)s->options->samples;
+	struct err err = ERR_INIT;
+
+	if (hz && hz < SAMPLES_DENSE && deep_waits(s->deep))
+		hz = SAMPLES_DENSE;
+	if (attach_samples(s->attach, hz, &err))
+		log_warn("%s", err.text);
 }
 
 struct phase {
@@ -367,9 +380,11 @@ static const char *run(struct session *s, struct spawn *spawn)
 		modules_tick(s->modules);
 		calls_tick(s->calls, now.monotonic);
 		deep_tick(s->deep, now.monotonic);
+		tls_tick(s->tls, now.monotonic);
 		interpositions_tick(s->interpositions, false);
 		unwind_tick(s->unwind);
 		phase_tick(s, &phase, now.monotonic);
+		samples_tick(s);
 		if (now.monotonic >= flush) {
 			flush = now.monotonic + FLUSH_NS;
 			sightings_flush(s->sightings);

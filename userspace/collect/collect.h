@@ -63,7 +63,7 @@ struct collect_options {
 	 * function starts do not show.
 	 */
 	uint64_t syscall_phase, syscall_share;
-	uint64_t samples; /* of the CPU clock, a second; 0: none; COLLECT_AUTO: likewise */
+	uint64_t samples; /* of the CPU clock, a second; 0: none */
 	uint64_t deep; /* first calls of each route that are traced function by function; 0: none */
 	uint64_t deep_duty; /* and percent of the window */
 };

@@ -81,6 +81,7 @@ struct deep {
 	struct traced *traced;
 	struct route *routes;
 	uint64_t without; /* processes with a runtime that have no taps */
+	bool waiting;
 };
 
 struct deep *deep_new(struct session *s)
@@ -426,6 +427,9 @@ void deep_tick(struct deep *d, uint64_t now)
 		}
 		tick(d, t, now);
 	}
+	d->waiting = false;
+	for (group = d->groups; group; group = group->next)
+		d->waiting |= group->holding && group->holding < group->busy;
 }
 
 void deep_stop(struct deep *d, uint64_t now)
@@ -439,6 +443,11 @@ void deep_stop(struct deep *d, uint64_t now)
 bool deep_covers(const struct deep *d)
 {
 	return d->traced && !d->without;
+}
+
+bool deep_waits(const struct deep *d)
+{
+	return d->waiting;
 }
 
 void deep_free(struct deep *d)

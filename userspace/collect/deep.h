@@ -5,7 +5,8 @@
  * A process starts with its taps attached. Once the first calls of each of its routes were traced
  * from their start to their end, the taps are detached. They come back
  *   - for a route that was not met before, from its second call on ("new-route"),
- *   - for a new process ("new-process") and for code that was loaded again ("new-code"): a few calls,
+ *   - for a new process ("new-process") and for code that was loaded again ("new-code"): a few
+ * calls,
  *   - for a share of the window, whatever happens ("duty").
  * Routes that are called seldom must not keep a busy service deep: the first calls may take a
  * minute; afterwards taps are held for new routes for half a minute and a twentieth of the time.
@@ -30,7 +31,8 @@ void deep_free(struct deep *d);
  * since (monotonic ns): when its functions began to run; what ran until the taps hold is a gap.
  */
 void deep_process(struct deep *d, const struct process *process, bool forked, uint64_t since);
-/* A forked child had ended before its taps could be attached: a gap, if its parent's kind has taps. */
+/* A forked child had ended before its taps could be attached: a gap, if its parent's kind has taps.
+ */
 void deep_process_missed(struct deep *d, const struct process *process, uint64_t since);
 void deep_process_ended(struct deep *d, uint32_t serial);
 
@@ -46,6 +48,12 @@ void deep_reloaded(struct deep *d, uint32_t process);
 void deep_tick(struct deep *d, uint64_t now);
 /* Detaches all. */
 void deep_stop(struct deep *d, uint64_t now);
+
+/*
+ * Does a process answer calls without taps while others of its service have them? Then its calls
+ * are to be seen by other means.
+ */
+bool deep_waits(const struct deep *d);
 
 /* Can each process with a runtime be traced so? Then other triggers need not hold for long. */
 bool deep_covers(const struct deep *d);

@@ -9,6 +9,7 @@
 #include "collect/modules.h"
 #include "collect/process_record.h"
 #include "collect/procfs.h"
+#include "collect/tls.h"
 
 #define SCAN_NS 5000000000ULL
 #define KEEP_ENDED_NS 30000000000ULL
@@ -245,6 +246,7 @@ static int add(struct processes *p, pid_t pid, bool child, struct err *err)
 			 ORIGIN_EXISTING);
 	process_put_record(p->s, process);
 	scan_mappings(p->s, process);
+	tls_process(p->s->tls, process, p->s->running ? now : 0);
 	return 0;
 }
 
@@ -280,6 +282,7 @@ static void appeared(struct processes *p, const struct wire_process *e)
 				deep_process(p->s->deep, process, true, e->head.time);
 			else if (process->layout)
 				deep_process_missed(p->s->deep, process, e->head.time);
+			tls_process_forked(p->s->tls, process, e->parent, e->head.time);
 		} else {
 			process_describe(p->s, process, e->parent, ORIGIN_FORK);
 		}
@@ -295,6 +298,7 @@ static void appeared(struct processes *p, const struct wire_process *e)
 		parent->ended_at = e->head.time;
 		p->alive--;
 		deep_process_ended(p->s->deep, parent->serial);
+		tls_process_ended(p->s->tls, parent->serial);
 	}
 	if (!is_current(p->s, process)) {
 		process_describe_unknown(process, parent_id);
@@ -306,6 +310,7 @@ static void appeared(struct processes *p, const struct wire_process *e)
 	if (process->runtime.state == PYTHON_READY)
 		runtime_gap(p->s, process);
 	scan_mappings(p->s, process);
+	tls_process(p->s->tls, process, e->head.time);
 }
 
 /* What it moved by io_uring was not seen: it is said how often. */
@@ -343,6 +348,7 @@ static void ended(struct processes *p, const struct wire_process *e)
 		process->ended_at = e->head.time;
 		p->alive--;
 		deep_process_ended(p->s->deep, process->serial);
+		tls_process_ended(p->s->tls, process->serial);
 	}
 }
 
@@ -393,6 +399,7 @@ static void look_again(struct processes *p, struct process *process, uint64_t no
 		process->scan_at = now + SCAN_NS;
 		if (process->active) {
 			scan_mappings(s, process);
+			tls_process_look(s->tls, process->serial);
 			check_evaluator(p, process);
 		}
 		process->active = false;

@@ -23,6 +23,7 @@ struct unwind; /* unwind.h */
 struct calls; /* calls.h */
 struct hops; /* hops.h */
 struct deep; /* deep.h */
+struct tls; /* tls.h */
 struct interpositions; /* interpositions.h */
 struct patches; /* patches.h */
 struct resumption; /* resumption.h */
@@ -40,6 +41,7 @@ struct session {
 	struct calls *calls;
 	struct hops *hops;
 	struct deep *deep;
+	struct tls *tls;
 	struct interpositions *interpositions;
 	struct patches *patches;
 	struct resumption *resumption; /* of an interrupted window; else NULL */

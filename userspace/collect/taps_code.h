@@ -1,7 +1,7 @@
 /*
  * Reads machine code for taps.c: follows the straight-line start of a function or of an opcode's
  * handler to the first instruction that the kernel emulates at a uprobe, and finds tables of
- * handlers. Only looks at buffers; every byte of them may be hostile. The only user of libcapstone.
+ * handlers. Only looks at buffers; every byte of them may be hostile.
  */
 #ifndef DAYLIGHT_COLLECT_TAPS_CODE_H
 #define DAYLIGHT_COLLECT_TAPS_CODE_H

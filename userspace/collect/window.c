@@ -63,10 +63,8 @@ static uint32_t describe_options(struct session *s, uint64_t *out)
 	out[n++] = session_public(s, text);
 	snprintf(text, sizeof(text), "deep-duty=%llu%%", (unsigned long long)o->deep_duty);
 	out[n++] = session_public(s, text);
-	if (o->samples != COLLECT_AUTO) {
-		snprintf(text, sizeof(text), "samples=%llu/s", (unsigned long long)o->samples);
-		out[n++] = session_public(s, text);
-	}
+	snprintf(text, sizeof(text), "samples=%llu/s", (unsigned long long)o->samples);
+	out[n++] = session_public(s, text);
 	if (o->syscall_phase != COLLECT_AUTO) {
 		snprintf(text, sizeof(text), "syscall-phase=%llums",
 			 (unsigned long long)o->syscall_phase / 1000000);

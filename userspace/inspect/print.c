@@ -130,7 +130,8 @@ int inspect_check_filter(const char *view, const struct inspect_filter *filter, 
 
 static int print_no_memory(struct err *err)
 {
-	return err_set(err, ERR_INCOMPLETE, "not enough memory to print the bundle: free some");
+	return err_set(err, ERR_INCOMPLETE,
+		       "not enough memory to print the bundle: allow more with --memory");
 }
 
 /* Everything must have reached the other side of out. */

@@ -38,7 +38,7 @@ enum decoder_end {
 	DECODER_CLIENT_GONE,
 	DECODER_SERVER_GONE,
 	DECODER_WINDOW_STOP,
-	DECODER_TIMEOUT /* said so by the protocol itself */
+	DECODER_TIMEOUT /* said so by the protocol itself, or the network gave it up */
 };
 
 /* One header value that is kept: visible ASCII, at most 256 bytes, else it is left out. */

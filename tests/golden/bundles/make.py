@@ -277,6 +277,7 @@ def bundles():
     yield "newer-frame", fill(Writer(between=skippable(0x184D2A50, b"anything"))).bundle()[0]
     yield "newer-flag", fill(Writer(flags=(0x80000001, 0))).bundle()[0]
     yield "newer-incompatible", fill(Writer(flags=(0, 2))).bundle()[0]
+    yield "signed-promised", fill(Writer(flags=(2, 0))).bundle()[0]
     yield "older-column", fill(Writer(drop={"call": 2, "function": 1, "stack": 2})).bundle()[0]
 
 
