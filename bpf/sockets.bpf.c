@@ -127,12 +127,12 @@ static long copy_callback(wire_32 i, struct chunk **at)
 	return copy_part(c, iov.base, iov.len);
 }
 
-/* The connection's first bytes: of HTTP/2 ("PRI"), or of FastCGI (version 1, type 1). */
+/* HTTP/2 begins here ("PRI"), after an upgrade too; or FastCGI (version 1, type 1). */
 static __always_inline bool chunk_is_framed(const struct chunk *c)
 {
-	return !c->e.offset && !(c->e.flags & WIRE_DATA_SEND) && c->fill > 2 &&
+	return !(c->e.flags & WIRE_DATA_SEND) && c->fill > 2 &&
 	       ((c->bytes[0] == 'P' && c->bytes[1] == 'R' && c->bytes[2] == 'I') ||
-		(c->bytes[0] == 1 && c->bytes[1] == 1));
+		(!c->e.offset && c->bytes[0] == 1 && c->bytes[1] == 1));
 }
 
 /*

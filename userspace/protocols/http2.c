@@ -131,6 +131,7 @@ void *http2_new_upgraded(const struct decoder_callbacks *callbacks, struct excha
 		return NULL;
 	}
 	h->seq = e->seq;
+	e->protocol = "http/2";
 	return h;
 }
 
