@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs the packages that Daylight needs on Debian 12: deps.sh build|check. Installs only what is
+# Installs the packages that Daylight needs on Debian 12: deps.sh build|check|kernel. Installs only what is
 # missing, says nothing when nothing is. apt starts no daemon while it works here: a policy-rc.d
 # stands in its way for that time, unless the machine has one of its own, which stays untouched.
 set -eu
@@ -11,8 +11,9 @@ BUILD="gcc libc6-dev make clang llvm libbpf-dev libelf-dev libdw-dev liblzma-dev
 	libnghttp2-dev bpftool pkg-config python3"
 CHECK="$BUILD libcmocka-dev libclang-rt-14-dev keystone uwsgi-core uwsgi-plugin-python3 sqlite3
 	nginx zstd strace python3-docutils util-linux procps gdb apache2-bin libapache2-mod-wsgi-py3
-	python3-eventlet python3-glance python3-zstandard haproxy
+	python3-eventlet python3-glance python3-uvicorn python3-zstandard haproxy
 	memcached openssl"
+KERNEL="qemu-system-x86 busybox-static kmod cpio xz-utils"
 POLICY=/usr/sbin/policy-rc.d
 POLICY_OURS=''
 
@@ -47,7 +48,8 @@ put_policy() {
 case ${1:-} in
 build) wanted=$BUILD ;;
 check) wanted=$CHECK ;;
-*) give_up "usage: tools/deps.sh build|check" ;;
+kernel) wanted="$CHECK $KERNEL" ;;
+*) give_up "usage: tools/deps.sh build|check|kernel" ;;
 esac
 
 command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||

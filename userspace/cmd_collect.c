@@ -315,7 +315,7 @@ static const struct command_option options[] = {
 	{ NULL, 0, NULL, NULL, false, NULL },
 };
 
-/* With --resume only what is of this run: --status-fd, --quiet, --verbose, --probes. */
+/* With --resume only what is of this run: --status-fd, --quiet, --verbose, --probes, --sign. */
 static int check_resume(const struct collect_options *o, struct err *err)
 {
 	struct collect_options plain;

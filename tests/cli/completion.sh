@@ -68,6 +68,7 @@ if "$DAYLIGHT" --help | grep -q '^  collect '; then
 	offers '' collect --unit ho
 	offers '' collect ''
 	offers "$files" collect -o ''
+	offers "$files" collect --resume ''
 	offers 'folder' collect --probes ''
 	offers '--pid --port --probes' collect -o host.daylight --p
 	offers "$files" collect -- sh ''

@@ -75,11 +75,26 @@ live_check "$file" among "$WORK/clients"
 refuses "is sealed" "$file"
 server_stop "$SERVER"
 
+# A bundle that is to be signed is signed in the end, or not gone on with.
+"$DAYLIGHT" key new -o "$WORK/key.pem" --public "$WORK/key.pub" >/dev/null || fail "no key"
+live_threads signed
+file=$WORK/signed.daylight
+collect_start "$file" --port "$PORT" --sign "$WORK/key.pem" --status-fd 3
+traffic 5
+killed
+refuses "is to be signed: give --sign" "$file"
+collect_resume "$file" --sign "$WORK/key.pem"
+collect_stop
+collect_ended 0 "$file"
+"$DAYLIGHT" verify "$file" --key "$WORK/key.pub" >"$file.verify" ||
+	fail "a bundle that was gone on with is signed wrongly: $(cat "$file.verify")"
+server_stop "$SERVER"
+
 # A window whose planned end has come, or whose processes are gone, is not gone on with.
 live_threads other
 file=$WORK/over.daylight
 collect_start "$file" --pid "$SERVER" --duration 4s --status-fd 3
-traffic 5
+traffic 6
 killed
 server_stop "$SERVER"
 refuses "none of its targets is there" "$file"

@@ -107,6 +107,8 @@ def serve():
     while True:
         conn, _ = listener.accept()
         if not os.fork():
+            # Without a network nobody tells it that its client has gone: PR_SET_PDEATHSIG.
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)
             listener.close()
             handle(conn)
             os._exit(0)

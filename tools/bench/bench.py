@@ -374,7 +374,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", action="store_true", help="other tracers beside Daylight")
     parser.add_argument("--pairs", type=int, default=20)
-    parser.add_argument("--calls", type=int, default=60, help="validations in one load")
+    parser.add_argument("--calls", type=int, default=120, help="validations in one load")
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("bench: needs root: run 'sudo make bench'")

@@ -80,6 +80,16 @@ check-layers:
 check-headers:
 	$(Q)tools/check-headers.sh
 
+# The live tests and the demo under other kernels, emulated: hours. K: which; T: live tests by name.
+.PHONY: check-kernel
+check-kernel: deps-kernel all $(LIVE_PROGRAMS)
+	$(Q)set -e; for kernel in $(or $(K),6.1 6.12); do \
+		echo "== Linux $$kernel"; \
+		PATH=$$PATH:/usr/sbin:/sbin CI=true DAYLIGHT=$(abspath $(B))/daylight \
+			tools/kernel/boot.sh $$kernel tools/kernel/tests.sh \
+			$(filter-out %-lib.sh,$(wildcard tests/live/$(or $(T),*).sh)); \
+	done
+
 # libFuzzer: the library once, with what the targets need; FUZZ_SECONDS for each target.
 .PHONY: fuzz fuzz-coverage
 FUZZ_SECONDS ?= 60
@@ -118,11 +128,17 @@ coverage:
 	$(Q)$(MAKE) --no-print-directory B=$(B)/coverage COVERAGE=1 check-unit
 	$(Q)tools/coverage.sh $(B)/coverage
 
-.PHONY: bench bench-peers bench-recall bench-inspect demo
+.PHONY: bench bench-peers bench-recall bench-size bench-inspect demo
 bench: all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/bench.py
 bench-peers: all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/bench.py --peers
+bench-size: all $(B)/bench/dump_records
+	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/size.py
+$(B)/bench/%: $(B)/obj/tools/bench/%.o $(call obj,$(SRC_OFFLINE)) $(B)/obj/gen/probes_embedded.o
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_OFFLINE)
 bench-recall: all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/recall.py
 bench-inspect: all

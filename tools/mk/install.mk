@@ -1,13 +1,16 @@
 # Packages, manuals, installing.
 
-.PHONY: deps deps-build deps-check
+.PHONY: deps deps-build deps-check deps-kernel
 deps: deps-check
 deps-build:
 	$(Q)tools/deps.sh build
 deps-check:
 	$(Q)tools/deps.sh check
+deps-kernel:
+	$(Q)tools/deps.sh kernel
 
-VERBS := $(patsubst userspace/cmd_%.c,%,$(filter userspace/cmd_%,$(SRC_PROGRAM)))
+# cmd_memory.c is a part of several verbs.
+VERBS := $(filter-out memory,$(patsubst userspace/cmd_%.c,%,$(filter userspace/cmd_%,$(SRC_PROGRAM))))
 MANUALS := $(B)/man/daylight.1 $(patsubst %,$(B)/man/daylight-%.1,$(VERBS))
 .PHONY: man install uninstall clean
 man: $(MANUALS)

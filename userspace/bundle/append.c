@@ -2,8 +2,6 @@
 #include "bundle/append.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -13,6 +11,7 @@
 #include <openssl/evp.h>
 #include <zstd.h>
 
+#include "base/thread.h"
 #include "bundle/append_level.h"
 
 #define QUEUE_BYTES (32u << 20)
@@ -241,7 +240,8 @@ static int append_frames(struct append *a, const struct append_job *job)
 /* A job to the file; one that cannot be written is lost as a whole. */
 static void append_take(struct append *a, const struct append_job *job)
 {
-	ZSTD_CCtx_setParameter(a->zstd, ZSTD_c_compressionLevel, append_level_start(&a->level));
+	ZSTD_CCtx_setParameter(a->zstd, ZSTD_c_compressionLevel,
+			       append_level_start(&a->level, append_job_bytes(job)));
 	if (!atomic_load(&a->failed) && append_frames(a, job)) {
 		errno = ENOMEM;
 		append_fail(a, "write");
@@ -407,19 +407,6 @@ static void append_free(struct append *a)
 	free(a);
 }
 
-/* Signals are the main thread's; a file size limit shall be an error, not a death. */
-static int append_start(struct append *a)
-{
-	sigset_t all, old;
-	int ret;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = pthread_create(&a->thread, NULL, append_run, a);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return ret;
-}
-
 /* A new file begins with its header, and that is on disk; of another one H is where it stopped. */
 static int append_begin(struct append *a, uint32_t flags, struct err *err)
 {
@@ -477,7 +464,7 @@ struct append *append_open(int fd, const char *path, const struct append_options
 		append_free(a);
 		return NULL;
 	}
-	if (append_start(a)) {
+	if (thread_start(&a->thread, append_run, a)) {
 		err_set(err, ERR_INCOMPLETE, "%s: cannot start the writer's thread", path);
 		append_free(a);
 		return NULL;

@@ -19,8 +19,8 @@ struct append_level {
 /* level: 0 to adapt, else the zstd level of all frames. */
 void append_level_init(struct append_level *l, int level);
 
-/* A frame's turn: its zstd level. */
-int append_level_start(struct append_level *l);
+/* The turn of a frame of so many bytes: its zstd level. */
+int append_level_start(struct append_level *l, size_t bytes);
 
 /*
  * The frame is done: `opened` is when it was begun (monotonic ns); `queued` bytes of at most

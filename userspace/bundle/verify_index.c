@@ -125,7 +125,10 @@ static int verify_index_part(const struct verify_index *ix, uint64_t tag, struct
 	case BUNDLE_INDEX_TOTALS:
 		return verify_index_totals(ix, part);
 	case BUNDLE_INDEX_FRAMES:
-		return part->len == ix->table.len && !memcmp(part->data, ix->table.data, part->len)
+		/* No data frame, no table. */
+		return part->len == ix->table.len &&
+				       (!part->len ||
+					!memcmp(part->data, ix->table.data, part->len))
 			       ? 0
 			       : -1;
 	case BUNDLE_INDEX_END:

@@ -197,11 +197,6 @@ struct bundle_writer *bundle_writer_resume(struct bundle_resume *resume,
 	int fd = resume->fd;
 
 	memcpy(state.chain, resume->chain, sizeof(state.chain));
-	if (resume->is_signed && !options->key) {
-		err_set(err, ERR_USAGE, "%s is to be signed: give the key that it was begun with",
-			resume->path);
-		return NULL;
-	}
 	if (ftruncate(fd, (off_t)resume->offset) || fsync(fd) ||
 	    lseek(fd, (off_t)resume->offset, SEEK_SET) < 0) {
 		err_errno(err, ERR_INCOMPLETE, "%s: cannot be written on", resume->path);

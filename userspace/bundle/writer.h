@@ -30,7 +30,7 @@ struct bundle_durable {
 
 struct bundle_writer_options {
 	bool force; /* replace an existing file (it is replaced only once the new one is open) */
-	int level; /* zstd level; 0: as high as the load allows, from 1 to 9 */
+	int level; /* zstd level; 0: as high as the load allows, from 1 to 19 */
 	size_t frame_bytes; /* raw bytes that close a frame; 0: 1 MiB; 8 MiB at most */
 	/* Age that closes a frame, at a tick. 0: 0.95 s, and then without a tick, too. */
 	uint64_t frame_ns;
@@ -56,8 +56,8 @@ bundle_writer_open(const char *path, const struct bundle_writer_options *options
 
 /*
  * Goes on with an interrupted bundle (resume.h), cut behind its last link that is whole: ids,
- * strings and the chain go on. `options->force` is not used. On error the file stays as it was,
- * unless the disk fails. ERR_INCOMPLETE.
+ * strings and the chain go on. `options->force` is not used; a key is needed when the header
+ * promises a signature. On error the file stays as it was, unless the disk fails. ERR_INCOMPLETE.
  */
 struct bundle_resume;
 struct bundle_writer *bundle_writer_resume(struct bundle_resume *resume,

@@ -2,12 +2,11 @@
 #include "collect/function_memory.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/thread.h"
 #include "catalog/catalog.h"
 #include "collect/processes.h"
 #include "collect/procfs.h"
@@ -130,7 +129,6 @@ static void *work(void *arg)
 struct function_memory *function_memory_new(struct session *s, struct err *err)
 {
 	struct function_memory *f = calloc(1, sizeof(*f));
-	sigset_t all, old;
 
 	if (!f) {
 		err_set(err, ERR_INTERNAL, "out of memory");
@@ -140,11 +138,7 @@ struct function_memory *function_memory_new(struct session *s, struct err *err)
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->work, NULL);
 	pthread_cond_init(&f->idle, NULL);
-	/* Signals belong to the session's thread. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	f->running = !pthread_create(&f->thread, NULL, work, f);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	f->running = !thread_start(&f->thread, work, f);
 	if (!f->running) {
 		err_set(err, ERR_INTERNAL, "the thread that reads code cannot be started");
 		function_memory_free(f);

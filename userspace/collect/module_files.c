@@ -2,8 +2,6 @@
 #include "collect/module_files.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -12,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "collect/identity.h"
 #include "collect/processes.h"
 #include "collect/sources.h"
@@ -106,7 +105,6 @@ static void *work(void *arg)
 struct module_files *module_files_new(struct session *s, struct err *err)
 {
 	struct module_files *f = calloc(1, sizeof(*f));
-	sigset_t all, old;
 
 	if (!f || !(f->store = identity_store_new())) {
 		free(f);
@@ -117,11 +115,7 @@ struct module_files *module_files_new(struct session *s, struct err *err)
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->work, NULL);
 	pthread_cond_init(&f->idle, NULL);
-	/* Signals belong to the session's thread. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	f->running = !pthread_create(&f->worker, NULL, work, f);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	f->running = !thread_start(&f->worker, work, f);
 	if (!f->running) {
 		err_set(err, ERR_INTERNAL, "the file worker cannot be started");
 		module_files_free(f);

@@ -389,6 +389,11 @@ static int check(struct resumption *r, struct err *err)
 			       r->options.output, text);
 	}
 	settle_totals(r);
+	if (r->bundle->is_signed && !r->options.sign)
+		return err_set(
+			err, ERR_USAGE,
+			"%s is to be signed: give --sign with the key that it was begun with",
+			r->options.output);
 	r->options.until = r->planned_end == REC_NULL ? 0 : r->planned_end;
 	return check_host(r, err) || check_ids(r, err) || keep_pids(r, err) ? -1 : 0;
 }
@@ -406,6 +411,7 @@ struct resumption *resumption_open(const struct collect_options *asked, struct e
 	r->options.probes = asked->probes;
 	r->options.status_fd = asked->status_fd;
 	r->options.quiet = asked->quiet;
+	r->options.sign = asked->sign;
 	r->bundle = bundle_resume_open(asked->resume, err);
 	if (!r->bundle || bundle_resume_read(r->bundle, take_record, r, err) || check(r, err)) {
 		resumption_free(r);

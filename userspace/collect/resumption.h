@@ -21,7 +21,7 @@ struct resumption;
 struct resumption *resumption_open(const struct collect_options *asked, struct err *err);
 void resumption_free(struct resumption *r);
 
-/* The window's own options, with asked's descriptor, probes and verbosity. */
+/* The window's own options, with asked's descriptor, probes, key and verbosity. */
 const struct collect_options *resumption_options(const struct resumption *r);
 struct bundle_resume *resumption_bundle(struct resumption *r);
 /* The last clock record: what came later may be missing. */

@@ -51,6 +51,7 @@ struct session {
 	bool absent; /* none has been since then */
 	bool search; /* somebody listens on a watched port: look for targets again */
 	struct ledger_entry *ledger; /* what the bundle's ledger says so far */
+	uint64_t ledger_at; /* when the counters at hand were read: not before */
 	uint64_t *listeners; /* inodes of the listening sockets that have a record */
 	size_t listeners_count;
 	uint64_t decode_errors; /* events that were too short or of no known type */

@@ -1,8 +1,6 @@
 /* The source digests of the functions that ran. */
 #include "collect/sources.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -13,6 +11,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "catalog/pysource.h"
 #include "collect/rootfile.h"
 
@@ -144,17 +143,12 @@ static void *work(void *arg)
 struct sources *sources_start(struct source_file *files, size_t count)
 {
 	struct sources *s = calloc(1, sizeof(*s));
-	sigset_t all, old;
 	int failed = 1;
 
 	if (s) {
 		s->files = files;
 		s->count = count;
-		/* Signals belong to the session's thread. */
-		sigfillset(&all);
-		pthread_sigmask(SIG_BLOCK, &all, &old);
-		failed = pthread_create(&s->thread, NULL, work, s);
-		pthread_sigmask(SIG_SETMASK, &old, NULL);
+		failed = thread_start(&s->thread, work, s);
 	}
 	if (!failed)
 		return s;

@@ -1,8 +1,6 @@
 /* Native stacks, from copies of user stacks to records. */
 #include "collect/unwind.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "collect/attach.h"
 #include "collect/modules.h"
 #include "collect/processes.h"
@@ -314,14 +313,8 @@ static void *work(void *arg)
 /* Started when it is needed first: by then the collector has given its privileges away. */
 static bool start(struct unwind *u)
 {
-	sigset_t all, old;
-
-	if (u->started)
-		return true;
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
-	u->started = !pthread_create(&u->worker, NULL, work, u);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!u->started)
+		u->started = !thread_start(&u->worker, work, u);
 	return u->started;
 }
 

@@ -242,7 +242,7 @@ static void put_loss(struct session *s, const char *stage, enum loss_class class
 		entry->count = count;
 	rec = (struct rec_loss){
 		.id = bundle_writer_id(s->writer, REC_LOSS_KIND),
-		.time = clock_monotonic(),
+		.time = s->ledger_at,
 		.stage = session_public(s, stage),
 		.class = class,
 		.cause = session_public(s, cause),
@@ -278,8 +278,10 @@ static uint64_t kernel_ledger(struct session *s)
 	} causes[] = { WIRE_CAUSES(CAUSE_ROW) };
 	uint64_t counts[WIRE_STAGE_COUNT][WIRE_CAUSE_COUNT], lost = 0;
 
+	s->ledger_at = clock_monotonic();
 	if (attach_ledger(s->attach, counts))
 		return put_stage(s, "ledger", 0, 1, "unreadable");
+	s->ledger_at = clock_monotonic();
 	for (size_t stage = 0; stage < WIRE_STAGE_COUNT; stage++) {
 		for (size_t cause = 0; cause < WIRE_CAUSE_COUNT; cause++) {
 			uint64_t count = counts[stage][cause];
@@ -300,6 +302,7 @@ static uint64_t program_ledger(struct session *s)
 	size_t count = attach_programs(s->attach, programs, 32);
 	uint64_t misses = 0;
 
+	s->ledger_at = clock_monotonic();
 	for (size_t i = 0; i < count; i++) {
 		misses += programs[i].recursion_misses;
 		if (programs[i].recursion_misses)
@@ -317,6 +320,7 @@ static uint64_t module_ledger(struct session *s)
 	struct modules_stats stats;
 
 	modules_stats(s->modules, &stats);
+	s->ledger_at = clock_monotonic();
 	put_loss(s, "modules", LOSS_ATTEMPTED, "", stats.attempted);
 	put_loss(s, "modules", LOSS_DELIVERED, "", stats.delivered);
 	for (size_t i = 0; i < sizeof(stats.skipped) / sizeof(stats.skipped[0]); i++)
@@ -344,6 +348,7 @@ static uint64_t native_ledger(struct session *s)
 	struct unwind_stats stats;
 
 	unwind_stats(s->unwind, &stats);
+	s->ledger_at = clock_monotonic();
 	put_loss(s, "native-stacks-resolved", LOSS_ATTEMPTED, "",
 		 stats.delivered + stats.unmatched + stats.no_rows + stats.lost);
 	put_loss(s, "native-stacks-resolved", LOSS_DELIVERED, "", stats.delivered);
@@ -365,6 +370,7 @@ uint64_t window_ledger(struct session *s)
 	uint64_t lost = kernel_ledger(s);
 
 	patches_stats(s->patches, &patches);
+	s->ledger_at = clock_monotonic();
 	patch_ledger(s, "patch-modules", &patches.modules);
 	patch_ledger(s, "patch-names", &patches.names);
 	lost += program_ledger(s);
@@ -372,6 +378,7 @@ uint64_t window_ledger(struct session *s)
 	lost += native_ledger(s);
 	sightings_stats(s->sightings, &sightings);
 	calls_stats(s->calls, &calls);
+	s->ledger_at = clock_monotonic();
 	lost += put_stage(s, "events", calls.chunks + sightings.sightings, s->decode_errors,
 			  "malformed");
 	lost += put_stage(s, "decoder", calls.chunks, calls.unknown, "unknown-connection");
@@ -381,6 +388,7 @@ uint64_t window_ledger(struct session *s)
 	lost += put_stage(s, "sightings-resolved", sightings.sightings - sightings.lost_stack,
 			  sightings.lost_stack, "stack-missing");
 	bundle_writer_stats(s->writer, &writer);
+	s->ledger_at = clock_monotonic();
 	lost += put_stage(s, "bundle", writer.records - writer.lost_queue - writer.lost_disk,
 			  writer.lost_queue, "queue-full");
 	if (writer.lost_disk)
