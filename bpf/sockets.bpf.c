@@ -23,6 +23,7 @@ struct chunk {
 	wire_8 bytes[2 * WIRE_CAPTURE_HEAD];
 	struct transfer parts;
 	wire_32 fill, limit, left;
+	wire_32 done, skip; /* bytes of the transfer that were sent before; to be passed over */
 	wire_32 failed;
 	wire_32 busy;
 	wire_32 pad;
@@ -88,6 +89,13 @@ static __always_inline int copy_part(struct chunk *c, wire_64 base, wire_64 len)
 {
 	wire_32 fill = c->fill & (WIRE_CAPTURE_HEAD - 1);
 
+	if (len <= c->skip) {
+		c->skip -= len;
+		return 0;
+	}
+	base += c->skip;
+	len -= c->skip;
+	c->skip = 0;
 	if (len > c->left)
 		len = c->left;
 	if (!len)
@@ -119,12 +127,12 @@ static long copy_callback(wire_32 i, struct chunk **at)
 	return copy_part(c, iov.base, iov.len);
 }
 
-/* The connection's first bytes: of HTTP/2 ("PRI"), or of FastCGI (version 1, type 1). */
+/* HTTP/2 begins here ("PRI"), after an upgrade too; or FastCGI (version 1, type 1). */
 static __always_inline bool chunk_is_framed(const struct chunk *c)
 {
-	return !c->e.offset && !(c->e.flags & WIRE_DATA_SEND) && c->fill > 2 &&
+	return !(c->e.flags & WIRE_DATA_SEND) && c->fill > 2 &&
 	       ((c->bytes[0] == 'P' && c->bytes[1] == 'R' && c->bytes[2] == 'I') ||
-		(c->bytes[0] == 1 && c->bytes[1] == 1));
+		(!c->e.offset && c->bytes[0] == 1 && c->bytes[1] == 1));
 }
 
 /*
@@ -141,6 +149,7 @@ __noinline int chunk_output(wire_32 cpu)
 		return 0;
 	c->left = c->e.length;
 	c->fill = c->failed = 0;
+	c->skip = c->done;
 	if (c->parts.known && c->parts.iov)
 		bpf_loop(WIRE_IOVS, copy_callback, &c, 0);
 	else if (c->parts.known)
@@ -210,15 +219,26 @@ static __always_inline void chunk_send(struct wire_target *t, struct connection_
 	c->e.head.process = t->process;
 	c->e.head.time = bpf_ktime_get_ns();
 	c->e.connection = conn->id;
-	c->e.offset = offset;
 	c->e.context = context;
-	c->e.length = length;
 	c->e.thread = thread;
 	c->e.flags = (send ? WIRE_DATA_SEND : 0) | parts->tls;
 	c->limit = chunk_limit(conn, length, send);
 	c->parts = *parts;
-	if (chunk_output(cpu))
-		conn->framed = 1;
+	c->done = 0;
+	for (int i = 0; i < WIRE_PIECES; i++) {
+		wire_32 left = length - c->done;
+		bool last = i == WIRE_PIECES - 1 || !conn->framed || left <= WIRE_CAPTURE_HEAD;
+
+		if (i)
+			COUNT(DATA, ATTEMPTED);
+		c->e.offset = offset + c->done;
+		c->e.length = last ? left : WIRE_CAPTURE_HEAD;
+		if (chunk_output(cpu))
+			conn->framed = 1;
+		if (last)
+			break;
+		c->done += WIRE_CAPTURE_HEAD;
+	}
 	c->busy = 0;
 }
 
@@ -593,7 +613,7 @@ SEC("tp_btf/sys_exit")
 int BPF_PROG(socket_call, struct pt_regs *regs, long ret)
 {
 	struct transfer parts = {};
-	struct sock *sk;
+	struct sock *sk = NULL;
 	wire_64 nr, inode = 0;
 	bool send;
 
@@ -616,6 +636,11 @@ int BPF_PROG(socket_call, struct pt_regs *regs, long ret)
 	case NR_PWRITEV2:
 		send = true;
 		break;
+	case NR_SPLICE:
+		/* Between a pipe and a socket: the bytes are not the process's. */
+		sk = socket_of_fd(BPF_CORE_READ(regs, dx), &inode);
+		send = sk != NULL;
+		break;
 	case NR_IO_URING_ENTER:
 		if (ret)
 			socket_unseen();
@@ -623,7 +648,8 @@ int BPF_PROG(socket_call, struct pt_regs *regs, long ret)
 	default:
 		return 0;
 	}
-	sk = socket_of_fd(BPF_CORE_READ(regs, di), &inode);
+	if (!sk)
+		sk = socket_of_fd(BPF_CORE_READ(regs, di), &inode);
 	if (!sk)
 		return 0;
 	if (!ret) {
