@@ -6,11 +6,12 @@
 #   conformance_need PROGRAM..   leaves the test when one is missing
 #   conformance_port             sets PORT to a free one
 #   conformance_listens HOW      waits until something listens: a port, or the path of a socket
-#   conformance_run PID CMD...   starts a server whose first process stays: sets SERVER
-#   conformance_row NAME CHECK.. drives and judges: see below
+#   conformance_run NAME CMD...  starts a server whose first process stays: sets SERVER
+#   conformance_row NAME ...     drives and judges: see below
 #
 # conformance_row NAME TARGETS DRIVE... -- CHECK...: for each boundary source: collects TARGETS (pids),
-# runs `conformance_drive.py TRUTH DRIVE...`, judges with `conformance_check.py`, prints the row.
+# runs `conformance_drive.py TRUTH DRIVE...`, judges with `conformance_check.py`, prints the row. With
+# BEFORE set the driver begins before the collector (its mode `joined`).
 
 SERVICES_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$SERVICES_DIR/../live/live-lib.sh"
@@ -35,6 +36,7 @@ conformance_need() {
 }
 
 conformance_port() {
+	# shellcheck disable=SC2034 # for the caller
 	PORT=$("$PYTHON" -c 'import socket
 s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 }

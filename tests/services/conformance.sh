@@ -34,6 +34,7 @@ nginx_start() {
 	conformance_listens "$PORT"
 }
 
+# shellcheck disable=SC2016 # nginx's own variables
 PARAMS='uwsgi_param QUERY_STRING $query_string; uwsgi_param REQUEST_METHOD $request_method;
 	uwsgi_param CONTENT_LENGTH $content_length; uwsgi_param REQUEST_URI $request_uri;
 	uwsgi_param PATH_INFO $document_uri; uwsgi_param SERVER_PROTOCOL $server_protocol;
@@ -49,8 +50,12 @@ row_uwsgi() {
 		conformance_run uwsgi uwsgi --plugins python3 --master --processes 2 --die-on-term \
 			--socket "$socket" --buffer-size 65535 --wsgi-file "$SERVICES_DIR/conformance_app.py"
 		uwsgi=$SERVER
-		[ "$at" = unix ] && conformance_listens "$socket" || conformance_listens "$PORT"
-		[ "$at" = tcp ] || socket=unix:$socket
+		if [ "$at" = unix ]; then
+			conformance_listens "$socket"
+			socket=unix:$socket
+		else
+			conformance_listens "$PORT"
+		fi
 		conformance_port
 		nginx_start front "server { listen 127.0.0.1:$PORT;
 			location / { $PARAMS uwsgi_pass $socket; } }"
