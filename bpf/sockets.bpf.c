@@ -9,6 +9,7 @@ struct chunk {
 	wire_8 bytes[2 * WIRE_CAPTURE_HEAD];
 	struct transfer parts;
 	wire_32 fill, limit, left;
+	wire_32 done, skip; /* bytes of the transfer that were sent before; to be passed over */
 	wire_32 failed;
 	wire_32 busy;
 	wire_32 pad;
@@ -21,13 +22,20 @@ struct {
 	__type(value, struct chunk);
 } chunks SEC(".maps");
 
-/* Where system call nr has its bytes; parts->known stays 0 when it has none that can be read. */
-static __always_inline void parts_of(const struct pt_regs *regs, wire_64 nr, struct transfer *parts)
+/*
+ * Where the current system call has its bytes; parts->known stays 0 when it has none that can be
+ * read. Not static: as connection_join().
+ */
+__noinline int parts_read(struct transfer *parts)
 {
+	const struct pt_regs *regs =
+		(const struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	wire_64 si = BPF_CORE_READ(regs, si), dx = BPF_CORE_READ(regs, dx), msg[2];
 
+	if (!parts)
+		return 0;
 	parts->known = 1;
-	switch (nr) {
+	switch (BPF_CORE_READ(regs, orig_ax)) {
 	case NR_RECVFROM:
 		parts->peek = (BPF_CORE_READ(regs, r10) & KERNEL_MSG_PEEK) != 0;
 		/* fall through */
@@ -36,14 +44,14 @@ static __always_inline void parts_of(const struct pt_regs *regs, wire_64 nr, str
 	case NR_WRITE:
 		parts->base = si;
 		parts->len = dx;
-		return;
+		return 0;
 	case NR_READV:
 	case NR_WRITEV:
 	case NR_PREADV2:
 	case NR_PWRITEV2:
 		parts->iov = si;
 		parts->count = dx;
-		return;
+		return 0;
 	case NR_RECVMSG:
 		parts->peek = (dx & KERNEL_MSG_PEEK) != 0;
 		/* fall through */
@@ -52,9 +60,10 @@ static __always_inline void parts_of(const struct pt_regs *regs, wire_64 nr, str
 			break;
 		parts->iov = msg[0];
 		parts->count = msg[1];
-		return;
+		return 0;
 	}
 	parts->known = 0;
+	return 0;
 }
 
 /* Where the first of the user's bytes is, or 0. */
@@ -74,6 +83,13 @@ static __always_inline int copy_part(struct chunk *c, wire_64 base, wire_64 len)
 {
 	wire_32 fill = c->fill & (WIRE_CAPTURE_HEAD - 1);
 
+	if (len <= c->skip) {
+		c->skip -= len;
+		return 0;
+	}
+	base += c->skip;
+	len -= c->skip;
+	c->skip = 0;
 	if (len > c->left)
 		len = c->left;
 	if (!len)
@@ -105,12 +121,12 @@ static long copy_callback(wire_32 i, struct chunk **at)
 	return copy_part(c, iov.base, iov.len);
 }
 
-/* The connection's first bytes: of HTTP/2 ("PRI"), or of FastCGI (version 1, type 1). */
+/* HTTP/2 begins here ("PRI"), after an upgrade too; or FastCGI (version 1, type 1). */
 static __always_inline bool chunk_is_framed(const struct chunk *c)
 {
-	return !c->e.offset && !(c->e.flags & WIRE_DATA_SEND) && c->fill > 2 &&
+	return !(c->e.flags & WIRE_DATA_SEND) && c->fill > 2 &&
 	       ((c->bytes[0] == 'P' && c->bytes[1] == 'R' && c->bytes[2] == 'I') ||
-		(c->bytes[0] == 1 && c->bytes[1] == 1));
+		(!c->e.offset && c->bytes[0] == 1 && c->bytes[1] == 1));
 }
 
 /*
@@ -127,6 +143,7 @@ __noinline int chunk_output(wire_32 cpu)
 		return 0;
 	c->left = c->e.length;
 	c->fill = c->failed = 0;
+	c->skip = c->done;
 	if (c->parts.known && c->parts.iov)
 		bpf_loop(WIRE_IOVS, copy_callback, &c, 0);
 	else if (c->parts.known)
@@ -202,15 +219,26 @@ __noinline int chunk_send(wire_32 process, struct connection_state *conn,
 	c->e.head.process = process;
 	c->e.head.time = bpf_ktime_get_ns();
 	c->e.connection = conn->id;
-	c->e.offset = offset;
 	c->e.context = context;
-	c->e.length = length;
 	c->e.thread = thread;
 	c->e.flags = (send ? WIRE_DATA_SEND : 0) | parts->tls;
 	c->limit = chunk_limit(conn, length, send);
 	c->parts = *parts;
-	if (chunk_output(cpu))
-		conn->framed = 1;
+	c->done = 0;
+	for (int i = 0; i < WIRE_PIECES; i++) {
+		wire_32 left = length - c->done;
+		bool last = i == WIRE_PIECES - 1 || !conn->framed || left <= WIRE_CAPTURE_HEAD;
+
+		if (i)
+			COUNT(DATA, ATTEMPTED);
+		c->e.offset = offset + c->done;
+		c->e.length = last ? left : WIRE_CAPTURE_HEAD;
+		if (chunk_output(cpu))
+			conn->framed = 1;
+		if (last)
+			break;
+		c->done += WIRE_CAPTURE_HEAD;
+	}
 	c->busy = 0;
 	return 0;
 }
@@ -541,7 +569,7 @@ static __always_inline int socket_length(struct sock *sk, int ret, int flags, bo
 	if (flags & KERNEL_MSG_PEEK)
 		parts->peek = 1;
 	else if (BPF_CORE_READ(regs, cs) == KERNEL_USER_CS)
-		parts_of(regs, BPF_CORE_READ(regs, orig_ax), parts);
+		parts_read(parts);
 	if (BPF_CORE_READ(task, flags) & KERNEL_PF_IO_WORKER ||
 	    BPF_CORE_READ(regs, orig_ax) == NR_IO_URING_ENTER)
 		socket_unseen();
@@ -566,7 +594,9 @@ int BPF_PROG(socket_sent, struct sock *sk, int ret, int flags)
 
 /* ---- source two: system calls on exit, by the socket's inode ---- */
 
-static __always_inline struct sock *socket_of_fd(wire_64 fd, wire_64 *inode)
+/* The socket's address as a number; 0: the descriptor is of none. Not static: as connection_join().
+ */
+__noinline wire_64 socket_of_fd(wire_64 fd)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
@@ -575,25 +605,24 @@ static __always_inline struct sock *socket_of_fd(wire_64 fd, wire_64 *inode)
 	struct inode *node;
 
 	if (fd >= BPF_CORE_READ(table, max_fds))
-		return NULL;
+		return 0;
 	files = BPF_CORE_READ(table, fd);
 	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
 	if (!file)
-		return NULL;
+		return 0;
 	node = BPF_CORE_READ(file, f_inode);
 	if ((BPF_CORE_READ(node, i_mode) & KERNEL_S_IFMT) != KERNEL_S_IFSOCK)
-		return NULL;
-	*inode = BPF_CORE_READ(node, i_ino);
+		return 0;
 	socket = BPF_CORE_READ(file, private_data);
-	return BPF_CORE_READ(socket, sk);
+	return (wire_64)BPF_CORE_READ(socket, sk);
 }
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(socket_call, struct pt_regs *regs, long ret)
 {
 	struct transfer *parts;
-	struct sock *sk;
-	wire_64 nr, inode = 0;
+	struct sock *sk = NULL;
+	wire_64 nr;
 	bool send;
 
 	if (ret < 0 || !current_target() || BPF_CORE_READ(regs, cs) != KERNEL_USER_CS)
@@ -615,6 +644,11 @@ int BPF_PROG(socket_call, struct pt_regs *regs, long ret)
 	case NR_PWRITEV2:
 		send = true;
 		break;
+	case NR_SPLICE:
+		/* Between a pipe and a socket: the bytes are not the process's. */
+		sk = (struct sock *)socket_of_fd(BPF_CORE_READ(regs, dx));
+		send = sk != NULL;
+		break;
 	case NR_IO_URING_ENTER:
 		if (ret)
 			socket_unseen();
@@ -622,7 +656,8 @@ int BPF_PROG(socket_call, struct pt_regs *regs, long ret)
 	default:
 		return 0;
 	}
-	sk = socket_of_fd(BPF_CORE_READ(regs, di), &inode);
+	if (!sk)
+		sk = (struct sock *)socket_of_fd(BPF_CORE_READ(regs, di));
 	if (!sk)
 		return 0;
 	if (!ret) {
@@ -633,8 +668,8 @@ int BPF_PROG(socket_call, struct pt_regs *regs, long ret)
 	parts = transfer_new();
 	if (!parts || !socket_is_followed(sk, &parts->is_unix))
 		return 0;
-	parts_of(regs, nr, parts);
-	parts->identity = inode;
+	parts_read(parts);
+	parts->identity = socket_inode(sk);
 	parts->length = ret;
 	parts->send = send;
 	parts->sp = BPF_CORE_READ(regs, sp);

@@ -540,7 +540,7 @@ __noinline int flow_bind(const struct flow_key *at, wire_32 process, wire_64 con
 }
 
 /* The thread runs coroutines: what its outermost frame was bound to is shared from now on. */
-static __always_inline void loop_found(struct wire_target *t, wire_64 outermost)
+static __noinline void loop_found(struct wire_target *t, wire_64 outermost)
 {
 	wire_64 id = bpf_get_current_pid_tgid();
 	struct flow_key key = { .pid = id >> 32, .thread = id, .flow = outermost };

@@ -25,7 +25,8 @@ typedef int32_t wire_s32;
 #define WIRE_CAPTURE_HEAD 131072 /* the same where framing may need them; a power of two */
 #define WIRE_FRAMES 256 /* frames of one stack; a power of two */
 #define WIRE_HOP_START 8 /* bytes that a protocol's header is known by */
-#define WIRE_IOVS 32 /* parts of one vectored read or write that are looked at */
+#define WIRE_PIECES 4 /* events of one transfer, where a protocol has frames all along */
+#define WIRE_IOVS 256 /* parts of one vectored read or write that are looked at */
 #define WIRE_FILENAME 1024
 #define WIRE_QUALNAME 512
 #define WIRE_NAME 256

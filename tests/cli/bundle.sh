@@ -102,7 +102,7 @@ code 1 "$DAYLIGHT" verify "$DIR/altered.daylight"
 code 1 "$DAYLIGHT" analyze "$DIR/altered.daylight" --guideline "$guideline" -o "$DIR/altered.json"
 
 # A collector that is killed leaves what was durable.
-collect_start "$DIR/killed.daylight" --port "$SAMPLE_PORT"
+collect_start "$DIR/killed.daylight" --port "$SAMPLE_PORT" --sign "$DIR/key.pem"
 sample_drive
 sleep 2.5
 kill -KILL "$COLLECT_PID"
@@ -111,6 +111,15 @@ COLLECT_PID=''
 code 4 "$DAYLIGHT" verify "$DIR/killed.daylight"
 code 4 "$DAYLIGHT" inspect "$DIR/killed.daylight" calls --jsonl
 [ "$(wc -l <"$DIR/stdout")" -ge 50 ] || fail "killed: $(wc -l <"$DIR/stdout") calls are left"
+# It was to be signed, and whoever goes on with it signs it.
+expect 2 "to be signed" "$DAYLIGHT" collect --resume "$DIR/killed.daylight"
+: >"$DIR/collect.log"
+"$DAYLIGHT" collect --resume "$DIR/killed.daylight" --sign "$DIR/key.pem" \
+	>"$DIR/collect.log" 2>&1 </dev/null &
+COLLECT_PID=$!
+wait_collecting "$DIR/collect.log"
+collect_stop
+code 0 "$DAYLIGHT" verify --key "$DIR/key.pub" "$DIR/killed.daylight"
 
 # A disk that fills: exit code 4, and what fitted is kept.
 mkdir "$DIR/small"

@@ -182,7 +182,7 @@ static bool is_whole(const char *path)
 
 /* What a view says; NULL: an error. */
 static char *view_text(const char *path, const char *view, const struct inspect_filter *filter,
-		       const struct trace_options *needs)
+		       enum inspect_format format, const struct trace_options *needs)
 {
 	struct err err = ERR_INIT;
 	struct trace *t = trace_load_some(path, needs, &err);
@@ -191,7 +191,7 @@ static char *view_text(const char *path, const char *view, const struct inspect_
 	FILE *out = open_memstream(&text, &len);
 
 	CHECK(out);
-	if (!t || inspect_print(t, "FILE", view, filter, INSPECT_JSONL, out, &err)) {
+	if (!t || inspect_print(t, "FILE", view, filter, format, out, &err)) {
 		CHECK(err.kind != ERR_NONE);
 		fclose(out);
 		free(text);
@@ -217,10 +217,10 @@ static void inspect_all(const char *path, bool same)
 		char *part, *few, *whole;
 
 		inspect_needs(views[i], NULL, INSPECT_TEXT, &needs);
-		part = view_text(path, views[i], &all, &needs);
+		part = view_text(path, views[i], &all, INSPECT_JSONL, &needs);
 		needs.sightings = 1;
-		few = view_text(path, views[i], &all, &needs);
-		whole = view_text(path, views[i], &all, &everything);
+		few = view_text(path, views[i], &all, INSPECT_JSONL, &needs);
+		whole = view_text(path, views[i], &all, INSPECT_JSONL, &everything);
 		/* The summary of all has a digest more. */
 		if (same && whole && strcmp(views[i], "summary")) {
 			CHECK(part && !strcmp(part, whole));
@@ -230,8 +230,25 @@ static void inspect_all(const char *path, bool same)
 		free(few);
 		free(whole);
 		if (!inspect_check_filter(views[i], &some, &none))
-			free(view_text(path, views[i], &some, &needs));
+			free(view_text(path, views[i], &some, INSPECT_TEXT, &needs));
 	}
+}
+
+static void inspect_one(const char *path, enum rec_kind kind)
+{
+	struct err err = ERR_INIT;
+	struct trace_options needs;
+	FILE *out = fopen("/dev/null", "w");
+	struct trace *t;
+
+	CHECK(out);
+	inspect_needs("record", rec_schemas[kind].name, INSPECT_TEXT, &needs);
+	t = trace_load_some(path, &needs, &err);
+	if (t &&
+	    inspect_print_record(t, "FILE", rec_schemas[kind].name, "1", INSPECT_TEXT, out, &err))
+		CHECK(err.kind != ERR_NONE);
+	trace_free(t);
+	fclose(out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -252,6 +269,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(!ftruncate(fd, 0) && pwrite(fd, m.out.data, m.out.len, 0) == (ssize_t)m.out.len);
 	/* A table that lies, or a frame that is damaged, may make a difference. */
 	inspect_all(path, !m.own_table && is_whole(path));
+	inspect_one(path, (enum rec_kind)(size % REC_KIND_COUNT));
 	bytes_release(&m.out);
 	bytes_release(&m.table);
 	return 0;

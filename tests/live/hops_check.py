@@ -25,13 +25,36 @@ def port(address):
     return int(address.rpartition(":")[2])
 
 
+def visibility(bundle, front, connections, echo):
+    """Which sockets listen, and who of them was watched; what was accepted."""
+    with open(bundle + ".json", encoding="utf-8") as f:
+        seen = json.load(f)["visibility"]
+    covered = {(l["family"], l["address"]): l["covered"] for l in seen["listeners"]}
+    own = {port(c["local"]) for c in connections.values()
+           if c["direction"] == "in" and c["process"]["pid"] == front}
+    for at in own:
+        if covered.get(("tcp6", "[::]:%d" % at)) is not True:
+            wrong("the front's listener on %d is not covered" % at)
+    if covered.get(("tcp6", "[::]:%d" % echo)) is not False:
+        wrong("the listener on %d should not be covered" % echo)
+    sockets = [c for (family, address), c in covered.items()
+               if family == "unix" and address == bundle.replace(".daylight", ".sock")]
+    if sockets != [True]:
+        wrong("the back's Unix listener: %s" % sockets)
+    counts = seen["connections"]
+    accepted = [c for c in connections.values() if c["direction"] == "in"]
+    if counts["accepted"] != len(accepted) or \
+            counts["accepted"] != counts["decoded"] + sum(counts["undecoded"].values()):
+        wrong("connections: %s, %d accepted" % (counts, len(accepted)))
+
+
 def main():
     bundle, out, front, back = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     calls = {c["call"]: c for c in lines(bundle + ".calls")}
     connections = {c["connection"]: c for c in lines(bundle + ".connections")}
     by_mark = {c["request_id"]: c for c in calls.values()}
     told = lines(out)
-    kinds = collections.Counter()
+    kinds, echo = collections.Counter(), 0
     for told_call in told:
         if told_call["id"] is None:
             for mark in told_call["hops"][0]["calls"]:
@@ -66,6 +89,7 @@ def main():
             # Paths are kept in part only; the bytes tell which route it was.
             message = not to_back and h["sent"] == 17
             kinds["message"] += message
+            echo = port(c["remote"]) if message else echo
             if (h["note"] == "work by message: not tied") != message or \
                     (h["protocol"] == "amqp") != message:
                 wrong("%s: note %s, protocol %s" % (told_call["id"], h["note"], h["protocol"]))
@@ -81,6 +105,7 @@ def main():
     for kind in ("beside", "message", "ipv6", "joined", "unix"):
         if not kinds[kind]:
             wrong("nothing was tried of: " + kind)
+    visibility(bundle, front, connections, echo)
     print(dict(kinds))
     for text in problems[:20]:
         print("wrong: " + text, file=sys.stderr)

@@ -39,6 +39,7 @@ for name in haproxy apache2; do
 done
 keystone_prepare "$DIR/keystone"
 UWSGI_PORT=$(free_port)
+# shellcheck disable=SC2034 # for keystone_start
 KEYSTONE_ARGS=(--socket "127.0.0.1:$UWSGI_PORT")
 keystone_start
 

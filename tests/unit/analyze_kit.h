@@ -30,6 +30,7 @@ struct scene {
 	/* The bundle. */
 	uint64_t lost;
 	bool unsupported, no_window_end, no_call, no_code;
+	uint64_t resumed; /* ms at which the window was gone on with; 0: it was not interrupted */
 	bool sampled; /* walks were passed over, system calls watched in phases */
 	bool listeners; /* two that are not covered */
 	uint64_t status; /* of the call; 0: 200 */
@@ -51,6 +52,9 @@ struct scene {
 	bool gate_owned, gate_unknown, gate_not_asked;
 	/* A second process, forked from the first one, that runs the same code. */
 	bool second;
+	/* Another process made the call, for one of its own; the call used a cache, and maybe more.
+	 */
+	bool proxied;
 };
 
 static const char *scene_handlers[] = { "demo/api.py" };
@@ -183,6 +187,56 @@ static inline void scene_put_call(struct fixture *f, const struct scene *s)
 	}
 }
 
+static inline uint64_t scene_connection(struct fixture *f, uint64_t process,
+					enum direction direction, uint64_t local, uint64_t remote)
+{
+	return put(f, CONNECTION, connection, .process = process, .family = FAMILY_TCP4,
+		   .local = pub(f, "127.0.0.1"), .local_port = local, .remote = pub(f, "127.0.0.1"),
+		   .remote_port = remote, .direction = direction, .cookie = REC_NULL,
+		   .opened = at_ms(90), .netns = 1, .inode = REC_NULL, .peer_inode = REC_NULL);
+}
+
+static inline void scene_hop(struct fixture *f, uint64_t connection, uint64_t context, uint64_t ms)
+{
+	put(f, HOP, hop, .call = REC_NULL, .connection = connection, .time = at_ms(ms),
+	    .context = context, .last = at_ms(ms + 1), .received = 3, .sent = 4, .process = 1,
+	    .protocol = REC_NULL);
+}
+
+/* Goes behind the call: its connection is 1. */
+static inline void scene_put_proxy(struct fixture *f)
+{
+	uint64_t in = scene_connection(f, 1, DIRECTION_IN, 80, 4000), out, cache, queue;
+	uint64_t module = put(f, MODULE, module, .kind = MODULE_FILE, .path = pub(f, "/opt/proxy"),
+			      .language = LANGUAGE_NATIVE);
+	uint64_t proxy = put(f, PROCESS, process, .pid = 20, .start = FIXTURE_MONOTONIC,
+			     .parent = REC_NULL, .exe = module, .seen = at_ms(0));
+	uint64_t call =
+		put(f, CALL, call, .process = proxy, .connection = 99, .seq = 1,
+		    .method = pub(f, "GET"), .path = priv(f, "/*"), .service = REC_NULL,
+		    .route = REC_NULL, .start = at_ms(98), .first_byte = at_ms(112),
+		    .end = at_ms(112), .end_reason = CALL_END_COMPLETE, .request_id = REC_NULL);
+	uint64_t context = put(f, CONTEXT, context, .process = proxy, .start = at_ms(98)), unsure;
+
+	assert_int_equal(in, 1);
+	put(f, IDENTITY, identity, .module = module, .process = proxy,
+	    .package_manager = pub(f, "dpkg"), .package = pub(f, "proxy"),
+	    .package_version = pub(f, "3"), .how = pub(f, "open"), .when = at_ms(0),
+	    .sha256 = REC_NULL, .build_id = REC_NULL);
+	put(f, BINDING, binding, .context = context, .call = call, .from = at_ms(98),
+	    .until = at_ms(112), .link = LINK_THREAD);
+	out = scene_connection(f, proxy, DIRECTION_OUT, 4000, 80);
+	cache = scene_connection(f, 1, DIRECTION_OUT, 4001, 11211);
+	queue = scene_connection(f, 1, DIRECTION_OUT, 4002, 5672);
+	scene_hop(f, out, context, 99);
+	scene_hop(f, out, context, 110);
+	scene_hop(f, cache, 1, 103);
+	unsure = put(f, CONTEXT, context, .process = 1, .start = at_ms(104));
+	put(f, BINDING, binding, .context = unsure, .call = 1, .from = at_ms(104),
+	    .until = at_ms(109), .link = LINK_AMBIGUOUS);
+	scene_hop(f, queue, unsure, 105);
+}
+
 static inline void scene_put_memory(struct fixture *f, const struct scene *s, uint64_t matches)
 {
 	put(f, FUNCTION_MEMORY, function_memory, .function = 1,
@@ -261,7 +315,11 @@ static inline void scene_write(struct fixture *f, const struct scene *s)
 	scene_put_code(f, s);
 	if (!s->no_call)
 		scene_put_call(f, s);
+	if (s->proxied)
+		scene_put_proxy(f);
 	scene_put_more(f, s);
+	if (s->resumed)
+		put(f, RESUME, resume, .monotonic = at_ms(s->resumed), .last = at_ms(40));
 	if (s->lost)
 		put(f, LOSS, loss, .time = at_ms(5), .stage = pub(f, "walk"), .class = LOSS_LOST,
 		    .cause = pub(f, "map-full"), .count = s->lost);

@@ -156,6 +156,29 @@ static void test_weakened(void **state)
 	json_decref(report);
 }
 
+/* What was looked at before an interruption is not looked at again at the end. */
+static void test_interrupted(void **state)
+{
+	static const struct {
+		struct scene scene;
+		bool early;
+	} cases[] = {
+		{ { .resumed = 0 }, false },
+		{ { .resumed = 150 }, true },
+		{ { .resumed = 50 }, false }, /* the file was looked at behind it */
+		{ { .no_window_end = true }, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *report = scene_report(&cases[i].scene);
+
+		if (!weakness(report, "section/demo/things API", "early") == cases[i].early)
+			fail_msg("case %zu", i);
+		json_decref(report);
+	}
+}
+
 static void damage(const char *path, bool cut)
 {
 	FILE *file = fopen(path, "r+");
@@ -251,8 +274,8 @@ int main(void)
 		cmocka_unit_test(test_forked),	     cmocka_unit_test(test_bindings),
 		cmocka_unit_test(test_dangling),     cmocka_unit_test(test_other_service),
 		cmocka_unit_test(test_route_counts), cmocka_unit_test(test_no_route),
-		cmocka_unit_test(test_weakened),     cmocka_unit_test(test_damaged),
-		cmocka_unit_test(test_pointers),
+		cmocka_unit_test(test_weakened),     cmocka_unit_test(test_interrupted),
+		cmocka_unit_test(test_damaged),	     cmocka_unit_test(test_pointers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

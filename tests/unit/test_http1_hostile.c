@@ -170,10 +170,8 @@ static void test_bad_responses(void **state)
 static void test_not_http(void **state)
 {
 	static const struct kit_step first[] = {
-		{ 'C', "\x16\x03\x01\x02", 4 },
-		{ 'C', "*1\r\n$4\r\nPING\r\n", 0 },
-		{ 'C', "\0\0\0\0", 4 },
-		{ 'S', "220 mail\r\n", 0 },
+		{ 'C', "\x16\x03\x01\x02", 4 }, { 'C', "*1\r\n$4\r\nPING\r\n", 0 },
+		{ 'C', "\0\0\0\0", 4 },		{ 'S', "220 mail\r\n", 0 },
 		{ 'S', "\x4a\0\0\0\n8.0", 8 },
 	};
 
@@ -207,6 +205,42 @@ static void test_not_http(void **state)
 	kit_text(&k, 'C', "GET /no-line");
 	kit_text(&k, 'S', "HTTP/1.1 414 Too Long\r\nContent-Length: 0\r\n\r\n");
 	expect_end("why suspect\n", "suspect=1 gaps=0");
+}
+
+/* A body that was asked about and refused: what follows may be it, or another request. */
+static void test_refused_body(void **state)
+{
+	static const char ask[] = "POST /a HTTP/1.1\r\nExpect: 100-continue\r\n"
+				  "Content-Length: 23\r\n\r\n";
+
+	(void)state;
+	kit_init(&k, false);
+	kit_text(&k, 'C', ask);
+	kit_text(&k, 'S', "HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n");
+	expect_end("1 POST /a - 413 complete\n", "suspect=0 gaps=0");
+	kit_init(&k, false);
+	kit_text(&k, 'C', ask);
+	kit_text(&k, 'S', "HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n");
+	/* As long as the body would have been. */
+	kit_text(&k, 'C', GET("/false"));
+	kit_text(&k, 'C', GET("/b"));
+	kit_text(&k, 'S', OK_EMPTY);
+	expect_end("1 POST /a - 413 complete\nwhy suspect\n", "suspect=1 gaps=0");
+	/* Asked for, or sent all the same: then it is the body. */
+	for (int i = 0; i < 2; i++) {
+		kit_init(&k, false);
+		kit_text(&k, 'C', ask);
+		if (i)
+			kit_text(&k, 'S', "HTTP/1.1 100 Continue\r\n\r\n");
+		else
+			kit_text(&k, 'C', "G");
+		kit_text(&k, 'S', OK_EMPTY);
+		kit_text(&k, 'C', i ? "GET /false HTTP/1.1\r\n\r\n" : "ET /false HTTP/1.1\r\n\r\n");
+		kit_text(&k, 'C', GET("/b"));
+		kit_text(&k, 'S', OK_EMPTY);
+		expect_end("1 POST /a - 200 complete\n2 GET /b - 200 complete\n",
+			   "suspect=0 gaps=0");
+	}
 }
 
 static void test_gaps(void **state)
@@ -408,10 +442,11 @@ static void test_freed_early(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bad_requests),  cmocka_unit_test(test_bad_chunks),
-		cmocka_unit_test(test_bad_responses), cmocka_unit_test(test_not_http),
-		cmocka_unit_test(test_gaps),	      cmocka_unit_test(test_extreme_offsets),
-		cmocka_unit_test(test_limits),	      cmocka_unit_test(test_freed_early),
+		cmocka_unit_test(test_bad_requests),	cmocka_unit_test(test_bad_chunks),
+		cmocka_unit_test(test_bad_responses),	cmocka_unit_test(test_not_http),
+		cmocka_unit_test(test_refused_body),	cmocka_unit_test(test_gaps),
+		cmocka_unit_test(test_extreme_offsets), cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_freed_early),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -195,6 +195,27 @@ static void test_resets(void **state)
 				     "2 GET /b h:1 0 server ?X-Openstack-Request-Id=req-asked\n");
 }
 
+/* The answer's end is missing: it counts as whole when all of its content was sent. */
+static void test_content(void **state)
+{
+	(void)state;
+	for (int sent = 6; sent <= 8; sent++) {
+		begin(true);
+		request(1, "GET", "/a", END_STREAM);
+		answer(1, "200", 0);
+		frame(&out, DATA, 0, 1, "content!", (size_t)sent);
+		kit_both(&in, &out, DECODER_CLIENT_GONE,
+			 sent == 7 ? "1 GET /a h:1 200 complete" IDS
+				   : "1 GET /a h:1 200 client" IDS);
+		kit_both(&in, &out, DECODER_SERVER_GONE, "1 GET /a h:1 200 server" IDS);
+	}
+	begin(true);
+	request(1, "GET", "/a", END_STREAM);
+	answer(1, "200", 0);
+	frame(&out, DATA, PADDED, 1, "\2abcde", 7);
+	kit_both(&in, &out, DECODER_CLIENT_GONE, "1 GET /a h:1 200 client" IDS);
+}
+
 /* A server may speak before its client. */
 static void test_server_first(void **state)
 {
@@ -329,8 +350,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_streams),	     cmocka_unit_test(test_tables),
 		cmocka_unit_test(test_blocks),	     cmocka_unit_test(test_resets),
-		cmocka_unit_test(test_server_first), cmocka_unit_test(test_upgrade),
-		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_server_first), cmocka_unit_test(test_content),
+		cmocka_unit_test(test_upgrade),	     cmocka_unit_test(test_damaged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);

@@ -184,6 +184,11 @@ static void test_dangling_references(void **state)
 	put(f, CALL, call, .process = 96, .connection = 95, .end_reason = 94,
 	    .request_ids = list(REC_NULL, 7, 8));
 	put(f, HOP, hop, .call = 1, .connection = 93, .time = 1);
+	put(f, HOP, hop, .call = REC_NULL, .connection = 2, .time = 5, .context = 92, .last = 1,
+	    .received = UINT64_MAX - 1, .sent = REC_NULL, .process = 83, .protocol = 1 << 20);
+	put(f, HOP, hop, .call = REC_NULL, .connection = 2, .time = 0, .context = 92,
+	    .last = UINT64_MAX - 1, .received = UINT64_MAX - 1, .sent = 0, .process = REC_NULL,
+	    .protocol = REC_NULL);
 	put(f, BINDING, binding, .context = 92, .call = 1, .from = 0, .until = REC_NULL,
 	    .link = 91);
 	put(f, SIGHTING, sighting, .context = 92, .stack = 1, .source = 90, .first = 1, .last = 2,
@@ -221,7 +226,13 @@ static void test_dangling_references(void **state)
 	functions = json_object_get(row, "functions");
 	assert_int_equal(json_array_size(functions), 2);
 	assert_true(json_is_null(json_object_get(json_array_get(functions, 1), "qualname")));
-	assert_int_equal(json_array_size(json_object_get(row, "hops")), 1);
+	/* By connection; the sum is more than a number can be. */
+	assert_int_equal(json_array_size(json_object_get(row, "hops")), 2);
+	assert_string_equal(
+		json_string_value(json_object_get(
+			json_array_get(json_object_get(row, "hops"), 0), "received")),
+		"18446744073709551614");
+	assert_true(json_is_null(json_object_get(row, "caller")));
 	json_decref(row);
 	row = first_row(f->t, "processes", NULL);
 	/* More than a JSON reader's 64-bit number holds. */

@@ -109,6 +109,7 @@ static void test_golden(void **state)
 	const struct scene memory = {
 		.entered = 1, .memory_equal = true, .tokens = 0x51, .between = "preload"
 	};
+	const struct scene proxied = { .proxied = true };
 	const struct scene silent = { .elsewhere = true, .sampled = true, .listeners = true };
 
 	(void)state;
@@ -118,13 +119,15 @@ static void test_golden(void **state)
 	golden_pair("silent", &silent, NULL);
 	golden_pair("between", &between, FOLDER "reference-functions.json");
 	golden_pair("memory", &memory, FOLDER "reference-functions.json");
+	golden_pair("ways", &proxied, NULL);
 }
 
 /* The keys of the contract are there, in every row. */
 static void test_keys(void **state)
 {
-	static const char *const top[] = { "schema", "inputs",	       "sections",	  "routes",
-					   "claims", "interpositions", "outside_packages" };
+	static const char *const top[] = { "schema", "inputs",		 "sections",
+					   "routes", "claims",		 "interpositions",
+					   "ways",   "outside_packages", "hops" };
 	static const char *const section[] = { "component", "section",	 "designated", "list",
 					       "status",    "level",	 "reference",  "compared",
 					       "files",	    "functions", "calls",      "claims",

@@ -27,12 +27,11 @@ static int teardown(void **state)
 static uint64_t tcp(struct fixture *f, enum direction direction, const char *local, uint64_t lport,
 		    const char *remote, uint64_t rport, uint64_t netns, uint64_t ms)
 {
-	return put(f, CONNECTION, connection,
-		   .process = direction == DIRECTION_IN ? SERVER : PROXY, .family = FAMILY_TCP4,
-		   .local = priv(f, local), .local_port = lport, .remote = priv(f, remote),
-		   .remote_port = rport, .direction = direction, .cookie = REC_NULL,
-		   .opened = at_ms(ms), .joined = 0, .netns = netns, .inode = REC_NULL,
-		   .peer_inode = REC_NULL);
+	return put(f, CONNECTION, connection, .process = direction == DIRECTION_IN ? SERVER : PROXY,
+		   .family = FAMILY_TCP4, .local = priv(f, local), .local_port = lport,
+		   .remote = priv(f, remote), .remote_port = rport, .direction = direction,
+		   .cookie = REC_NULL, .opened = at_ms(ms), .joined = 0, .netns = netns,
+		   .inode = REC_NULL, .peer_inode = REC_NULL);
 }
 
 static uint64_t pair(struct fixture *f, uint64_t port, uint64_t *accepted)

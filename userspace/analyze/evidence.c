@@ -235,6 +235,13 @@ static void take_weakness(struct evidence *e)
 	if (e->verify.signature == VERIFY_SIGNATURE_INVALID)
 		e->altered = true;
 	e->complete = e->verify.ok && e->end.complete && w && last;
+	e->looked_from = e->complete ? 0 : REC_NULL;
+	for (size_t i = 0; e->complete && i < trace_count(e->trace, REC_RESUME_KIND); i++) {
+		const struct rec_resume *r = trace_at(e->trace, REC_RESUME_KIND, i);
+
+		if (r->monotonic > e->looked_from)
+			e->looked_from = r->monotonic;
+	}
 	e->lost = trace_lost_total(e->trace);
 	e->synced = w && last && w->synced == 1 && last->synced == 1;
 }

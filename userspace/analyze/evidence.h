@@ -59,6 +59,9 @@ struct evidence {
 	struct bundle_end end;
 	bool altered; /* a finding other than a cut */
 	bool complete; /* sealed, with its last record, and no finding */
+	/* At the end files are looked at again, but for those of before an interruption. */
+	uint64_t
+		looked_from; /* monotonic: of the last segment's start; REC_NULL: there is no end */
 	uint64_t lost; /* sum of class lost */
 	uint64_t hidden; /* modules without a readable path */
 	bool synced; /* the clock was synchronised in the window record and the last one */

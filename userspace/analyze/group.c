@@ -263,10 +263,10 @@ static void judge_file(struct group_file *file, const char *digest, struct group
 				out->memory = v.memory;
 				out->memory_in = instance->evidence;
 			}
-			/* At the end of a window files are looked at again; a cut one has no end.
-			 */
-			if (!instance->evidence->complete && v.identity &&
-			    (v.identity->when == REC_NULL || v.identity->when < instance->last))
+			if (instance->evidence->looked_from && v.identity &&
+			    (v.identity->when == REC_NULL ||
+			     (v.identity->when < instance->evidence->looked_from &&
+			      v.identity->when < instance->last)))
 				out->early = true;
 			if (!file->ran || v.rank > file->verdict.rank) {
 				file->verdict = v;

@@ -61,8 +61,8 @@ int scan_open(struct scan *s, const char *path, struct scan_header *header, stru
 void scan_close(struct scan *s);
 
 /*
- * The next frame; `at` moves behind it, and stays where it is for any other result. SCAN_CUT: f->kind
- * is what the frame would be, as far as that can be told, else SCAN_OTHER.
+ * The next frame; `at` moves behind it, and stays where it is for any other result. SCAN_CUT:
+ * f->kind is what the frame would be, as far as that can be told, else SCAN_OTHER.
  */
 enum scan_result scan_next(struct scan *s, struct scan_frame *f, struct err *err);
 

@@ -45,6 +45,8 @@ int trace_build_spans(struct trace *t, struct err *err)
 	size_t count = t->tables[REC_SIGHTING_KIND].count, from = 0;
 	struct rec_sighting *rows = (struct rec_sighting *)t->tables[REC_SIGHTING_KIND].rows;
 
+	if (!count)
+		return 0;
 	if (trace_take(t, count, sizeof(*t->spans), &t->spans, err))
 		return -1;
 	for (size_t row = 0; row < count; row++)

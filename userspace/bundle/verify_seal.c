@@ -31,7 +31,6 @@ static size_t seal_find_string(const struct verify_walk *w, size_t len, uint64_t
 int verify_seal_window(struct verify_walk *w, struct seal_facts *facts, struct err *err)
 {
 	struct verify_index *ix = &w->index;
-	enum scan_result result;
 	struct scan_frame f;
 	bool strings = false;
 
@@ -44,7 +43,7 @@ int verify_seal_window(struct verify_walk *w, struct seal_facts *facts, struct e
 	if (ix->window == REC_NULL || ix->window == REC_EMPTY)
 		return 0;
 	w->scan.at = 0;
-	while (!facts->window_len && (result = scan_next(&w->scan, &f, err)) == SCAN_FRAME) {
+	while (!facts->window_len && scan_next(&w->scan, &f, err) == SCAN_FRAME) {
 		long len;
 
 		if (strings && f.kind == SCAN_ZSTD) {

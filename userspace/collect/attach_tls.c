@@ -11,6 +11,7 @@
 
 #include <bpf/libbpf.h>
 
+#include "base/thread.h"
 #include "collect/attach.h"
 #include "wire.h"
 
@@ -160,16 +161,11 @@ void attach_tls_remove(struct attach_tls **taps, size_t count)
 {
 	struct removal r = { taps, count, 0 };
 	pthread_t threads[REMOVERS];
-	pthread_attr_t small;
 	size_t n = 0;
 
-	pthread_attr_init(&small);
-	pthread_attr_setstacksize(&small, (size_t)128 * 1024);
-	while (n < REMOVERS && n + 1 < count &&
-	       !pthread_create(&threads[n], &small, remove_some, &r))
+	while (n < REMOVERS && n + 1 < count && !thread_start(&threads[n], remove_some, &r))
 		n++;
 	remove_some(&r);
 	while (n)
 		pthread_join(threads[--n], NULL);
-	pthread_attr_destroy(&small);
 }

@@ -8,6 +8,7 @@
 #include <uthash.h>
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "collect/attach.h"
 #include "collect/attach_tls.h"
 #include "collect/tls_file.h"
@@ -120,7 +121,7 @@ static void taps_remove(struct tls *t, struct attach_tls *taps)
 	if (!taps)
 		return;
 	if (!bin->started)
-		bin->started = !pthread_create(&bin->thread, NULL, empty_bin, bin);
+		bin->started = !thread_start(&bin->thread, empty_bin, bin);
 	pthread_mutex_lock(&bin->lock);
 	full = !bin->started || bin->count == BIN_MAX;
 	if (!full)

@@ -15,6 +15,7 @@
 
 #define CODE_BYTES_MAX ((uint64_t)64 << 20)
 #define STARTS_MAX 262144
+#define ENTRIES_MAX 16 /* functions that a function goes on in */
 
 struct image {
 	struct tls_file *out;
@@ -29,6 +30,8 @@ struct image {
 	size_t starts_count;
 	uint64_t address[TLS_FUNCTIONS_MAX];
 	uint64_t methods;
+	const char *wanted; /* a symbol that is looked for */
+	uint64_t wanted_at;
 };
 
 static int refuse(struct image *image, const char *what, const char *why)
@@ -237,52 +240,112 @@ static int add_return(struct image *image, const char *name, uint64_t address)
 	return 0;
 }
 
-/* A jump to a function that is tapped itself goes on there; one to elsewhere would be lost. */
-static int check_jumps(struct image *image, const char *name, const struct tls_code_ends *ends)
+static int look_for_wanted(struct image *image, const char *name, const GElf_Sym *sym)
+{
+	if (!strcmp(name, image->wanted))
+		image->wanted_at = sym->st_value;
+	return 0;
+}
+
+/* The address of any function of the file; 0: it has none of this name. */
+static uint64_t function_at(struct image *image, const char *name)
+{
+	image->wanted = name;
+	image->wanted_at = 0;
+	each_symbol(image, look_for_wanted);
+	return image->wanted_at;
+}
+
+/* A function and those that it goes on in. */
+struct entries {
+	uint64_t at[ENTRIES_MAX];
+	size_t count;
+};
+
+static int add_entry(struct image *image, const char *name, struct entries *entries, uint64_t at)
+{
+	for (size_t i = 0; i < entries->count; i++)
+		if (entries->at[i] == at)
+			return 0;
+	if (entries->count == ENTRIES_MAX)
+		return refuse(image, name, "it jumps to too many functions");
+	entries->at[entries->count++] = at;
+	return 1;
+}
+
+/*
+ * A jump to a function that is tapped itself goes on there; others of the file are looked at, too;
+ * one to elsewhere would be lost. Returns how many entries came to it, or -1.
+ */
+static int follow_jumps(struct image *image, const char *name, const struct tls_code_ends *ends,
+			struct entries *entries)
 {
 	const struct tls_library *library = image->out->library;
+	int added = 0;
 
 	for (size_t i = 0; i < ends->jumps_count; i++) {
 		const char *to = pointer_symbol(image, ends->jumps[i]);
+		uint64_t at = 0;
 		size_t n = 0;
+		int more;
 
 		while (to && n < library->functions_count &&
 		       (strcmp(to, library->functions[n].symbol) != 0 || !image->address[n]))
 			n++;
-		if (!to || n == library->functions_count)
+		if (to && n < library->functions_count)
+			continue;
+		if (to)
+			at = function_at(image, to);
+		if (!at)
 			return refuse(image, name, "it is left by a jump to another file");
+		more = add_entry(image, name, entries, at);
+		if (more < 0)
+			return -1;
+		added += more;
 	}
-	return 0;
+	return added;
+}
+
+/* What a handshake's computed jump may lead to. */
+static int add_methods(struct image *image, const char *name, struct entries *entries)
+{
+	const struct tls_library *library = image->out->library;
+	uint64_t table = image->methods ? tls_code_constant(&image->code, image->methods) : 0, at;
+
+	for (size_t i = 0; table && i < library->methods_count; i++) {
+		if (procfs_memory(image->pid, table + image->bias + library->methods_at[i], &at,
+				  sizeof(at)))
+			return refuse(image, name, "its methods cannot be read");
+		if (add_entry(image, name, entries, at - image->bias) < 0)
+			return -1;
+	}
+	return table ? 0 : refuse(image, name, "its methods are not found");
 }
 
 static int add_returns(struct image *image, const struct tls_function *f, uint64_t address)
 {
-	const struct tls_library *library = image->out->library;
 	const struct tls_code_starts starts = { image->starts, image->starts_count };
-	uint64_t entries[1 + TLS_METHODS_MAX] = { address }, table;
+	struct entries entries = { { address }, 1 };
 	cleanup_free struct tls_code_ends *ends = malloc(sizeof(*ends));
-	size_t count = 1;
+	bool methods = f->role == TLS_HANDSHAKE && image->out->library->methods;
 	const char *why;
+	int added = 1;
 
 	if (!ends)
 		return refuse(image, f->symbol, "out of memory");
-	if (tls_code_ends(&image->code, &starts, entries, count, ends, &why))
-		return refuse(image, f->symbol, why);
-	if (f->role == TLS_HANDSHAKE && ends->computed && library->methods) {
-		table = image->methods ? tls_code_constant(&image->code, image->methods) : 0;
-		for (size_t i = 0; table && i < library->methods_count; i++) {
-			if (procfs_memory(image->pid, table + image->bias + library->methods_at[i],
-					  &entries[count], sizeof(entries[count])))
-				return refuse(image, f->symbol, "its methods cannot be read");
-			entries[count++] -= image->bias;
-		}
-		if (!table)
-			return refuse(image, f->symbol, "its methods are not found");
-		if (tls_code_ends(&image->code, &starts, entries, count, ends, &why))
+	while (added) {
+		if (tls_code_ends(&image->code, &starts, entries.at, entries.count, ends, &why))
 			return refuse(image, f->symbol, why);
+		added = follow_jumps(image, f->symbol, ends, &entries);
+		if (added < 0)
+			return -1;
+		if (methods && ends->computed) {
+			if (add_methods(image, f->symbol, &entries))
+				return -1;
+			methods = false;
+			added++;
+		}
 	}
-	if (check_jumps(image, f->symbol, ends))
-		return -1;
 	for (size_t i = 0; i < ends->count; i++)
 		if (add_return(image, f->symbol, ends->returns[i]))
 			return -1;

@@ -44,7 +44,7 @@ int inspect_check_filter(const char *view, const struct inspect_filter *filter, 
  * not many.
  */
 void inspect_needs(const char *view, const char *kind, enum inspect_format format,
-		     struct trace_options *out);
+		   struct trace_options *out);
 
 /* 0, or -1 with ERR_USAGE when there is no such view / no such record kind. */
 int inspect_check_view(const char *view, struct err *err);

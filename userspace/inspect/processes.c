@@ -75,6 +75,7 @@ static json_t *connections_row(struct inspect_source *s, size_t i)
 {
 	const struct rec_connection *c = trace_at(s->t, REC_CONNECTION_KIND, i);
 	const struct rec_connection_end *end = trace_connection_end(s->t, c->id);
+	const struct rec_connection *peer = trace_peer(s->t, c);
 	json_t *row;
 
 	if (!inspect_fits_process(s, c->process) ||
@@ -88,6 +89,7 @@ static json_t *connections_row(struct inspect_source *s, size_t i)
 	inspect_set(s, row, "local", inspect_address(s, c->family, c->local, c->local_port));
 	inspect_set(s, row, "remote", inspect_address(s, c->family, c->remote, c->remote_port));
 	inspect_set(s, row, "cookie", inspect_number(c->cookie));
+	inspect_set(s, row, "peer", inspect_number(peer ? peer->id : REC_NULL));
 	inspect_set(s, row, "opened", inspect_monotonic(s, c->opened));
 	inspect_set(s, row, "joined", inspect_bool(c->joined));
 	inspect_set(s, row, "closed", inspect_monotonic(s, end ? end->time : REC_NULL));

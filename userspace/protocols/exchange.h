@@ -13,6 +13,7 @@ struct exchange {
 	uint64_t seq, start, first_byte, request_bytes, response_bytes, lost;
 	uint64_t headed; /* when its head was complete; UINT64_MAX: it was cut */
 	unsigned int status;
+	bool waits; /* its body has not begun, and waits for 100 Continue */
 	const char *protocol; /* static */
 	struct decoder_id asked[HTTP1_ID_NAMES], answered[HTTP1_ID_NAMES];
 	size_t asked_count, answered_count;

@@ -70,6 +70,12 @@ static void http1_drop_first(struct http1 *h)
 
 static void http1_end_first(struct http1 *h, enum decoder_end end, uint64_t time)
 {
+	/*
+	 * Answered without 100 Continue: the client may send the body, or another request (RFC 9110
+	 * section 10.1.1). Which, cannot be told.
+	 */
+	if (h->reading == h->first && h->first->waits)
+		h->streams[DECODER_REQUEST].state = STREAM_CUT;
 	h->calls++;
 	exchange_report(h->first, end, time, &h->callbacks);
 	http1_drop_first(h);
@@ -171,6 +177,7 @@ static enum http1_verdict http1_add_request(struct http1 *h, const struct http1_
 	e->seq = ++h->seq;
 	e->start = s->start;
 	e->request_bytes = len;
+	e->waits = head->expects;
 	if (h->last)
 		h->last->next = e;
 	else
@@ -246,8 +253,10 @@ static enum http1_verdict http1_request_body(struct http1 *h, const uint8_t *dat
 
 	if (v != HTTP1_OK && v != HTTP1_MORE)
 		return v;
-	if (h->reading)
+	if (h->reading) {
 		h->reading->request_bytes += *used;
+		h->reading->waits = false;
+	}
 	if (v == HTTP1_OK) {
 		s->state = STREAM_HEAD;
 		h->reading = NULL;
@@ -317,6 +326,8 @@ static enum http1_verdict http1_response_head(struct http1 *h, const uint8_t *da
 	if (v)
 		return v;
 	e->response_bytes += at_len;
+	if (head.status == 100)
+		e->waits = false;
 	if (head.status == 101 && head.h2c) {
 		http1_hand_over(h);
 		return HTTP1_OK;

@@ -340,6 +340,8 @@ void http1_head_put_field(struct http1_view name, struct http1_view value, struc
 		head->location = value;
 	else if (http1_view_is(name, "upgrade"))
 		head->h2c |= http1_view_is(value, "h2c");
+	else if (http1_view_is(name, "expect"))
+		head->expects |= http1_view_is(value, "100-continue");
 	for (size_t i = 0; i < HTTP1_ID_NAMES; i++)
 		if (http1_view_is(name, kept[i]))
 			http1_head_keep_id(kept[i], value, head);

@@ -56,6 +56,7 @@ struct http1_head {
 	/* An answer's Status and Location: the status of one that has no status line. */
 	struct http1_view status_field, location;
 	bool h2c; /* Upgrade names HTTP/2 */
+	bool expects; /* the body waits for 100 Continue */
 };
 
 /*

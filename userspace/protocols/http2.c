@@ -36,6 +36,9 @@ struct http2_stream {
 	struct http2_stream *next; /* in order of arrival */
 	uint32_t id;
 	struct exchange *e;
+	/* Of the answer: all of its content may have come when its end has not. */
+	uint64_t content, content_sent; /* UINT64_MAX: not known */
+	uint64_t content_time;
 };
 
 /* One direction: the frame that is passing. */
@@ -110,6 +113,7 @@ static enum http1_verdict http2_open(struct http2 *h, uint32_t id, struct exchan
 		link = &(*link)->next;
 	*link = s;
 	s->id = id;
+	s->content = UINT64_MAX;
 	s->e = e;
 	h->last = id;
 	h->count++;
@@ -127,6 +131,7 @@ void *http2_new_upgraded(const struct decoder_callbacks *callbacks, struct excha
 		return NULL;
 	}
 	h->seq = e->seq;
+	e->protocol = "http/2";
 	return h;
 }
 
@@ -143,6 +148,11 @@ static void http2_end(struct http2 *h, struct http2_stream *s, enum decoder_end 
 {
 	struct http2_stream **link = &h->streams;
 
+	/* A client that has all content may leave before the empty frame that ends it. */
+	if (end == DECODER_CLIENT_GONE && s->content_sent == s->content) {
+		end = DECODER_COMPLETE;
+		time = s->content_time;
+	}
 	h->calls++;
 	exchange_report(s->e, end, time, &h->callbacks);
 	while (*link != s)
@@ -225,6 +235,9 @@ static enum http1_verdict http2_answer(struct http2 *h, const struct http2_side 
 		s->e->first_byte = side->block_start;
 		if (exchange_answer(s->e, head))
 			return HTTP1_GAP;
+		if (head->length_seen && !head->length_bad && strcmp(s->e->method, "HEAD"))
+			s->content = head->length;
+		s->content_time = time;
 	} else if (!side->block.pseudo && !s->e->status) {
 		return HTTP1_SUSPECT;
 	}
@@ -248,6 +261,15 @@ static enum http1_verdict http2_end_block(struct http2 *h, enum decoder_directio
 	http2_block_done(&side->block);
 	side->block_stream = 0;
 	return v;
+}
+
+/* DATA of an answer. How much of it is padding is not looked at. */
+static void http2_content(struct http2_stream *s, size_t len, unsigned int flags)
+{
+	s->e->response_bytes += HTTP2_HEADER + len;
+	s->content_sent += len;
+	if (flags & HTTP2_PADDED)
+		s->content = UINT64_MAX;
 }
 
 /* A frame's header is whole. */
@@ -289,7 +311,7 @@ static enum http1_verdict http2_begin_frame(struct http2 *h, enum decoder_direct
 		if (s && direction == DECODER_REQUEST)
 			s->e->request_bytes += HTTP2_HEADER + side->left;
 		else if (s)
-			s->e->response_bytes += HTTP2_HEADER + side->left;
+			http2_content(s, side->left, flags);
 		break;
 	case HTTP2_RST_STREAM:
 		if (side->left != 4)
@@ -312,6 +334,8 @@ static enum http1_verdict http2_end_frame(struct http2 *h, enum decoder_directio
 	side->header_len = 0;
 	if (side->block_stream)
 		return flags & HTTP2_END_HEADERS ? http2_end_block(h, direction, time) : HTTP1_OK;
+	if (type == HTTP2_DATA && direction == DECODER_RESPONSE && s)
+		s->content_time = time;
 	if (type == HTTP2_RST_STREAM && s)
 		http2_end(h, s, end, time);
 	if (type == HTTP2_DATA && flags & HTTP2_END_STREAM && direction == DECODER_RESPONSE && s) {

@@ -5,7 +5,8 @@
  * Header blocks are decompressed with libnghttp2, whose tables hold what both directions said
  * since the beginning. So a connection that was joined later cannot be decoded, and one whose
  * header block was missed is given up. Bytes may be missing where only their number matters: in the
- * payload of DATA. A call's sizes are those of its frames.
+ * payload of DATA. A call's sizes are those of its frames. It is complete with the end of its
+ * stream, or when its client left with all content that content-length says.
  */
 #ifndef DAYLIGHT_PROTOCOLS_HTTP2_H
 #define DAYLIGHT_PROTOCOLS_HTTP2_H

@@ -82,8 +82,9 @@ static enum http1_verdict http2_block_field(struct http2_block *b, const nghttp2
 					    struct http1_head *head, struct http1_view *target,
 					    struct http1_view *authority)
 {
-	static const char *const fields[] = { "host", "x-openstack-request-id", "x-trans-id",
-					      "x-compute-request-id", "traceparent" };
+	static const char *const fields[] = { "content-length",		"host",
+					      "x-openstack-request-id", "x-trans-id",
+					      "x-compute-request-id",	"traceparent" };
 	struct http1_view name, value;
 
 	if (http2_is(nv, ":status")) {

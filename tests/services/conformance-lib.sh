@@ -1,0 +1,105 @@
+# shellcheck shell=bash
+# What the rows of the conformance matrix share: servers of Debian on the loopback, a driver that
+# knows the truth, and a printed row for each server and feature. Sourced by conformance*.sh.
+#
+#   conformance_begin            leaves the test where eBPF cannot be used; makes $WORK, service data
+#   conformance_need PROGRAM..   leaves the test when one is missing
+#   conformance_port             sets PORT to a free one
+#   conformance_listens HOW      waits until something listens: a port, or the path of a socket
+#   conformance_run NAME CMD...  starts a server whose first process stays: sets SERVER
+#   conformance_row NAME ...     drives and judges: see below
+#
+# conformance_row NAME TARGETS DRIVE... -- CHECK...: for each boundary source: collects TARGETS (pids),
+# runs `conformance_drive.py TRUTH DRIVE...`, judges with `conformance_check.py`, prints the row. With
+# BEFORE set the driver begins before the collector (its mode `joined`).
+
+SERVICES_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$SERVICES_DIR/../live/live-lib.sh"
+
+BOUNDARIES=${BOUNDARIES:-tracepoints syscalls}
+
+conformance_begin() {
+	live_begin
+	[ "$(id -u)" = 0 ] || skip "the servers' users need root"
+	# Workers of another user look into it.
+	chmod 755 "$WORK"
+	cp -r "$ROOT_DIR/probes" "$WORK/probes"
+	cp "$SERVICES_DIR/conformance-probe.json" "$WORK/probes/services/conformance.json"
+	printf '%-28s %-12s %-10s %6s %6s  %s\n' SERVER BOUNDARY PROTOCOL CALLS CONNS RESULT
+}
+
+conformance_need() {
+	local name
+	for name in "$@"; do
+		command -v "$name" >/dev/null || skip "$name is not installed (tools/deps.sh check)"
+	done
+}
+
+conformance_port() {
+	# shellcheck disable=SC2034 # for the caller
+	PORT=$("$PYTHON" -c 'import socket
+s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+}
+
+conformance_answers() {
+	"$PYTHON" - "$1" 2>/dev/null <<-'PYTHON'
+		import socket, sys
+		at = sys.argv[1]
+		if at.startswith("/"):
+		    socket.socket(socket.AF_UNIX).connect(at)
+		else:
+		    socket.create_connection(("127.0.0.1", int(at))).close()
+	PYTHON
+}
+
+conformance_listens() {
+	wait_for 15 conformance_answers "$1" || fail "nothing listens on $1: $(tail -n 3 "$WORK"/*.err)"
+}
+
+conformance_run() {
+	local name=$1
+	shift
+	"$@" >"$WORK/$name.out" 2>"$WORK/$name.err" </dev/null &
+	SERVER=$!
+	STARTED+=("$SERVER")
+}
+
+conformance_row() {
+	local name=$1 targets=$2 boundary file pid drive=() args=()
+	shift 2
+	while [ "$1" != -- ]; do
+		drive+=("$1")
+		shift
+	done
+	shift
+	for pid in $targets; do
+		args+=(--pid "$pid")
+	done
+	for boundary in $BOUNDARIES; do
+		file=$WORK/${name//[^a-z0-9]/-}-$boundary.daylight
+		if [ -n "${BEFORE:-}" ]; then
+			"$PYTHON" "$SERVICES_DIR/conformance_drive.py" "$file.before" "${drive[@]}" \
+				--before "$WORK/go" >"$file.drive" 2>&1 &
+			pid=$!
+			wait_for 10 test -e "$WORK/go.ready" || fail "$name: $(cat "$file.drive")"
+		fi
+		collect_start "$file" "${args[@]}" --probes "$WORK/probes" --boundary "$boundary"
+		if [ -n "${BEFORE:-}" ]; then
+			: >"$WORK/go"
+			wait "$pid" || fail "$name: the driver failed: $(tail -n 3 "$file.drive")"
+			mv "$file.before" "$file.truth"
+			rm -f "$WORK/go" "$WORK/go.ready"
+		else
+			"$PYTHON" "$SERVICES_DIR/conformance_drive.py" "$file.truth" "${drive[@]}" \
+				>"$file.drive" 2>&1 ||
+				fail "$name: the driver failed: $(tail -n 3 "$file.drive")"
+		fi
+		# The servers may still be closing.
+		sleep 0.3
+		collect_stop
+		collect_ended 0 "$file"
+		live_look "$file"
+		"$PYTHON" "$SERVICES_DIR/conformance_check.py" "$name" "$boundary" "$file" "$@" ||
+			fail "$name by $boundary is not what its driver did"
+	done
+}
