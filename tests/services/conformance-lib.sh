@@ -18,8 +18,20 @@ SERVICES_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 BOUNDARIES=${BOUNDARIES:-tracepoints syscalls}
 
+# Servers end their own workers when they are asked to.
+conformance_end() {
+	local status=$? pid
+	trap - EXIT
+	for pid in "${STARTED[@]}"; do
+		kill -TERM "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+	done
+	(exit "$status")
+	live_end
+}
+
 conformance_begin() {
 	live_begin
+	trap conformance_end EXIT
 	[ "$(id -u)" = 0 ] || skip "the servers' users need root"
 	# Workers of another user look into it.
 	chmod 755 "$WORK"

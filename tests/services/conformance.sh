@@ -202,7 +202,7 @@ row_apache() {
 		Require all granted
 		</Directory>"
 	conformance_row "apache, mod_wsgi embedded" "$APACHE" http1 "$PORT" -- http/1.1
-	conformance_row "apache, HTTP/2" "$APACHE" h2 "$PORT" -- http/2
+	conformance_row "apache, HTTP/2" "$APACHE" h2-upload "$PORT" -- http/2
 	conformance_row "apache, HTTP/2 by upgrade" "$APACHE" h2c "$PORT" -- http/2
 	conformance_row "apache, HTTP/2, h2load" "$APACHE" h2load "$PORT" -- http/2
 	server_stop "$APACHE"

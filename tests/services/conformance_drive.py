@@ -6,7 +6,7 @@
 WHERE is a port of the loopback or the path of a Unix socket. TRUTH gets a JSON line for each call:
 connection (counted from 0), method, path, status. MODE: http1 (keep-alive connections with every
 kind of call), features (what HTTP/1 allows), proxy1, proxy2 (the PROXY protocol in front), h2
-(nghttp and curl), h2c (upgraded), h2load (many streams at once), odd (the ways of
+(nghttp and curl), h2-upload (a large body, too), h2c (upgraded), h2load (many streams at once), odd (the ways of
 conformance_server.py), joined (a connection that is open before: with --before, the first call is
 made, FILE.ready appears, and the rest waits for FILE).
 """
@@ -177,14 +177,16 @@ def proxied(truth, where, version):
     http1(truth, where, front, 1)
 
 
-def curl(truth, where, number):
+def curl(truth, where, number, size):
     """A call on a connection of its own, for each."""
     calls = [("GET", "/plain", 200), ("GET", "/big", 200), ("GET", "/missing", 404),
              ("POST", "/echo", 200), ("GET", "/empty", 204), ("GET", "/created", 201)]
     with tempfile.NamedTemporaryFile() as body:
-        body.write(BODY * 1500)
+        body.write(BODY * size)
         body.flush()
         for method, path, want in calls:
+            if method == "POST" and not size:
+                continue
             args = ["curl", "-s", "-S", "--http2-prior-knowledge", "-o", "/dev/null", "-w",
                     "%{http_version} %{http_code}", f"http://127.0.0.1:{where}{path}?secret=1"]
             if method == "POST":
@@ -280,8 +282,9 @@ def main():
         features(truth, where)
     elif mode in ("proxy1", "proxy2"):
         proxied(truth, where, int(mode[-1]))
-    elif mode == "h2":
-        curl(truth, where, nghttp(truth, where))
+    elif mode in ("h2", "h2-upload"):
+        # A server that answers without reading a body resets the stream.
+        curl(truth, where, nghttp(truth, where), 0 if mode == "h2" else 3000)
     elif mode == "h2c":
         upgraded(truth, where)
     elif mode == "h2load":

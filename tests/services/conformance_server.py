@@ -106,7 +106,8 @@ def answer(sock, way):
 
 
 def helper(sock):
-    """Another process, that answers on descriptors that it is given."""
+    """Another process, that answers on descriptors that it is given; it ends with the server."""
+    HELPER.close()
     while True:
         data, fds, _, _ = socket.recv_fds(sock, 1, 1)
         if not data:
