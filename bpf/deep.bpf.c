@@ -167,13 +167,13 @@ static __always_inline int deep_signature(const struct wire_layout *l, struct de
 {
 	struct py_walk *w = &d->walk;
 	wire_64 name = py_word(l, w, l->code_qualname >= 0 ? l->code_qualname : l->code_name);
-	wire_64 hash = py_mix(py_mix(d->context, d->frame.code), name), text = 0;
+	wire_64 hash = py_mix(py_mix(d->context, d->frame.code), name);
 
 	hash = py_mix(hash, py_word(l, w, l->code_filename));
 	hash = py_mix(hash, py_number(l, w, l->code_firstlineno));
-	if (py_text_hash(l, w, name, 0, &text))
+	if (py_text_hash(l, w, name, 0))
 		return -1;
-	*out = py_mix(hash, text);
+	*out = py_mix(hash, w->text_hash);
 	return 0;
 }
 

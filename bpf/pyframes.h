@@ -67,6 +67,7 @@ struct py_walk {
 	wire_32 failed;
 	wire_64 passed; /* frames of the C stack since the last function */
 	wire_64 unicode[3]; /* length, hash, state */
+	wire_64 text_hash; /* of the text that was looked at last */
 	wire_64 filename, filename_hash; /* the last one that was read */
 	wire_8 block[WIRE_FRAME_SPAN]; /* of the frame */
 	wire_8 code[WIRE_CODE_SPAN];
@@ -264,11 +265,11 @@ static inline int py_walk_ours(const struct wire_layout *l, const struct py_sear
 }
 
 /*
- * A hash of a name's text: from its length and the interpreter's own hash, or where that was never
- * computed, from its text: the first bytes of a name, the last ones of a path.
+ * w->text_hash, a hash of a name's text: from its length and the interpreter's own hash, or where
+ * that was never computed, from its text: the first bytes of a name, the last ones of a path.
  */
 static inline int py_text_hash(const struct wire_layout *l, struct py_walk *w, wire_64 object,
-			       int last, wire_64 *out)
+			       int last)
 {
 	wire_64 hash = 0, bytes, data, kind = 1;
 
@@ -276,7 +277,7 @@ static inline int py_text_hash(const struct wire_layout *l, struct py_walk *w, w
 		return -1;
 	hash = py_mix(hash, w->unicode[0]);
 	if (w->unicode[1] != ~0ULL) {
-		*out = py_mix(hash, w->unicode[1]);
+		w->text_hash = py_mix(hash, w->unicode[1]);
 		return 0;
 	}
 	data = object + l->unicode_ascii_data;
@@ -299,7 +300,7 @@ static inline int py_text_hash(const struct wire_layout *l, struct py_walk *w, w
 		return -1;
 	for (int i = 0; i < PY_TEXT_SPAN / 8; i++)
 		hash = py_mix(hash, w->text[i]);
-	*out = hash;
+	w->text_hash = hash;
 	return 0;
 }
 
@@ -322,7 +323,7 @@ static inline int py_is_glue(const struct wire_layout *l, const struct py_walk *
 /* What tells the code object that was read last from another one at the same address. */
 static inline int py_code_hash(const struct wire_layout *l, struct py_walk *w, wire_64 *out)
 {
-	wire_64 name, filename, word, text = 0, hash = 0;
+	wire_64 name, filename, word, hash = 0;
 
 	name = py_word(l, w, l->code_qualname >= 0 ? l->code_qualname : l->code_name);
 	filename = py_word(l, w, l->code_filename);
@@ -331,14 +332,15 @@ static inline int py_code_hash(const struct wire_layout *l, struct py_walk *w, w
 	hash = py_mix(hash, filename);
 	hash = py_mix(hash, name);
 	hash = py_mix(hash, l->code_word_whole ? word : word & 0xff);
-	if (py_text_hash(l, w, name, 0, &text))
+	if (py_text_hash(l, w, name, 0))
 		return -1;
-	hash = py_mix(hash, text);
+	hash = py_mix(hash, w->text_hash);
 	/* Neighbours on a stack often share their file; while the walk lasts it cannot change. */
 	if (filename != w->filename) {
-		if (py_text_hash(l, w, filename, 1, &w->filename_hash))
+		if (py_text_hash(l, w, filename, 1))
 			return -1;
 		w->filename = filename;
+		w->filename_hash = w->text_hash;
 	}
 	*out = py_mix(hash, w->filename_hash);
 	return 0;
