@@ -183,11 +183,10 @@ __noinline int connection_add_unix(wire_64 sock, wire_64 inode, wire_32 process)
 	if (!e)
 		return 0;
 	len = unix_name_length(name);
-	/* In one register, or Linux 6.1 does not see the bound. */
-	asm volatile("" : "+r"(len));
+	BPF_ONE_REGISTER(len);
 	if (len > sizeof(e->path))
 		len = sizeof(e->path);
-	asm volatile("" : "+r"(len));
+	BPF_ONE_REGISTER(len);
 	bpf_probe_read_kernel(e->path, len, name->name[0].sun_path);
 	e->path_len = len;
 	old = sockets_listing || bpf_map_lookup_elem(&old_sockets, &inode);

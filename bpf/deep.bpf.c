@@ -251,6 +251,7 @@ static __always_inline int deep_send(struct deep_thread *d, const struct wire_la
 		.layout = l,
 		.walk = &d->walk,
 		.code = &d->code,
+		.key = &d->code_key,
 		.process = d->process,
 		.image = d->image,
 		.booked = 1,

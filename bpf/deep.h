@@ -24,6 +24,7 @@ struct deep_thread {
 	struct py_walk walk;
 	struct py_frame frame;
 	struct wire_code code;
+	struct code_key code_key;
 	struct deep_slot slots[DEEP_SLOTS];
 	wire_64 seen[DEEP_SEEN];
 };

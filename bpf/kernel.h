@@ -208,4 +208,10 @@ struct kernel_iovec {
 #define KERNEL_MSGHDR_IOV 16
 #define KERNEL_MSGHDR_IOVLEN 24
 
+/*
+ * Keeps a number of 64 bits in one register from here to the check behind it. Linux 6.1 forgets the
+ * bound of a copy, and of what is spilled as 32 bits.
+ */
+#define BPF_ONE_REGISTER(x) asm volatile("" : "+r"(x))
+
 #endif

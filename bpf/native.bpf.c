@@ -46,13 +46,7 @@ struct {
 
 #define SITE_COPIES 32 /* of a site, in a slice of time */
 
-/* Where Python code called native code, as far as copies were taken: innermost frame and ip. */
-struct python_site {
-	wire_64 code; /* and its fingerprint */
-	wire_64 ip;
-	wire_64 image;
-};
-
+/* Of which copies were taken. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -123,12 +117,13 @@ static long snapshot_callback(wire_32 i, struct copy_stack *job)
 {
 	struct snapshot *snap = job->snap;
 	wire_64 at = snap->e.sp + snap->fill;
-	wire_32 length = 4096 - (at & 4095), fill = snap->fill & (WIRE_SNAPSHOT_MAX - 1);
+	wire_64 length = 4096 - (at & 4095), fill = snap->fill & (WIRE_SNAPSHOT_MAX - 1);
 
 	if (snap->fill >= snap->e.captured)
 		return 1;
 	if (length > snap->e.captured - snap->fill)
 		length = snap->e.captured - snap->fill;
+	BPF_ONE_REGISTER(length);
 	if (length > 4096 || bpf_probe_read_user(snap->bytes + fill, length, (const void *)at)) {
 		snap->e.captured = snap->fill;
 		return 1;
@@ -287,7 +282,7 @@ static long native_code_callback(wire_32 i, struct walk_job *job)
 {
 	wire_32 from = i, entry;
 
-	if (code_callback(i, job))
+	if (code_put(i, job))
 		return 1;
 	/* struct py_frame says where the mark stands. */
 	if (job->layout->owner_c_stack >= 0)
@@ -310,20 +305,21 @@ __noinline int native_python(void)
 	struct wire_target *t = current_target();
 	struct walk_job job = { .s = s };
 	struct wire_runtime *runtime;
-	struct python_site key = {};
+	struct python_site *key;
 	struct snapshot *snap;
-	wire_64 began = bpf_ktime_get_ns(), top;
-	wire_32 one = 1, id = 0;
+	wire_32 id = 0;
+	wire_64 top;
 
 	if (!regs || !t || !s)
 		return 0;
 	job.process = t->process;
 	job.image = t->image;
 	COUNT(NATIVE, ATTEMPTED);
-	key.code = py_mix(s->frames[0].code, s->frames[0].fingerprint);
-	key.ip = BPF_CORE_READ(regs, ip);
-	key.image = t->image;
-	if (bpf_map_lookup_elem(&python_sites, &key)) {
+	key = &s->python_site;
+	key->code = py_mix(s->frames[0].code, s->frames[0].fingerprint);
+	key->ip = BPF_CORE_READ(regs, ip);
+	key->image = t->image;
+	if (bpf_map_lookup_elem(&python_sites, key)) {
 		COUNT(NATIVE, SKIP_REPEAT);
 		return 0;
 	}
@@ -338,6 +334,7 @@ __noinline int native_python(void)
 	snap = snapshot_take();
 	if (!snap)
 		return 0;
+	s->copying = bpf_ktime_get_ns();
 	if (!snapshot_allowed(snap, true) ||
 	    !budget_left(s, bpf_ktime_get_ns(), config.budget_ns / 2)) {
 		COUNT(NATIVE, SKIP_PACED);
@@ -348,9 +345,9 @@ __noinline int native_python(void)
 		else
 			id = snapshot_send(t, s, snap, regs, top, s->walk.count);
 		if (id)
-			bpf_map_update_elem(&python_sites, &key, &one, 0);
+			bpf_map_update_elem(&python_sites, key, &id, 0);
 	}
 	snap->busy = 0;
-	s->copying = bpf_ktime_get_ns() - began;
+	s->copying = bpf_ktime_get_ns() - s->copying;
 	return id;
 }

@@ -268,8 +268,8 @@ static inline int py_walk_ours(const struct wire_layout *l, const struct py_sear
  * w->text_hash, a hash of a name's text: from its length and the interpreter's own hash, or where
  * that was never computed, from its text: the first bytes of a name, the last ones of a path.
  */
-static inline int py_text_hash(const struct wire_layout *l, struct py_walk *w, wire_64 object,
-			       int last)
+static inline __attribute__((always_inline)) int
+py_text_hash(const struct wire_layout *l, struct py_walk *w, wire_64 object, int last)
 {
 	wire_64 hash = 0, bytes, data, kind = 1;
 
@@ -296,7 +296,9 @@ static inline int py_text_hash(const struct wire_layout *l, struct py_walk *w, w
 	}
 	for (int i = 0; i < PY_TEXT_SPAN / 8; i++)
 		w->text[i] = 0;
-	if (bytes && py_read(w->text, (wire_32)bytes, data))
+	/* Linux 6.1 forgets the bound by now. */
+	asm volatile("" : "+r"(bytes));
+	if (bytes && bytes <= PY_TEXT_SPAN && py_read(w->text, (wire_32)bytes, data))
 		return -1;
 	for (int i = 0; i < PY_TEXT_SPAN / 8; i++)
 		hash = py_mix(hash, w->text[i]);

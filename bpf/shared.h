@@ -231,4 +231,39 @@ static __always_inline struct wire_target *current_target(void)
 	return bpf_map_lookup_elem(&targets, &pid);
 }
 
+/* Where Python code called native code (native.bpf.c): innermost frame and ip. */
+struct python_site {
+	wire_64 code; /* and its fingerprint */
+	wire_64 ip;
+	wire_64 image;
+};
+
+/* A full ring or map gives another id later; an evicted entry is sent again. Nothing is lost. */
+struct code_key {
+	wire_64 code;
+	wire_64 fingerprint;
+	wire_32 image;
+	wire_32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct code_key);
+	__type(value, wire_32);
+} codes SEC(".maps");
+
+struct stack_key {
+	wire_64 hash1, hash2;
+	wire_32 image;
+	wire_32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct stack_key);
+	__type(value, wire_32);
+} stacks SEC(".maps");
+
 #endif

@@ -22,6 +22,9 @@ struct scratch {
 	wire_64 budget_start, budget_spent; /* time spent on walks in the current slice */
 	struct thread_state new_thread; /* zeros: too large for a program's stack */
 	struct transfer transfer;
+	struct code_key code_key;
+	struct stack_key stack_key;
+	struct python_site python_site;
 	wire_64 began; /* of a walk at socket data */
 	/* What walk_current() found. */
 	wire_64 flow;
@@ -37,34 +40,6 @@ struct {
 	__type(value, struct scratch);
 } scratches SEC(".maps");
 
-/* A full ring or map gives another id later; an evicted entry is sent again. Nothing is lost. */
-struct code_key {
-	wire_64 code;
-	wire_64 fingerprint;
-	wire_32 image;
-	wire_32 pad;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct code_key);
-	__type(value, wire_32);
-} codes SEC(".maps");
-
-struct stack_key {
-	wire_64 hash1, hash2;
-	wire_32 image;
-	wire_32 pad;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct stack_key);
-	__type(value, wire_32);
-} stacks SEC(".maps");
-
 #define STACK_SPAN (8ULL << 20) /* how far above sp the top may be */
 #define WALKS_AT_ONCE 4 /* of a context, before pacing begins */
 
@@ -75,6 +50,7 @@ struct code_job {
 	const struct wire_layout *layout;
 	struct py_walk *walk;
 	struct wire_code *code;
+	struct code_key *key;
 	wire_32 process;
 	wire_32 image;
 	wire_32 booked; /* in: the caller books a failed read */
@@ -179,8 +155,8 @@ static __always_inline int walk_python(struct walk_job *job, struct thread_state
 static __always_inline int read_text(const struct wire_layout *l, wire_64 object, wire_8 *out,
 				     wire_32 max, struct wire_text *is)
 {
-	wire_64 length = 0, data;
-	wire_32 state = 0, kind, shown, bytes;
+	wire_64 length = 0, data, bytes;
+	wire_32 state = 0, kind, shown;
 
 	is->bytes = 0;
 	is->kind = 0;
@@ -208,6 +184,7 @@ static __always_inline int read_text(const struct wire_layout *l, wire_64 object
 		is->cut = 1;
 	}
 	bytes = length * kind;
+	BPF_ONE_REGISTER(bytes);
 	if (bytes > max)
 		return 0;
 	if (bytes && py_read(out, bytes, data))
@@ -220,13 +197,15 @@ static __always_inline int read_text(const struct wire_layout *l, wire_64 object
 /* The id of a frame's code object; sends it when it is new. 0 on failure. */
 static __always_inline wire_32 code_id(struct code_job *job, const struct py_frame *frame)
 {
-	struct code_key key = { frame->code, frame->fingerprint, job->image, 0 };
-	wire_32 *known = bpf_map_lookup_elem(&codes, &key), id;
 	const struct wire_layout *l = job->layout;
+	struct code_key *key = job->key;
+	wire_32 *known, id;
 	struct wire_code *e = job->code;
 	struct py_walk *w = job->walk;
 	wire_64 again = 0;
 
+	*key = (struct code_key){ frame->code, frame->fingerprint, job->image, 0 };
+	known = bpf_map_lookup_elem(&codes, key);
 	if (known)
 		return *known;
 	e->qualname_is.kind = 0;
@@ -254,17 +233,19 @@ static __always_inline wire_32 code_id(struct code_job *job, const struct py_fra
 	e->address = frame->code;
 	if (event_send(WIRE_STAGE_CODE, e, sizeof(*e)))
 		return 0;
-	bpf_map_update_elem(&codes, &key, &id, 0);
+	bpf_map_update_elem(&codes, key, &id, 0);
 	return id;
 }
 
-static long code_callback(wire_32 i, struct walk_job *job)
+/* Puts the code of the walk's frame i into s->stack. Returns 1 when there is no more. */
+static __always_inline long code_put(wire_32 i, struct walk_job *job)
 {
 	struct scratch *s = job->s;
 	struct code_job code = {
 		.layout = job->layout,
 		.walk = &s->walk,
 		.code = &s->code,
+		.key = &s->code_key,
 		.process = job->process,
 		.image = job->image,
 	};
@@ -281,20 +262,26 @@ static long code_callback(wire_32 i, struct walk_job *job)
 	return 0;
 }
 
+static long code_callback(wire_32 i, struct walk_job *job)
+{
+	return code_put(i, job);
+}
+
 /* The id of the walked stack when it was sent before, else 0. */
 static __always_inline wire_32 stack_known(struct walk_job *job)
 {
-	struct stack_key key = { job->s->walk.hash1, job->s->walk.hash2, job->image, 0 };
-	wire_32 *known = bpf_map_lookup_elem(&stacks, &key);
+	struct scratch *s = job->s;
+	wire_32 *known;
 
+	s->stack_key = (struct stack_key){ s->walk.hash1, s->walk.hash2, job->image, 0 };
+	known = bpf_map_lookup_elem(&stacks, &s->stack_key);
 	return known ? *known : 0;
 }
 
-/* Sends a stack that is new, and its code objects. Returns its id, 0 on failure. */
+/* Sends a stack that stack_known() does not know, and its code objects. Its id, 0 on failure. */
 static __always_inline wire_32 stack_new(struct walk_job *job)
 {
 	struct scratch *s = job->s;
-	struct stack_key key = { s->walk.hash1, s->walk.hash2, job->image, 0 };
 	wire_32 id;
 
 	COUNT(STACK, ATTEMPTED);
@@ -313,7 +300,7 @@ static __always_inline wire_32 stack_new(struct walk_job *job)
 	s->stack.partial = 0;
 	if (event_send(WIRE_STAGE_STACK, &s->stack, sizeof(s->stack)))
 		return 0;
-	bpf_map_update_elem(&stacks, &key, &id, 0);
+	bpf_map_update_elem(&stacks, &s->stack_key, &id, 0);
 	return id;
 }
 
@@ -388,20 +375,27 @@ static __always_inline void walk_book(int result)
 static __always_inline void context_send(wire_32 process, const struct flow_key *key,
 					 struct flow_state *f, wire_64 previous)
 {
-	struct wire_context e = {
-		.head = { .type = WIRE_CONTEXT, .process = process, .time = bpf_ktime_get_ns() },
-		.context = f->context,
-		.previous = previous,
-		.flow = key->flow,
-		.connection = f->connection,
-		.thread = key->thread,
-		.generation = f->generation,
-		.shared = f->shared,
-		.coroutine = f->coroutine,
-	};
+	/* In the ring itself: a chain of calls has but 512 bytes of stack. */
+	struct wire_context *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 
 	COUNT(CONTEXT, ATTEMPTED);
-	event_send(WIRE_STAGE_CONTEXT, &e, sizeof(e));
+	if (!e) {
+		COUNT(CONTEXT, LOST_RING);
+		return;
+	}
+	e->head.type = WIRE_CONTEXT;
+	e->head.process = process;
+	e->head.time = bpf_ktime_get_ns();
+	e->context = f->context;
+	e->previous = previous;
+	e->flow = key->flow;
+	e->connection = f->connection;
+	e->thread = key->thread;
+	e->generation = f->generation;
+	e->shared = f->shared;
+	e->coroutine = f->coroutine;
+	bpf_ringbuf_submit(e, wakeup_flag());
+	COUNT(CONTEXT, DELIVERED);
 }
 
 /* The thread's state, made when there is none; NULL when there is no room. */

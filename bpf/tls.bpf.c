@@ -143,8 +143,8 @@ static __always_inline wire_64 tls_moved(const struct tls_call *call, wire_64 re
 }
 
 /*
- * What was received before the session read it, outside the library: of the call that ended now. Not
- * static: as connection_join().
+ * What was received before the session read it, outside the library: of the call that ended now.
+ * Not static: as connection_join().
  */
 __noinline int tls_adjacent(struct tls_thread *th)
 {
@@ -231,29 +231,30 @@ static __always_inline bool tls_nested(const struct tls_thread *th, const struct
 	return false;
 }
 
-/* A session was made. Not static: as connection_join(). */
-__noinline int tls_session_begins(wire_64 session)
+/* A session was made: the result, or what is `at` there. Not static: as connection_join(). */
+__noinline int tls_session_begins(wire_64 at, wire_64 result)
 {
 	struct tls_session fresh = { .fresh = 1 };
-	struct tls_session_key key = tls_key(session);
+	struct tls_session_key key;
+	wire_64 session = result;
 
+	if (at && bpf_probe_read_user(&session, sizeof(session), (void *)at))
+		return 0;
+	key = tls_key(session);
 	if (session)
 		bpf_map_update_elem(&tls_sessions, &key, &fresh, 0);
 	return 0;
 }
 
-SEC("uprobe")
-int tls_returned(struct pt_regs *regs)
+/*
+ * th->call becomes the call that ends at this stack pointer, with sp 0: none. Returns the bytes
+ * that it moved. Not static: as connection_join().
+ */
+__noinline wire_64 tls_call_ends(struct tls_thread *th, wire_64 sp, wire_64 result)
 {
-	struct wire_target *t = current_target();
-	wire_64 sp = regs->sp, result = regs->ax, length = 0, session = result;
-	struct tls_thread *th;
 	struct tls_call *call;
 
-	if (!t)
-		return 0;
-	th = bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), NULL, 0);
-	if (!th || th->process != t->process)
+	if (!th)
 		return 0;
 	call = &th->call;
 	call->sp = 0;
@@ -267,18 +268,30 @@ int tls_returned(struct pt_regs *regs)
 			tls_forget(at);
 		}
 	}
+	if (!call->sp || !tls_moves_data(call) || tls_nested(th, call))
+		return 0;
+	return tls_moved(call, result);
+}
+
+SEC("uprobe")
+int tls_returned(struct pt_regs *regs)
+{
+	struct wire_target *t = current_target();
+	wire_64 result = regs->ax, length;
+	struct tls_thread *th;
+	struct tls_call *call;
+
+	if (!t)
+		return 0;
+	th = bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), NULL, 0);
+	if (!th || th->process != t->process)
+		return 0;
+	call = &th->call;
+	length = tls_call_ends(th, regs->sp, result);
 	if (!call->sp)
 		return 0; /* the entry was before the tap, or another function shares the end */
-	switch (call->role) {
-	case WIRE_TLS_NEW:
-		if (call->session && bpf_probe_read_user(&session, 8, (void *)call->session))
-			return 0;
-		return tls_session_begins(session);
-	case WIRE_TLS_READ:
-	case WIRE_TLS_WRITE:
-		length = tls_nested(th, call) ? 0 : tls_moved(call, result);
-		break;
-	}
+	if (call->role == WIRE_TLS_NEW)
+		return tls_session_begins(call->session, result);
 	if (call->role == WIRE_TLS_READ ? length != 0
 					: call->role == WIRE_TLS_HANDSHAKE && (wire_32)result <= 1)
 		tls_adjacent(th);

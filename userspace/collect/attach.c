@@ -45,17 +45,22 @@ static const uint16_t skipped_syscalls[] = {
 };
 
 /* libbpf's own words, one level below ours; the last warning explains a failed load. */
+#define LIBBPF_SHOWN 2000 /* bytes of one message */
 static char libbpf_last[512];
 
 static int libbpf_message(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
-	char line[512];
+	char *text = NULL;
+	size_t len;
 
-	vsnprintf(line, sizeof(line), fmt, ap);
-	line[strcspn(line, "\n")] = '\0';
+	if (vasprintf(&text, fmt, ap) < 0)
+		return 0;
 	if (level == LIBBPF_WARN && !libbpf_last[0])
-		memcpy(libbpf_last, line, sizeof(libbpf_last));
-	log_debug("%s", line);
+		snprintf(libbpf_last, sizeof(libbpf_last), "%.*s", (int)strcspn(text, "\n"), text);
+	/* Of the verifier's words the last ones tell. */
+	len = strlen(text);
+	log_debug("%s", len > LIBBPF_SHOWN ? text + len - LIBBPF_SHOWN : text);
+	free(text);
 	return 0;
 }
 
