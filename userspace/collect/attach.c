@@ -435,9 +435,7 @@ uint32_t attach_stack(struct attach *a)
 
 int attach_samples(struct attach *a, unsigned int hz, struct err *err)
 {
-	if (a->samples && hz)
-		samples_rate(a->samples, hz);
-	else if (hz)
+	if (hz)
 		a->samples = samples_open(a->skel->progs.clock_ticked, hz, err);
 	return hz && !a->samples ? -1 : 0;
 }

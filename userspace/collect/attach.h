@@ -92,8 +92,7 @@ void attach_tls_programs(const struct attach *a, struct attach_tls_programs *out
 /* A fresh id for a stack that user space makes up. */
 uint32_t attach_stack(struct attach *a);
 
-/* Samples all CPUs hz times a second, or from now on so often; 0: does nothing. Errors:
- * ERR_MACHINE. */
+/* Samples all CPUs hz times a second; 0: does nothing. Errors: ERR_MACHINE. */
 int attach_samples(struct attach *a, unsigned int hz, struct err *err);
 
 /* Detaches everything; events already in the ring can still be drained. */

@@ -34,7 +34,6 @@
 
 #define SECOND 1000000000ULL
 #define POLL_MS 20
-#define SAMPLES_DENSE 599 /* a second */
 #define SETTLE_NS (60 * SECOND)
 #define LINGER_NS (SECOND / 4)
 #define TARGETS_ENDED "targets-ended"
@@ -300,28 +299,17 @@ static int begin(struct session *s, struct spawn *spawn, struct err *err)
 	return spawn->pid ? spawn_release(spawn, err) : 0;
 }
 
-/*
- * While some processes of a service are traced function by function, the others answer first calls,
- * too: these shall not be without a function of their handler.
- */
-static void samples_tick(struct session *s)
-{
-	unsigned int hz = (unsigned int)s->options->samples;
-	struct err err = ERR_INIT;
-
-	if (hz && hz < SAMPLES_DENSE && deep_waits(s->deep))
-		hz = SAMPLES_DENSE;
-	if (attach_samples(s->attach, hz, &err))
-		log_warn("%s", err.text);
-}
-
 struct phase {
 	bool on;
 	uint64_t began;
 	uint64_t next; /* switch of the periodic one */
 };
 
-/* Holds the system-call trigger during the first phase, then for a share of each second. */
+/*
+ * Holds the system-call trigger during the first phase, then for a share of each second. And while
+ * some processes of a service are traced function by function and others are not: these answer
+ * first calls, too, which shall not be without a function of their handler.
+ */
 static void phase_tick(struct session *s, struct phase *p, uint64_t now)
 {
 	uint64_t share = SECOND / 100 * syscall_share(s);
@@ -330,7 +318,10 @@ static void phase_tick(struct session *s, struct phase *p, uint64_t now)
 
 	if (now < p->began + syscall_phase(s))
 		return;
-	if (now >= p->next) {
+	if (s->options->syscall_phase == COLLECT_AUTO && deep_waits(s->deep)) {
+		on = true;
+		p->next = now;
+	} else if (now >= p->next) {
 		on = !on && share;
 		p->next = now + (on ? share : SECOND - share);
 	}
@@ -384,7 +375,6 @@ static const char *run(struct session *s, struct spawn *spawn)
 		interpositions_tick(s->interpositions, false);
 		unwind_tick(s->unwind);
 		phase_tick(s, &phase, now.monotonic);
-		samples_tick(s);
 		if (now.monotonic >= flush) {
 			flush = now.monotonic + FLUSH_NS;
 			sightings_flush(s->sightings);

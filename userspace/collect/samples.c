@@ -5,23 +5,17 @@
 #include <linux/perf_event.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <bpf/libbpf.h>
-
-#include "base/log.h"
 
 #define SECOND 1000000000ULL
 
 struct samples {
 	unsigned int hz;
 	int count; /* CPUs */
-	struct {
-		struct bpf_link *link; /* NULL where the CPU is off line */
-		int fd; /* the link's own; it closes it */
-	} cpus[];
+	struct bpf_link *links[]; /* one for each CPU; NULL where it is off line */
 };
 
 static int add(struct samples *s, int cpu, struct bpf_program *program, struct err *err)
@@ -38,13 +32,12 @@ static int add(struct samples *s, int cpu, struct bpf_program *program, struct e
 		return 0;
 	if (fd < 0)
 		return err_errno(err, ERR_MACHINE, "CPU %d cannot be sampled", cpu);
-	s->cpus[cpu].link = bpf_program__attach_perf_event(program, fd);
-	if (!s->cpus[cpu].link) {
+	s->links[cpu] = bpf_program__attach_perf_event(program, fd);
+	if (!s->links[cpu]) {
 		err_errno(err, ERR_MACHINE, "CPU %d cannot be sampled", cpu);
 		close(fd);
 		return -1;
 	}
-	s->cpus[cpu].fd = fd;
 	return 0;
 }
 
@@ -52,7 +45,7 @@ struct samples *samples_open(struct bpf_program *program, unsigned int hz, struc
 {
 	int count = libbpf_num_possible_cpus();
 	struct samples *s =
-		count > 0 ? calloc(1, sizeof(*s) + (size_t)count * sizeof(s->cpus[0])) : NULL;
+		count > 0 ? calloc(1, sizeof(*s) + (size_t)count * sizeof(s->links[0])) : NULL;
 
 	if (!s) {
 		err_set(err, ERR_INTERNAL, "the CPUs cannot be counted, or out of memory");
@@ -69,23 +62,11 @@ struct samples *samples_open(struct bpf_program *program, unsigned int hz, struc
 	return s;
 }
 
-void samples_rate(struct samples *s, unsigned int hz)
-{
-	uint64_t period = SECOND / hz;
-
-	if (hz == s->hz)
-		return;
-	s->hz = hz;
-	for (int cpu = 0; cpu < s->count; cpu++)
-		if (s->cpus[cpu].link && ioctl(s->cpus[cpu].fd, PERF_EVENT_IOC_PERIOD, &period))
-			log_warn("CPU %d is sampled at another rate than asked for", cpu);
-}
-
 void samples_close(struct samples *s)
 {
 	if (!s)
 		return;
 	for (int cpu = 0; cpu < s->count; cpu++)
-		bpf_link__destroy(s->cpus[cpu].link);
+		bpf_link__destroy(s->links[cpu]);
 	free(s);
 }

@@ -1,4 +1,4 @@
-/* The clock of each CPU that is sampled (bpf/sampler.bpf.c), at a rate that may change. */
+/* The clock of each CPU that is sampled (bpf/sampler.bpf.c). */
 #ifndef DAYLIGHT_COLLECT_SAMPLES_H
 #define DAYLIGHT_COLLECT_SAMPLES_H
 
@@ -9,7 +9,6 @@ struct samples;
 
 /* Runs the program hz times a second on each CPU that is on line. NULL with ERR_MACHINE. */
 struct samples *samples_open(struct bpf_program *program, unsigned int hz, struct err *err);
-void samples_rate(struct samples *s, unsigned int hz);
 /* NULL is nothing. */
 void samples_close(struct samples *s);
 
