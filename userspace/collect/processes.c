@@ -11,6 +11,7 @@
 #include "collect/procfs.h"
 #include "collect/tls.h"
 
+#define EXEC_NS 100000000ULL /* an exec may take so long */
 #define SCAN_NS 5000000000ULL
 #define KEEP_ENDED_NS 30000000000ULL
 #define RETRY_NS 10000000000ULL /* how long a process may take to show its runtime */
@@ -290,8 +291,11 @@ static void appeared(struct processes *p, const struct wire_process *e)
 		return;
 	}
 	if (parent && !parent->ended) {
-		/* What was read after this exec was not the old program's. */
-		if (parent->described > e->head.time)
+		/*
+		 * What was read after this exec was not the old program's. The kernel shows the
+		 * new one some time before it tells of the exec: files are mapped in between.
+		 */
+		if (parent->described + EXEC_NS > e->head.time)
 			process_describe_unknown(parent, parent->rec.parent);
 		process_put_record(p->s, parent);
 		parent->ended = true;
