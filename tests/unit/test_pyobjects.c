@@ -21,6 +21,7 @@ static struct catalog *catalog;
 static const struct python_layout *layout;
 static const struct python_objects *at;
 static struct pyobjects o;
+#define UNREADABLE (16 << 20)
 static uint8_t *memory;
 static size_t used;
 static uint64_t type_type, text_type, dict_type, tuple_type, list_type, function_type, code_type,
@@ -105,8 +106,10 @@ static int setup(void **state)
 	assert_non_null(layout);
 	at = &layout->objects;
 	assert_true(at->known);
-	memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	/* Behind it nothing can be read, as far as a dict of PYOBJECTS_ENTRIES may reach. */
+	memory = mmap(NULL, SIZE + UNREADABLE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(memory, MAP_FAILED);
+	assert_int_equal(mprotect(memory, SIZE, PROT_READ | PROT_WRITE), 0);
 	type_type = take(1024);
 	put(type_type, layout->object_type, type_type);
 	type_type = new_type("type", 1ULL << 31, 0);
@@ -126,7 +129,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	pyobjects_end(&o);
-	munmap(memory, SIZE);
+	munmap(memory, SIZE + UNREADABLE);
 	catalog_free(catalog);
 	return 0;
 }
