@@ -120,6 +120,17 @@ static __noinline int walk_state(struct walk_job *job, wire_64 tstate)
 	return s->walk.count ? WALK_FOUND : WALK_NO_FRAMES;
 }
 
+/*
+ * Where a fork shares memory, another thread's write takes a page away for some microseconds: what
+ * could not be read is tried once more.
+ */
+static __always_inline int walk_patiently(struct walk_job *job, wire_64 tstate)
+{
+	int result = walk_state(job, tstate);
+
+	return result == WALK_PARTIAL ? walk_state(job, tstate) : result;
+}
+
 /* Walks into s->frames. */
 static __always_inline int walk_python(struct walk_job *job, struct thread_state *thread,
 				       const struct wire_runtime *runtime, wire_64 sp)
@@ -135,7 +146,7 @@ static __always_inline int walk_python(struct walk_job *job, struct thread_state
 		/* Whether there is but one shows only when all are looked at. */
 		s->search.thread_id = thread_pointer();
 	} else if (thread && thread->tstate) {
-		result = walk_state(job, thread->tstate);
+		result = walk_patiently(job, thread->tstate);
 		if (result != WALK_ELSEWHERE)
 			return result;
 	}
@@ -147,7 +158,7 @@ static __always_inline int walk_python(struct walk_job *job, struct thread_state
 		return s->search.failed ? WALK_PARTIAL : WALK_NO_FRAMES;
 	if (thread)
 		thread->tstate = s->search.best;
-	result = walk_state(job, s->search.best);
+	result = walk_patiently(job, s->search.best);
 	return result == WALK_ELSEWHERE ? WALK_PARTIAL : result;
 }
 
