@@ -292,7 +292,8 @@ static const struct command_option options[] = {
 	  set_probes },
 	{ "deep", 0, "N",
 	  "Trace the first N calls of each route function by function (default 20; 0: none). "
-	  "Meanwhile the service needs up to half as much CPU again.",
+	  "Meanwhile a traced process may need twice the CPU; half of a service's busy processes "
+	  "are traced at a time.",
 	  false, set_deep },
 	{ "deep-duty", 0, "PERCENT", "Trace so for PERCENT of the window, too (default 1).", false,
 	  set_deep_duty },
@@ -300,8 +301,9 @@ static const struct command_option options[] = {
 	  "Look so many times a second what a CPU is doing for a call (default 199; 0: never).",
 	  false, set_samples },
 	{ "syscall-phase", 0, "D",
-	  "Hold the system-call trigger during the window's first D (default 0 where function "
-	  "starts can be traced, else 30s). While it is held, every process of the host pays a "
+	  "Hold the system-call trigger during the window's first D (default 30s; where function "
+	  "starts can be traced, while some processes of a service are and others are not). While "
+	  "it is held, every process of the host pays a "
 	  "little for each of its system calls.",
 	  false, set_phase },
 	{ "syscall-duty", 0, "PERCENT",

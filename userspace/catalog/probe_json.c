@@ -311,3 +311,15 @@ const char *probe_header(const struct probe_reader *r, const json_t *root, const
 	}
 	return name;
 }
+
+const char *probe_symbol(const char *text)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+
+	if (!strspn(text, letters) || strlen(text) > 63)
+		return "must be the symbol of a C function";
+	for (; *text; text++)
+		if (!strchr(letters, *text) && (*text < '0' || *text > '9'))
+			return "must be the symbol of a C function";
+	return NULL;
+}

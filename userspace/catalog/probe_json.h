@@ -74,4 +74,7 @@ const char *probe_check_id(const char *text);
 /* "schema" is 1 and "name" is what the file is called; returns the name or NULL. */
 const char *probe_header(const struct probe_reader *r, const json_t *root, const char *stem);
 
+/* A check for probe_string(): the name of a C function, at most 63 characters. */
+const char *probe_symbol(const char *text);
+
 #endif

@@ -7,19 +7,6 @@
 
 #define FRAME_MAX 65535
 
-/* C identifiers, as symbols of the interpreter are. */
-static const char *check_symbol(const char *text)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
-
-	if (!strspn(text, letters) || strlen(text) > 63)
-		return "must be the symbol of a C function";
-	for (; *text; text++)
-		if (!strchr(letters, *text) && (*text < '0' || *text > '9'))
-			return "must be the symbol of a C function";
-	return NULL;
-}
-
 static int read_opcodes(const struct probe_reader *r, const struct probe_place *at,
 			const json_t *taps, struct python_taps *out)
 {
@@ -58,7 +45,7 @@ static int read_resume(const struct probe_reader *r, const struct probe_place *a
 		return probe_fail(r, &here, "is %lld, not a multiple of 8 (it is a pointer)",
 				  (long long)value);
 	if (json_object_get(taps, "unless_symbol")) {
-		out->unless_symbol = probe_string(r, at, taps, "unless_symbol", check_symbol);
+		out->unless_symbol = probe_string(r, at, taps, "unless_symbol", probe_symbol);
 		if (!out->unless_symbol)
 			return -1;
 	}
@@ -106,7 +93,7 @@ int python_taps_read(const struct probe_reader *r, const json_t *root, struct py
 	kind = probe_string(r, &at, taps, "kind", NULL);
 	if (!kind)
 		return -1;
-	out->function = probe_string(r, &at, taps, "function", check_symbol);
+	out->function = probe_string(r, &at, taps, "function", probe_symbol);
 	if (!out->function)
 		return -1;
 	if (!strcmp(kind, "resume-handlers"))

@@ -9,18 +9,6 @@
 #define ARGUMENTS 6 /* that are passed in registers */
 #define METHOD_MAX 4096
 
-static const char *check_symbol(const char *text)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
-
-	if (!strspn(text, letters) || strlen(text) > 63)
-		return "must be the symbol of a C function";
-	for (; *text; text++)
-		if (!strchr(letters, *text) && (*text < '0' || *text > '9'))
-			return "must be the symbol of a C function";
-	return NULL;
-}
-
 static const char *check_file(const char *text)
 {
 	return strpbrk(text, "/[]\\")
@@ -83,7 +71,7 @@ static int read_function(const struct probe_reader *r, const struct probe_place 
 
 	memset(out, 0, sizeof(*out));
 	if (probe_object(r, at, json, keys) ||
-	    !(out->symbol = probe_string(r, at, json, "symbol", check_symbol)) ||
+	    !(out->symbol = probe_string(r, at, json, "symbol", probe_symbol)) ||
 	    read_role(r, at, json, &out->role) ||
 	    probe_integer(r, at, json, "session", out->role == TLS_NEW ? 0 : 1, ARGUMENTS,
 			  &session) ||
@@ -145,7 +133,7 @@ static int read_methods(const struct probe_reader *r, const json_t *root, struct
 	if (!methods)
 		return 0;
 	if (probe_object(r, &at, methods, keys) ||
-	    !(out->methods = probe_string(r, &at, methods, "function", check_symbol)) ||
+	    !(out->methods = probe_string(r, &at, methods, "function", probe_symbol)) ||
 	    !(list = probe_list(r, &at, methods, "at", 1, TLS_METHODS_MAX)))
 		return -1;
 	for (size_t i = 0; i < json_array_size(list); i++) {

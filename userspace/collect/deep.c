@@ -81,7 +81,6 @@ struct deep {
 	struct traced *traced;
 	struct route *routes;
 	uint64_t without; /* processes with a runtime that have no taps */
-	bool waiting;
 };
 
 struct deep *deep_new(struct session *s)
@@ -218,10 +217,10 @@ static bool switch_on(struct deep *d, struct traced *t, const char *reason)
 
 /* ---- processes ---- */
 
-/* Deep calls of a route that are needed where its first calls are traced in another process. */
-static uint64_t quota_of_more(const struct deep *d)
+/* Deep calls of a route that are needed where `quota` of them were, or are, traced elsewhere. */
+static uint64_t quota_of_more(uint64_t quota)
 {
-	return (d->s->options->deep + MORE_PART - 1) / MORE_PART;
+	return (quota + MORE_PART - 1) / MORE_PART;
 }
 
 void deep_process(struct deep *d, const struct process *process, bool forked, uint64_t since)
@@ -257,7 +256,7 @@ void deep_process(struct deep *d, const struct process *process, bool forked, ui
 	t->serial = process->serial;
 	t->pid = process->pid;
 	t->image = image;
-	t->quota = forked ? quota_of_more(d) : first;
+	t->quota = forked ? quota_of_more(first) : first;
 	HASH_ADD(hh, d->traced, serial, sizeof(t->serial), t);
 	if (!first)
 		return;
@@ -333,7 +332,7 @@ void deep_reloaded(struct deep *d, uint32_t process)
 	HASH_ITER(hh, d->routes, route, next) {
 		if (route->key.process != process || route->deep < t->quota)
 			continue;
-		route->deep = t->quota - (t->quota + MORE_PART - 1) / MORE_PART;
+		route->deep = t->quota - quota_of_more(t->quota);
 		t->open_routes++;
 	}
 	t->hold = clock_monotonic() + HOLD_NS;
@@ -363,11 +362,12 @@ static bool has_room(const struct group *group)
 /* Another process has the first calls of the routes traced: this one needs less. */
 static void give_way(struct deep *d, struct traced *t)
 {
+	uint64_t quota = quota_of_more(d->s->options->deep);
 	struct route *route, *next;
 
-	if (t->quota == quota_of_more(d))
+	if (t->quota == quota)
 		return;
-	t->quota = quota_of_more(d);
+	t->quota = quota;
 	t->open_routes = 0;
 	HASH_ITER(hh, d->routes, route, next)
 		t->open_routes += route->key.process == t->serial && route->deep < t->quota;
@@ -427,9 +427,6 @@ void deep_tick(struct deep *d, uint64_t now)
 		}
 		tick(d, t, now);
 	}
-	d->waiting = false;
-	for (group = d->groups; group; group = group->next)
-		d->waiting |= group->holding && group->holding < group->busy;
 }
 
 void deep_stop(struct deep *d, uint64_t now)
@@ -447,7 +444,10 @@ bool deep_covers(const struct deep *d)
 
 bool deep_waits(const struct deep *d)
 {
-	return d->waiting;
+	for (const struct group *group = d->groups; group; group = group->next)
+		if (group->holding && group->holding < group->busy)
+			return true;
+	return false;
 }
 
 void deep_free(struct deep *d)

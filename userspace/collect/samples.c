@@ -13,18 +13,18 @@
 #define SECOND 1000000000ULL
 
 struct samples {
-	unsigned int hz;
 	int count; /* CPUs */
 	struct bpf_link *links[]; /* one for each CPU; NULL where it is off line */
 };
 
-static int add(struct samples *s, int cpu, struct bpf_program *program, struct err *err)
+static int add(struct samples *s, int cpu, unsigned int hz, struct bpf_program *program,
+	       struct err *err)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_SOFTWARE,
 		.size = sizeof(attr),
 		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_period = SECOND / s->hz,
+		.sample_period = SECOND / hz,
 	};
 	int fd = (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 
@@ -52,9 +52,8 @@ struct samples *samples_open(struct bpf_program *program, unsigned int hz, struc
 		return NULL;
 	}
 	s->count = count;
-	s->hz = hz;
 	for (int cpu = 0; cpu < count; cpu++) {
-		if (add(s, cpu, program, err)) {
+		if (add(s, cpu, hz, program, err)) {
 			samples_close(s);
 			return NULL;
 		}

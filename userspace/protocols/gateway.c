@@ -23,39 +23,37 @@ struct gateway {
 	const char *why;
 };
 
-static struct gateway *gateway_new(const struct decoder_callbacks *callbacks)
+static struct gateway *gateway_new(const char *protocol, const struct decoder_callbacks *callbacks)
 {
 	struct gateway *g = calloc(1, sizeof(*g));
 
 	if (!g)
 		return NULL;
 	g->callbacks = *callbacks;
+	g->protocol = protocol;
 	g->why = "";
 	return g;
 }
 
 static void *uwsgi_new(bool joined, const struct decoder_callbacks *callbacks)
 {
-	struct gateway *g = gateway_new(callbacks);
+	struct gateway *g = gateway_new("uwsgi", callbacks);
 
 	(void)joined;
-	if (!g)
-		return NULL;
-	g->block = gateway_block_uwsgi;
-	g->protocol = "uwsgi";
-	g->status_line = true;
+	if (g) {
+		g->block = gateway_block_uwsgi;
+		g->status_line = true;
+	}
 	return g;
 }
 
 static void *mod_wsgi_new(bool joined, const struct decoder_callbacks *callbacks)
 {
-	struct gateway *g = gateway_new(callbacks);
+	struct gateway *g = gateway_new("mod_wsgi", callbacks);
 
 	(void)joined;
-	if (!g)
-		return NULL;
-	g->block = gateway_block_mod_wsgi;
-	g->protocol = "mod_wsgi";
+	if (g)
+		g->block = gateway_block_mod_wsgi;
 	return g;
 }
 
