@@ -1,212 +1,35 @@
 #!/usr/bin/python3
-"""What collecting costs: bench.py [--peers] [--pairs N] [--calls N]. Takes minutes.
+"""What collecting costs: bench.py [--peers] [--pairs N] [--calls N]. Takes some 40 minutes.
 
 Loads: token validations and issues of a real keystone, 4 at a time: steady, once the first calls of
 each route are done, and deep; a process that is no target and does no socket I/O; and a Python
-process that is no target, while the service is traced function by function. Each figure is from
-alternating pairs, with and without the tool; ratios of CPU time travel between machines, times do
-not. Exit 1 when Daylight exceeds a limit.
+process that is no target, while the service is traced function by function. Ratios of CPU time
+travel between machines, times do not.
+
+Service CPU: two equal services get calls in turn, one is traced and the other is not, then the other
+way round. So each service has its alternating pairs, on and off, and what the machine did to one of
+them it did to the other in the same moment. The other figures are from plain alternating pairs.
+Exit 1 when Daylight exceeds a limit.
 """
 import argparse
-import importlib.util
+import math
 import os
-import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 
 from measure import Ratio, cpu, family, holds_syscalls, memory
+from subjects import (ALL_DEEP, DAYLIGHT, ROOT, Others, Service, Twins,  # noqa: F401 (for others)
+                      daylight, peers, steady)
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
-DAYLIGHT = os.environ.get("DAYLIGHT", os.path.join(ROOT, "build", "daylight"))
 LIMIT_STEADY = 1.02  # upper bound of the on/off ratio of service CPU per call
 LIMIT_DEEP = 1.5  # the same while function starts are traced
 LIMIT_INTERPRETER = 1.02  # upper bound for an interpreter that is no target, meanwhile
 LIMIT_CORE = 0.05  # of one core, while the service is loaded
 LIMIT_MEMORY = 128 << 20
 LIMIT_OTHERS = 1.005  # lower bound: more than this is measurable
-ROUNDS = 100000  # of the unrelated process: some 50 ms
-DEEP_FIRST = 2  # deep calls of each route in a steady measurement: what follows is the same
-LIBPYTHON = "/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0"
-ALL_DEEP = ["--deep", "1000000"]
-
-
-def load_client():
-    path = os.path.join(ROOT, "tests", "services", "keystone-client.py")
-    spec = importlib.util.spec_from_file_location("keystone_client", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-class Service:
-    """A running keystone and the load on it."""
-
-    def __init__(self, folder, calls):
-        self.process = subprocess.Popen([os.path.join(HERE, "service.sh"), folder],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline().split()
-        if len(line) != 2:
-            sys.exit("bench: keystone does not run (see above)")
-        self.pid, self.port = map(int, line)
-        self.pids = family(self.pid)
-        self.calls = calls
-        self.client = load_client()
-        self.driver = self.client.Client(self.port)
-        self.token = self.driver.issue("fixture-password")[1]
-
-    def validate(self):
-        self.client.expect("validation", self.driver.validate(self.token, self.token), 200)
-
-    def issue(self):
-        self.client.expect("issue", self.driver.issue("fixture-password")[0], 201)
-
-    def load(self, what="validation", count=None):
-        """Service CPU seconds of one load."""
-        job = {"validation": self.validate, "issue": self.issue}[what]
-        before = cpu(self.pids)
-        self.client.in_parallel([job] * (count or self.calls), 4)
-        return cpu(self.pids) - before
-
-    def first_calls(self):
-        """Until the first calls of both routes are traced and the taps are gone, in each process."""
-        for _ in range(2):
-            self.load("issue", 8)
-            self.load("validation", 8)
-        time.sleep(0.5)
-
-    def stop(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-
-class Others:
-    """A process that is no target: it prints how long so many rounds took."""
-
-    def __init__(self, command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True)
-
-    @classmethod
-    def of_syscalls(cls, folder):
-        program = os.path.join(folder, "syscalls")
-        subprocess.run(["gcc", "-O2", "-o", program, os.path.join(HERE, "syscalls.c")], check=True)
-        return cls([program])
-
-    @classmethod
-    def of_functions(cls, folder):
-        """An interpreter of the same file as the service's: libpython."""
-        program = os.path.join(folder, "interpreter")
-        subprocess.run(["gcc", "-O2", "-x", "c", "-o", program, "-", "-x", "none", LIBPYTHON],
-                       check=True, text=True, input="int Py_BytesMain(int, char **);\n"
-                       "int main(int n, char **words) { return Py_BytesMain(n, words); }\n")
-        return cls([program, os.path.join(HERE, "functions.py")])
-
-    def load(self):
-        self.process.stdin.write("%d\n" % ROUNDS)
-        self.process.stdin.flush()
-        return int(self.process.stdout.readline())
-
-    def stop(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-
-class Tool:
-    """A tracer: started, waited for until it traces, ended by SIGINT. Knows what it wrote."""
-
-    def __init__(self, name, output, command, ready):
-        self.name, self.output, self.command, self.ready = name, output, command, ready
-        self.process = None
-        self.warm = lambda: None  # done after each start, before anything is measured
-
-    def start(self):
-        if os.path.exists(self.output):
-            os.unlink(self.output)
-        with open(self.output + ".log", "wb") as log:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log)
-        for _ in range(300):
-            if self.process.poll() is not None:
-                break
-            if self.ready(self):
-                self.warm()
-                return
-            time.sleep(0.1)
-        self.stop()
-        sys.exit("bench: %s does not start: %s" % (self.name, self.log()[-300:].strip()))
-
-    def log(self):
-        with open(self.output + ".log", encoding="utf-8", errors="replace") as file:
-            return file.read()
-
-    def stop(self):
-        """Ends it; its exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        try:
-            return self.process.wait(60)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.process.wait()
-
-    def size(self):
-        return os.path.getsize(self.output)
-
-
-def has_tracer(tool):
-    return all("TracerPid:\t0" not in open("/proc/%d/status" % pid, encoding="utf-8").read()
-               for pid in tool.pids)
-
-
-def runs_two_seconds(tool):
-    time.sleep(2)
-    return tool.process.poll() is None
-
-
-def daylight(folder, service, *more):
-    output = os.path.join(folder, "bench.daylight")
-    return Tool("daylight", output,
-                [DAYLIGHT, "collect", "--port", str(service.port), "-o", output, *more],
-                lambda tool: "collecting:" in tool.log())
-
-
-def steady(folder, service):
-    tool = daylight(folder, service, "--deep", str(DEEP_FIRST))
-    tool.warm = service.first_calls
-    return tool
-
-
-def peers(folder, service):
-    """Other tracers on the same processes. tracefs is mounted in a namespace of their own."""
-    pids = [str(pid) for pid in service.pids]
-    tracefs = ["unshare", "--mount", "--propagation", "private", "sh", "-c",
-               'mount -t tracefs none /sys/kernel/tracing && exec "$@"', "sh"]
-    wanted = "||".join("pid==%s" % pid for pid in pids)
-    script = ("tracepoint:raw_syscalls:sys_enter /%s/ { printf(\"%%llu %%d %%d\\n\", nsecs, tid, "
-              "args->id); }" % wanted)
-
-    def path(name):
-        return os.path.join(folder, name)
-
-    tools = [
-        Tool("strace", path("strace"), ["strace", "-f", "-o", path("strace")] +
-             [word for pid in pids for word in ("-p", pid)], has_tracer),
-        Tool("perf", path("perf"), tracefs + ["perf", "trace", "record", "-o", path("perf"), "-p",
-                                              ",".join(pids)], runs_two_seconds),
-        Tool("bpftrace", path("bpftrace"), tracefs + ["bpftrace", "-o", path("bpftrace"), "-e",
-                                                      script], runs_two_seconds),
-    ]
-    tools[0].pids = service.pids
-    for tool in tools:
-        if shutil.which(tool.name):
-            yield tool
-        else:
-            print("%s is not installed: left out" % tool.name)
+ALONE = 4  # pairs of one service that has the machine for itself
 
 
 class Watch(threading.Thread):
@@ -279,25 +102,61 @@ def measure_pairs(tool, load, pairs):
     return Ratio(result)
 
 
-def measure_deep(folder, service, pairs):
-    """What tracing function starts costs: lines of (what, ratio, limit)."""
-    interpreter = Others.of_functions(folder)
+def measure_exchange(twins, make, loads, pairs):
+    """Ratios of service CPU by name of load. `make` makes the tool for a service; `loads` are
+    names and numbers of calls."""
+    result = {what: [] for what, _ in loads}
+    for _ in range(pairs):
+        spent = {what: [] for what in result}
+        for traced, service in enumerate(twins.both):
+            tool = make(service)
+            tool.start()
+            try:
+                for what, count in loads:
+                    each = twins.load(what, count)
+                    spent[what].append((each[traced], each[1 - traced]))
+            finally:
+                code = tool.stop()
+                if code:
+                    print("collect ended with exit code %d: %s" % (code, tool.log().strip()[-400:]))
+        for what, windows in spent.items():
+            # That one service needs more than the other cancels out.
+            result[what].append([math.sqrt(math.prod(times)) for times in zip(*windows)])
+    return {what: Ratio(pairs) for what, pairs in result.items()}
 
-    def ten():
-        return sum(interpreter.load() for _ in range(10))
+
+def measure_interpreter(tool, folder, pairs):
+    """An interpreter that runs from the service's own library, beside one that has a copy."""
+    near, far = Others.of_functions(folder), Others.of_a_copy(folder)
+
+    def load():
+        times = [(near.load(), far.load()) for _ in range(10)]
+        return sum(one for one, _ in times) / sum(other for _, other in times)
 
     try:
-        yield ("service CPU per issue, steady", LIMIT_STEADY, measure_pairs(
-            steady(folder, service), lambda: service.load("issue", service.calls // 2), pairs))
-        deep = daylight(folder, service, *ALL_DEEP)
-        yield ("service CPU per validation, deep", LIMIT_DEEP,
-               measure_pairs(deep, service.load, pairs))
-        yield ("service CPU per issue, deep", LIMIT_DEEP, measure_pairs(
-            deep, lambda: service.load("issue", service.calls // 2), pairs))
-        yield ("an interpreter that is no target, meanwhile", LIMIT_INTERPRETER,
-               measure_pairs(deep, ten, pairs))
+        load()  # warm
+        return measure_pairs(tool, load, pairs)
     finally:
-        interpreter.stop()
+        near.stop()
+        far.stop()
+
+
+def measure_costs(folder, twins, options):
+    """Lines of (what, ratio, limit)."""
+    loads = [("validation", options.calls), ("issue", options.calls // 2)]
+    ratios = measure_exchange(twins, lambda service: steady(folder, service), loads, options.pairs)
+    for what, ratio in ratios.items():
+        yield "service CPU per %s, steady" % what, ratio, LIMIT_STEADY
+    loads = [(what, count // 3) for what, count in loads]
+
+    def deep(service):
+        return daylight(folder, service, *ALL_DEEP)
+
+    ratios = measure_exchange(twins, deep, loads, options.pairs)
+    for what, ratio in ratios.items():
+        yield "service CPU per %s, deep" % what, ratio, LIMIT_DEEP
+    yield ("an interpreter that is no target, while deep",
+           measure_interpreter(deep(twins.both[0]), folder, options.pairs), LIMIT_INTERPRETER)
 
 
 def measure_others(tool, others, pairs):
@@ -331,13 +190,12 @@ def mib(count):
 
 
 def report(name, figures, others, calls):
-    """Prints one tool's figures; returns them for the limits."""
+    """Prints one tool's figures; returns those that have limits."""
     service = Ratio(figures["pairs"])
     core = figures["cpu"] / figures["wall"]
     pss, rings, maps = figures["memory"]
     print("%s" % name)
-    print("  service CPU per validation, %-9s %s" %
-          ("steady" if name == "daylight" else "on/off", service))
+    print("  service CPU per validation, alone     %s" % service)
     print("  own CPU while loaded                  %.3f of a core" % core)
     print("  own memory: Pss + rings once          %s + %s  (all BPF maps: %s)" %
           (mib(pss), mib(rings), mib(maps)))
@@ -350,13 +208,11 @@ def report(name, figures, others, calls):
                        "inside": "(while the link is held)"}[phase]
                if name == "daylight" else ""))
     sys.stdout.flush()
-    return service, core, pss + rings, ratios.get("outside")
+    return core, pss + rings, ratios.get("outside")
 
 
-def judge(service, core, memory_bytes, others, codes):
-    """The limits of Daylight that do not hold."""
-    if service.high > LIMIT_STEADY:
-        yield "service CPU: upper bound %.3f is over %.2f" % (service.high, LIMIT_STEADY)
+def judge(core, memory_bytes, others, codes):
+    """The limits of the collector that do not hold."""
     if core > LIMIT_CORE:
         yield "collector: %.3f of a core is over %.2f" % (core, LIMIT_CORE)
     if memory_bytes > LIMIT_MEMORY:
@@ -369,47 +225,56 @@ def judge(service, core, memory_bytes, others, codes):
         yield "collect ended with exit codes %s, not always 0" % sorted(codes)
 
 
+def run(folder, twins, others, options):
+    """Measures and prints; the limits that do not hold."""
+    service = twins.both[0]
+    failures = []
+    for what in ("validation", "issue"):
+        twins.load(what, options.calls // 4)  # warm
+    if not options.peers:
+        for what, ratio, limit in measure_costs(folder, twins, options):
+            print("  %-44s %s" % (what, ratio), flush=True)
+            if ratio.high > limit:
+                failures.append("%s: upper bound %.3f is over %.2f" % (what, ratio.high, limit))
+    tools = [steady(folder, service)] + (list(peers(folder, service)) if options.peers else [])
+    # The unrelated process is measured behind the first phase of the system-call link.
+    later = daylight(folder, service, "--syscall-phase", "1ms")
+    for tool in tools:
+        try:
+            figures = measure_service(tool, service, options.pairs if options.peers else ALONE)
+            beside = measure_others(later if tool is tools[0] else tool, others, options.pairs)
+        finally:
+            for one in (tool, later):
+                if one.process and one.process.poll() is None:
+                    one.stop()
+        figures_of_tool = report(tool.name, figures, beside, options.calls)
+        if tool is tools[0]:
+            failures += judge(*figures_of_tool, figures["codes"])
+    return failures
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", action="store_true", help="other tracers beside Daylight")
     parser.add_argument("--pairs", type=int, default=20)
-    parser.add_argument("--calls", type=int, default=120, help="validations in one load")
+    parser.add_argument("--calls", type=int, default=240,
+                        help="validations in one load; half as many issues")
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("bench: needs root: run 'sudo make bench'")
-    failures = []
     with tempfile.TemporaryDirectory() as folder:
-        service = Service(folder, options.calls)
-        others = Others.of_syscalls(folder)
+        others = twins = None
         try:
-            service.load()  # warm
+            twins = Twins(folder, options.calls)
+            others = Others.of_syscalls(folder)
             print("%d pairs of %d validations, %d processors; 95 %% intervals in brackets" %
-                  (options.pairs, options.calls, os.cpu_count()))
-            tools = [steady(folder, service)]
-            tools += list(peers(folder, service)) if options.peers else []
-            # The unrelated process is measured behind the first phase of the system-call link.
-            later = daylight(folder, service, "--syscall-phase", "1ms")
-            for tool in tools:
-                try:
-                    figures = measure_service(tool, service, options.pairs)
-                    beside = measure_others(later if tool is tools[0] else tool, others,
-                                            options.pairs)
-                finally:
-                    for one in (tool, later):
-                        if one.process and one.process.poll() is None:
-                            one.stop()
-                result = report(tool.name, figures, beside, options.calls)
-                if tool.name == "daylight":
-                    failures = list(judge(*result, figures["codes"]))
-            for what, limit, ratio in measure_deep(folder, service, options.pairs):
-                print("  %-42s %s" % (what, ratio))
-                sys.stdout.flush()
-                if ratio.high > limit:
-                    failures.append("%s: upper bound %.3f is over %.2f" % (what, ratio.high, limit))
+                  (options.pairs, options.calls, os.cpu_count()), flush=True)
+            failures = run(folder, twins, others, options)
         finally:
-            others.stop()
-            service.stop()
+            for one in (others, twins):
+                if one:
+                    one.stop()
     for failure in failures:
         print("LIMIT: %s" % failure)
     sys.exit(bool(failures))
