@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "collect/attach_tls.h"
+#include "collect/attach_uprobes.h"
 #include "collect/layouts.h"
 #include "collect/samples.h"
 #include "collect/taps.h"
@@ -133,8 +134,8 @@ static int load(struct attach *a, struct err *err)
 	bpf_program__set_autoload(a->skel->progs.socket_call, !a->tracepoints);
 	/* Held in phases only; attached on demand. */
 	bpf_program__set_autoattach(a->skel->progs.syscall_entered, false);
-	bpf_program__set_autoattach(a->skel->progs.function_started, false);
-	a->many = kernel_has("bpf_uprobe_multi_link", BTF_KIND_STRUCT);
+	a->many = kernel_has("bpf_uprobe_multi_link", BTF_KIND_STRUCT) && attach_uprobes_many();
+	attach_uprobes_prepare(a->skel->progs.function_started, a->many);
 	attach_tls_prepare(a->skel->progs.tls_entered, a->skel->progs.tls_returned, a->many);
 	if (daylight_bpf__load(a->skel)) {
 		if (errno == EPERM || errno == EACCES)
@@ -391,41 +392,34 @@ int attach_syscalls(struct attach *a, bool on, struct err *err)
 	return 0;
 }
 
-struct attach_tap *attach_tap_add(struct attach *a, pid_t pid, const struct taps *taps,
-				  size_t index, const struct python_layout *layout, struct err *err)
+struct attach_uprobes *attach_taps_add(struct attach *a, pid_t pid, const struct taps *taps,
+				       const struct python_layout *layout, struct err *err)
 {
+	uint64_t offsets[TAPS_MAX], cookies[TAPS_MAX];
 	int l = layout_index(a, layout);
-	LIBBPF_OPTS(bpf_uprobe_opts, opts,
-		    .bpf_cookie = WIRE_TAP(taps->at[index].frame_reg, taps->throw_reg, l));
-	struct bpf_link *link;
-	char path[64];
+	struct attach_uprobes *links;
 
 	if (l < 0) {
 		err_set(err, ERR_MACHINE, "the kernel side cannot use these taps");
 		return NULL;
 	}
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", taps->fd);
-	link = bpf_program__attach_uprobe_opts(a->skel->progs.function_started, pid, path,
-					       taps->at[index].offset, &opts);
-	if (!link)
+	for (size_t i = 0; i < taps->count; i++) {
+		offsets[i] = taps->at[i].offset;
+		cookies[i] = WIRE_TAP(taps->at[i].frame_reg, taps->throw_reg, l);
+	}
+	/* What is remembered of threads is void. */
+	__atomic_fetch_add(&a->skel->data->deep_epoch, 1, __ATOMIC_RELAXED);
+	links = attach_uprobes_add(a->skel->progs.function_started, a->many, pid, taps->fd, offsets,
+				   cookies, taps->count);
+	if (!links)
 		err_errno(err, ERR_MACHINE, "taps cannot be attached to pid %d", (int)pid);
-	return (struct attach_tap *)link;
-}
-
-void attach_tap_remove(struct attach_tap *tap)
-{
-	bpf_link__destroy((struct bpf_link *)tap);
+	return links;
 }
 
 void attach_tls_programs(const struct attach *a, struct attach_tls_programs *out)
 {
 	*out = (struct attach_tls_programs){ a->skel->progs.tls_entered,
 					     a->skel->progs.tls_returned, a->many };
-}
-
-void attach_taps_begin(struct attach *a)
-{
-	__atomic_fetch_add(&a->skel->data->deep_epoch, 1, __ATOMIC_RELAXED);
 }
 
 uint32_t attach_stack(struct attach *a)

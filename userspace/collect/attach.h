@@ -71,17 +71,13 @@ int attach_start(struct attach *a, struct err *err);
 /* Attaches or detaches the system-call trigger. */
 int attach_syscalls(struct attach *a, bool on, struct err *err);
 /*
- * Attaches one of the taps (an index into taps->at) to a process, or returns NULL. The kernel side
- * walks frames by the layout. Remove each before attach_close().
+ * Attaches the taps to a process, all or none (NULL). The kernel side walks frames by the layout.
+ * Give back by attach_uprobes_remove() before attach_close().
  */
 struct taps;
-struct attach_tap;
-struct attach_tap *attach_tap_add(struct attach *a, pid_t pid, const struct taps *taps,
-				  size_t index, const struct python_layout *layout,
-				  struct err *err);
-void attach_tap_remove(struct attach_tap *tap);
-/* To be said before taps are added to a process: what is remembered of threads is void. */
-void attach_taps_begin(struct attach *a);
+struct attach_uprobes;
+struct attach_uprobes *attach_taps_add(struct attach *a, pid_t pid, const struct taps *taps,
+				       const struct python_layout *layout, struct err *err);
 /* For attach_tls.c. many: they are attached by one link for all places. */
 struct bpf_program;
 struct attach_tls_programs {

@@ -1,7 +1,5 @@
 /*
- * Taps on a TLS library of one process: all of its entries and returns at once. Where the kernel
- * has links of many uprobes (Linux 6.6 and later) that is two links; else one for each place, which
- * take the kernel a tenth of a second each to remove.
+ * Taps on a TLS library of one process: all of its entries and returns at once.
  */
 #ifndef DAYLIGHT_COLLECT_ATTACH_TLS_H
 #define DAYLIGHT_COLLECT_ATTACH_TLS_H

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "collect/attach.h"
+#include "collect/attach_uprobes.h"
 #include "collect/processes.h"
 #include "collect/taps.h"
 
@@ -45,7 +46,7 @@ struct traced {
 	pid_t pid;
 	struct image *image;
 	struct group *group;
-	struct attach_tap *links[TAPS_MAX];
+	struct attach_uprobes *taps;
 	bool on, refused;
 	bool stepped; /* somebody's breakpoints were single-stepped before ours were set */
 	uint64_t check; /* monotonic ns: when to look whether ours are; 0: done */
@@ -157,10 +158,8 @@ static void group_release(struct deep *d, struct group *group)
 
 static void detach(struct traced *t)
 {
-	for (size_t i = 0; i < TAPS_MAX; i++) {
-		attach_tap_remove(t->links[i]);
-		t->links[i] = NULL;
-	}
+	attach_uprobes_remove(t->taps);
+	t->taps = NULL;
 }
 
 static void switch_off(struct deep *d, struct traced *t, uint64_t now)
@@ -190,22 +189,16 @@ static void switch_off(struct deep *d, struct traced *t, uint64_t now)
 
 static bool switch_on(struct deep *d, struct traced *t, const char *reason)
 {
-	const struct taps *taps = &t->image->taps;
 	struct err err = ERR_INIT;
 
 	if (t->on || t->refused)
 		return t->on;
 	t->stepped = taps_stepped(t->pid);
-	attach_taps_begin(d->s->attach);
-	for (size_t i = 0; i < taps->count; i++) {
-		t->links[i] =
-			attach_tap_add(d->s->attach, t->pid, taps, i, &t->image->layout, &err);
-		if (!t->links[i]) {
-			/* It may have ended. */
-			log_verbose("process %u: %s", t->serial, err.text);
-			detach(t);
-			return false;
-		}
+	t->taps = attach_taps_add(d->s->attach, t->pid, &t->image->taps, &t->image->layout, &err);
+	if (!t->taps) {
+		/* It may have ended. */
+		log_verbose("process %u: %s", t->serial, err.text);
+		return false;
 	}
 	t->on = true;
 	t->reason = reason;
