@@ -36,7 +36,8 @@ int clock_ticked(void *ctx)
 	now = bpf_ktime_get_ns();
 	s = bpf_map_lookup_elem(&scratches, &zero);
 	/* The interrupted program may be one of ours. */
-	if (!s || s->busy || !budget_left(s, now, config.budget_ns / 4 * 3)) {
+	if (!s || s->busy || !sample_due(thread) ||
+	    !budget_left(s, now, config.budget_ns / 4 * 3)) {
 		COUNT(SAMPLE, SKIP_PACED);
 		return 0;
 	}
@@ -50,7 +51,7 @@ int clock_ticked(void *ctx)
 		COUNT(SAMPLE, SKIP_NO_FRAMES);
 	else
 		COUNT(SAMPLE, SKIP_PACED);
-	walk_spent(s, NULL, now);
+	sample_spent(s, thread, now);
 	s->busy = 0;
 	return 0;
 }

@@ -54,6 +54,7 @@ struct thread_state {
 	wire_64 epoch; /* raised by each new context */
 	wire_64 next_walk; /* CPU time: not before it, when the walk can be left away */
 	wire_64 last_walk; /* time */
+	wire_64 next_sample; /* CPU time: its samples so far are paid for by then */
 	wire_32 fresh; /* walks that need not wait for it */
 	wire_32 walked; /* its process has a runtime */
 	wire_64 tstate; /* where its interpreter state was last */

@@ -11,6 +11,24 @@ static __always_inline int py_read(void *dst, wire_32 size, wire_64 address)
 #include "pyframes.h"
 #include "deep.h"
 
+/* A code object whose id was needed lately on this CPU. */
+struct code_near {
+	wire_64 code;
+	wire_64 fingerprint;
+	wire_32 image;
+	wire_32 id;
+};
+
+#define CODES_NEAR 1024 /* a power of two: a service's stacks show some 500 */
+
+/* Direct-mapped by fingerprint, in front of `codes`, whose every look-up leaves the CPU's cache. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, CODES_NEAR);
+	__type(key, wire_32);
+	__type(value, struct code_near);
+} codes_near SEC(".maps");
+
 struct scratch {
 	wire_32 busy;
 	wire_32 pad;
@@ -260,17 +278,30 @@ static __always_inline long code_put(wire_32 i, struct walk_job *job)
 		.process = job->process,
 		.image = job->image,
 	};
-	wire_32 id;
+	const struct py_frame *frame = &s->frames[i & (WIRE_FRAMES - 1)];
+	struct code_near *near;
+	wire_32 at = frame->fingerprint & (CODES_NEAR - 1);
 
 	if (i >= s->walk.count)
 		return 1;
-	id = code_id(&code, &s->frames[i & (WIRE_FRAMES - 1)]);
-	if (!id) {
+	near = bpf_map_lookup_elem(&codes_near, &at);
+	if (!near) {
 		job->failed = 1;
 		return 1;
 	}
-	s->stack.codes[i & (WIRE_FRAMES - 1)] = id;
-	return 0;
+	if (near->code != frame->code || near->fingerprint != frame->fingerprint ||
+	    near->image != job->image) {
+		near->id = code_id(&code, frame);
+		near->code = frame->code;
+		near->fingerprint = frame->fingerprint;
+		near->image = job->image;
+	}
+	s->stack.codes[i & (WIRE_FRAMES - 1)] = near->id;
+	if (near->id)
+		return 0;
+	near->code = 0;
+	job->failed = 1;
+	return 1;
 }
 
 static long code_callback(wire_32 i, struct walk_job *job)
@@ -317,6 +348,19 @@ static __always_inline wire_32 stack_new(struct walk_job *job)
 
 /* ---- time ---- */
 
+#define WALK_PRICE_MAX 250000 /* ns: the deepest walk, all of it new, takes less */
+
+/* What a walk cost. One that was interrupted for longer tells nothing about its price. */
+static __always_inline wire_64 walk_price(struct scratch *s, wire_64 since)
+{
+	wire_64 spent = bpf_ktime_get_ns() - since;
+
+	if (spent > WALK_PRICE_MAX)
+		spent = WALK_PRICE_MAX;
+	s->budget_spent += spent;
+	return spent;
+}
+
 static __always_inline bool budget_left(struct scratch *s, wire_64 now, wire_64 limit)
 {
 	if (now - s->budget_start >= config.budget_slice_ns) {
@@ -349,20 +393,38 @@ static __always_inline bool walk_due(struct thread_state *thread)
 	return thread->fresh && !(bpf_get_prandom_u32() & 15);
 }
 
+/*
+ * The same of samples. They come by a clock, so what one of them had to wait less than its price
+ * the next one waits more: their share keeps the bound, and a time without any counts little.
+ */
+static __always_inline bool sample_due(const struct thread_state *thread)
+{
+	return cpu_time() >= thread->next_sample;
+}
+
+static __always_inline void sample_spent(struct scratch *s, struct thread_state *thread,
+					 wire_64 since)
+{
+	wire_64 now = cpu_time();
+
+	if (thread->next_sample + config.pace_max_ns < now)
+		thread->next_sample = now - config.pace_max_ns;
+	thread->next_sample += walk_price(s, since) * config.pace_samples;
+}
+
 static __always_inline void walk_spent(struct scratch *s, struct thread_state *thread,
 				       wire_64 since)
 {
-	wire_64 now = bpf_ktime_get_ns(), spent = now - since, wait;
-
-	s->budget_spent += spent;
 	/* Copies have a pace of their own; no walk shall wait for them. */
-	wait = (spent - s->copying) * config.pace;
+	wire_64 spent = walk_price(s, since), copying = s->copying;
+	wire_64 wait = spent > copying ? (spent - copying) * config.pace : 0;
+
 	s->copying = 0;
 	if (!thread)
 		return;
 	if (thread->fresh)
 		thread->fresh--;
-	thread->last_walk = now;
+	thread->last_walk = bpf_ktime_get_ns();
 	thread->next_walk = cpu_time() + (wait < config.pace_max_ns ? wait : config.pace_max_ns);
 }
 

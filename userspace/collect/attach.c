@@ -102,6 +102,7 @@ static void configure(struct attach *a)
 	c->budget_ns = c->budget_slice_ns / 50; /* 2 % */
 	c->pace = 96; /* 1 % of the thread's time */
 	c->pace_max_ns = 5000000;
+	c->pace_samples = 150; /* two thirds of a percent */
 	c->pace_wall_ns = 20000000;
 	c->wakeup_bytes = 256 * 1024;
 	c->snapshots = 1024;
