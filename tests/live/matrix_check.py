@@ -8,6 +8,8 @@ matrix_app.py wrote and by what the interpreter finds in the sources.
   --behind-file PATH  modules below PATH, a file, are shown as code of an archive; their sources are
                       those of the shapes beside this program
   --open PATH         modules below PATH were read, and are the files beside this program
+  --compiled PATH     modules below PATH have no source; the compiled files there are what is known
+                      of them
 
 The stack of every shape must be in the bundle, frame by frame; the calls' functions in
 matrix_*.py must be exactly those of the shapes; every other function must be in its source.
@@ -85,12 +87,35 @@ def check_modules(bundle, prefix, how):
         wrong("%d modules below %s" % (len(found), prefix))
 
 
+def check_compiled(bundle, prefix):
+    """By path: the digest of the compiled file that stands for each source that is missing."""
+    found, number = {}, 0
+    while True:
+        number += 1
+        done = subprocess.run([os.environ["DAYLIGHT"], "inspect", bundle, "record", "pyc", str(number),
+                               "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        if done.returncode:
+            break
+        record = json.loads(done.stdout)
+        if record["path"] and record["path"].startswith(prefix + "/"):
+            found[record["path"]] = record["sha256"]
+    names = [n for n in os.listdir(prefix) if n.endswith(".pyc")]
+    for name in names:
+        path = os.path.join(prefix, name)
+        with open(path, "rb") as f:
+            if found.get(path) != hashlib.sha256(f.read()).hexdigest():
+                wrong("%s: digest %s" % (path, found.get(path)))
+    if len(names) < 3 or any(n.endswith(".py") for n in os.listdir(prefix)):
+        wrong("%s: %s" % (prefix, os.listdir(prefix)))
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--requests", type=int, default=3)
     parser.add_argument("--interpreters", type=int, default=1)
     parser.add_argument("--behind-file")
     parser.add_argument("--open")
+    parser.add_argument("--compiled")
     for name in ("row", "bundle", "truth", "python"):
         parser.add_argument(name)
     options = parser.parse_args()
@@ -143,13 +168,16 @@ def main():
         check_modules(bundle, options.behind_file, "behind-file")
     if options.open:
         check_modules(bundle, options.open, "open")
+    if options.compiled:
+        check_modules(bundle, options.compiled, "missing")
+        check_compiled(bundle, options.compiled)
     for text in problems[:12]:
         print("%s: %s" % (row, text))
     if len(problems) > 12:
         print("%s: and %d more" % (row, len(problems) - 12))
     if problems:
         return 1
-    print("%-28s %-8s %2d shapes %3d functions %3d checked in sources  exact"
+    print("SHOW %-14s %-8s %2d shapes %3d functions %3d checked in sources  exact"
           % (row, version, len(shapes), len(seen), sourced))
     return 0
 

@@ -5,6 +5,7 @@
 set -u
 . "$(dirname "$0")/live-lib.sh"
 live_begin
+export DAYLIGHT
 
 PYENV=${PYENV_ROOT:-$HOME/.pyenv}
 VERSIONS=(2.7 3.6 3.7 3.8 3.9 3.10 3.11 3.12 3.13)
@@ -88,11 +89,11 @@ cp "$LIVE_DIR"/matrix_{app,names,shapes}.py "$WORK/zip"
 "$PYTHON" -m zipapp "$WORK/zip" -o "$WORK/app.pyz" -m matrix_app:main
 plain zipapp "$PYTHON" "$PYTHON" "$WORK/app.pyz"
 ROWS[-1]="--behind-file $WORK/app.pyz"
-for name in app names shapes; do
-	"$PYTHON" -c 'import py_compile, sys; py_compile.compile(sys.argv[1], sys.argv[2], sys.argv[1])' \
-		"$LIVE_DIR/matrix_$name.py" "$WORK/compiled/matrix_$name.pyc"
-done
+cp "$LIVE_DIR"/matrix_{app,names,shapes}.py "$WORK/compiled"
+"$PYTHON" -m compileall -q -b "$WORK/compiled"
+rm "$WORK/compiled"/*.py
 plain sourceless "$PYTHON" "$PYTHON" "$WORK/compiled/matrix_app.pyc"
+ROWS[-1]="--compiled $WORK/compiled"
 # A folder that only its processes see.
 # shellcheck disable=SC2016
 server_start namespace unshare --mount --propagation private bash -c '
@@ -125,13 +126,16 @@ ServerLimit 1
 ThreadsPerChild 8
 MaxRequestWorkers 8
 WSGIPythonPath $LIVE_DIR
-WSGIScriptAlias / $LIVE_DIR/matrix_app.py
+WSGIScriptAlias /a $LIVE_DIR/matrix_app.py
+WSGIScriptAlias /b $LIVE_DIR/matrix_app.py
 CONF
 # One process: nothing is left when it is killed.
 under_port mod_wsgi apache2 -X -f "$WORK/apache.conf" -C "Listen 127.0.0.1:\${PORT}"
-row mod_wsgi "$PYTHON" / ""
+row mod_wsgi "$PYTHON" /a ""
+URLS+=("http://127.0.0.1:$PORT/b")
+ROWS[-1]="--requests 6 --interpreters 2"
 # It loads the program with the first request.
-"$PYTHON" "$LIVE_DIR/matrix_ask.py" "http://127.0.0.1:$PORT/" || fail "mod_wsgi did not answer"
+"$PYTHON" "$LIVE_DIR/matrix_ask.py" "${URLS[@]: -2}" || fail "mod_wsgi did not answer"
 
 # All services under one collector, each judged alone.
 file=$WORK/matrix.daylight
