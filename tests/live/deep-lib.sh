@@ -5,9 +5,13 @@
 #   deep_truth MODE REQUEST.. the truth of these requests of flow_client.py, made one by one by a
 #                             server that records itself: $WORK/truth-MODE/all.truth
 #   deep_server MODE          starts deep_server.py
-#   deep_collect FILE N       traces the first N calls of each route of $SERVER, without a duty cycle
+#   deep_collect FILE N ARG.. traces the first N calls of each route of $SERVER; without a duty cycle
+#                             unless ARG says so
 #   deep_client FILE REQ..    flow_client.py; the request ids go to FILE.client
 #   deep_stop FILE [CODE]     ends collector (exit code 0) and server; looks at the bundle
+#   no_taps PID, has_taps PID whether breakpoints stand in the process's code
+#   deep_calls FILE ROUTE     the numbers of the route's deep calls, in a line
+#   deep_spans FILE           writes FILE.spans: the bundle's `deep` records, one a line
 #   deep_judge FILE MODE ARG. recall.py on the functions of deep_code*.py
 
 SERVICES_DIR=$ROOT_DIR/tests/services
@@ -36,8 +40,8 @@ deep_server() {
 }
 
 deep_collect() {
-	collect_start "$1" --probes "$WORK/probes" --pid "$SERVER" --deep "$2" --deep-duty 0 \
-		--syscall-phase 1ms
+	collect_start "$1" --probes "$WORK/probes" --pid "$SERVER" --deep "$2" \
+		--syscall-phase 1ms "${@:3}"
 }
 
 deep_client() {
@@ -67,6 +71,31 @@ deep_stop() {
 	server_stop "$SERVER"
 	collect_ended "${2:-0}" "$file"
 	live_look "$file"
+}
+
+no_taps() { [ "$("$PYTHON" "$LIVE_DIR/deep_taps.py" "$1")" = 0 ]; }
+has_taps() { ! no_taps "$1"; }
+
+deep_calls() {
+	"$PYTHON" - "$1.calls" "$2" <<-'PYTHON'
+		import json, sys
+		with open(sys.argv[1]) as file:
+		    names = [c["request_id"] for c in map(json.loads, file) if c["evidence"] == "deep"]
+		numbers = [int(n.split("-")[2]) for n in names if n.split("-")[1] == sys.argv[2]]
+		print(*sorted(numbers))
+	PYTHON
+}
+
+deep_spans() {
+	local number=1
+	while "$DAYLIGHT" inspect "$1" record deep $number --json 2>/dev/null; do
+		number=$((number + 1))
+	done | "$PYTHON" -c 'import json, sys
+text, decoder = sys.stdin.read().strip(), json.JSONDecoder()
+while text:
+    span, end = decoder.raw_decode(text)
+    print(json.dumps(span))
+    text = text[end:].strip()' >"$1.spans"
 }
 
 deep_judge() {

@@ -8,19 +8,6 @@ set -u
 live_begin
 deep_begin
 
-taps() { "$PYTHON" "$LIVE_DIR/deep_taps.py" "$1"; }
-no_taps() { [ "$(taps "$1")" = 0 ]; }
-has_taps() { ! no_taps "$1"; }
-# deep_calls ROUTE: the numbers of its deep calls, in a line
-deep_calls() {
-	"$PYTHON" - "$file.calls" "$1" <<-'PYTHON'
-		import json, sys
-		with open(sys.argv[1]) as file:
-		    names = [c["request_id"] for c in map(json.loads, file) if c["evidence"] == "deep"]
-		numbers = [int(n.split("-")[2]) for n in names if n.split("-")[1] == sys.argv[2]]
-		print(*sorted(numbers))
-	PYTHON
-}
 
 # Another one, which works all the time.
 server_start other "$DEEP_PYTHON" -c 'import time
@@ -48,7 +35,7 @@ wait_for 5 no_taps "$SERVER" || fail "the taps stay after the first calls of a n
 deep_stop "$file"
 server_stop "$other"
 
-twins=" $(deep_calls twins) " recursion=" $(deep_calls recursion) "
+twins=" $(deep_calls "$file" twins) " recursion=" $(deep_calls "$file" recursion) "
 echo "deep calls of the first route:$twins"
 echo "deep calls of the new route:$recursion"
 [[ $twins == " 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 "* ]] ||

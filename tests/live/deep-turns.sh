@@ -24,11 +24,8 @@ for pid in "${service[@]}"; do
 done
 collect_ended 0 "$file"
 live_look "$file"
-number=1
-while "$DAYLIGHT" inspect "$file" record deep $number --json >>"$WORK/spans" 2>/dev/null; do
-	number=$((number + 1))
-done
-"$PYTHON" - "$file.calls" "$WORK/spans" <<-'PYTHON' || fail "taps are not held in turns"
+deep_spans "$file"
+"$PYTHON" - "$file.calls" "$file.spans" <<-'PYTHON' || fail "taps are not held in turns"
 	import datetime, json, sys
 
 	def seconds(text):
@@ -36,13 +33,8 @@ done
 
 	with open(sys.argv[1]) as file:
 	    calls = [json.loads(line) for line in file]
-	spans, decoder = [], json.JSONDecoder()
 	with open(sys.argv[2]) as file:
-	    text = file.read().strip()
-	while text:
-	    span, end = decoder.raw_decode(text)
-	    spans.append((seconds(span["from"]), seconds(span["until"])))
-	    text = text[end:].strip()
+	    spans = [(seconds(span["from"]), seconds(span["until"])) for span in map(json.loads, file)]
 	processes = {call["process"]["id"] for call in calls}
 	# All have answered a call, and the collector had a moment to hear of it.
 	busy = 0.3 + max(seconds(min(c["end"] for c in calls if c["process"]["id"] == p))

@@ -501,6 +501,17 @@ def twins(n):
     return TWIN(Twin()) if n % 2 else Twin().same()
 
 
+# ---- long enough to be sampled, in C code ----
+
+def in_busy():
+    return sum(range(400000))
+
+
+def busy(_):
+    for _ in range(3):
+        in_busy()
+
+
 ROUTES = {"generators": generators, "warmed": warmed, "reused": reused, "recursion": recursion,
           "deepest": deepest, "exceptions": exceptions, "closures": closures, "classes": classes,
-          "callbacks": callbacks, "drops": drops, "properties": properties, "twins": twins}
+          "callbacks": callbacks, "drops": drops, "properties": properties, "twins": twins, "busy": busy}

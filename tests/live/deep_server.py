@@ -3,7 +3,7 @@
 
     deep_server.py [--truth FILE] MODE
 
-MODE is plain (one call at a time), workers (so in four processes, each call takes 20 ms), prefork
+MODE is plain (one call at a time; loads its code again at SIGHUP), workers (so in four processes, each call takes 20 ms), prefork
 (each connection has a child of its own; those of odd numbers wait before they work), loop (asyncio)
 or green (eventlet). Says `port N`. GET /ROUTE?NUMBER is answered with the request id
 req-ROUTE-NUMBER, and works for it in between.
@@ -117,7 +117,14 @@ def listen():
 
 
 def plain(truth):
+    import signal
+
     import deep_code
+    try:
+        from importlib import reload
+    except ImportError:
+        from __builtin__ import reload
+    signal.signal(signal.SIGHUP, lambda *_: reload(deep_code))
     deep_code.warm_up()
     listener = listen()
     truth.start()

@@ -314,6 +314,14 @@ void deep_call(struct deep *d, uint32_t process, uint64_t method, uint64_t path,
 	t->hold = end + HOLD_NS;
 }
 
+bool deep_rests(const struct deep *d, uint32_t process)
+{
+	struct traced *t;
+
+	HASH_FIND(hh, d->traced, &process, sizeof(process), t);
+	return t && !t->on && t->quota;
+}
+
 void deep_reloaded(struct deep *d, uint32_t process)
 {
 	struct route *route, *next;

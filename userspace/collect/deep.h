@@ -41,7 +41,9 @@ void deep_process_ended(struct deep *d, uint32_t serial);
  */
 void deep_call(struct deep *d, uint32_t process, uint64_t method, uint64_t path, uint64_t start,
 	       uint64_t end);
-/* A function that the process had run before came back as another code object. */
+/* Has the process no taps at the moment, though its first calls are to be traced? */
+bool deep_rests(const struct deep *d, uint32_t process);
+/* Code that the process had run before was loaded again, changed or not. */
 void deep_reloaded(struct deep *d, uint32_t process);
 
 /* Attaches and detaches what is due. */

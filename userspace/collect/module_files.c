@@ -9,10 +9,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "collect/identity.h"
 #include "collect/processes.h"
+#include "collect/rootfile.h"
 #include "collect/sources.h"
 
 #define PROVE_NS 120000000000ULL
@@ -27,6 +29,9 @@ struct file {
 	const char *elsewhere; /* its compiled file is not beside it, or cannot be told; or NULL */
 	char interpreter[512];
 	bool ran;
+	struct stamp {
+		uint64_t inode, size, mtime;
+	} stamp; /* of what was last met at its path; all 0: what the identity says */
 	struct source_list source; /* the functions of it that ran */
 	/* By the worker, then read by the session's thread once `done`. */
 	struct identity identity;
@@ -230,6 +235,31 @@ void module_files_ran(struct module_files *f, uint64_t module)
 {
 	if (module < f->by_module_count && f->by_module[module])
 		f->files[f->by_module[module] - 1]->ran = true;
+}
+
+bool module_files_became_another(struct module_files *f, uint64_t module, pid_t root)
+{
+	struct file *file;
+	struct stamp now, before;
+	struct stat st;
+	const char *how;
+
+	if (module >= f->by_module_count || !f->by_module[module])
+		return false;
+	file = f->files[f->by_module[module] - 1];
+	if (!file->written || strcmp(file->identity.how, ROOTFILE_OPEN))
+		return false;
+	cleanup_close int top = rootfile_root(root, &how);
+	cleanup_close int fd = top < 0 ? -1 : rootfile_find(top, file->path, true, &st, &how);
+
+	if (fd < 0)
+		return false;
+	now = (struct stamp){ st.st_ino, (uint64_t)st.st_size, rootfile_ns(&st.st_mtim) };
+	before = file->stamp.inode ? file->stamp
+				   : (struct stamp){ file->identity.inode, file->identity.size,
+						     file->identity.mtime };
+	file->stamp = now;
+	return memcmp(&now, &before, sizeof(now)) != 0;
 }
 
 bool module_files_has_run(const struct module_files *f, uint64_t module)

@@ -24,6 +24,9 @@ void module_files_ran(struct module_files *f, uint64_t module);
 void module_files_function(struct module_files *f, uint64_t module, uint64_t function,
 			   const char *name, const char *qualname, uint64_t line);
 
+/* Is the file at its path, below root, another one than when this was last asked, or at first? */
+bool module_files_became_another(struct module_files *f, uint64_t module, pid_t root);
+
 bool module_files_has_run(const struct module_files *f, uint64_t module);
 /* Does a package own it, as it is? -1: not looked at yet. */
 int module_files_as_packaged(struct module_files *f, uint64_t module);

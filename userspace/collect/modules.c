@@ -327,26 +327,40 @@ uint64_t modules_native_function(struct modules *m, uint64_t module, uint64_t of
 	return function_of_key(m, key, rec, name, name, STRING_PUBLIC);
 }
 
-/* Is this another code object of a function that the image has shown before? */
-static bool place_changed(struct modules *m, uint64_t function, uint32_t image, uint64_t address)
+/* NULL: no memory. */
+static struct place *place_of(struct modules *m, uint64_t function)
 {
-	struct place *place;
-	bool changed;
-
 	if (function >= m->places_count) {
 		size_t want = (size_t)function + 4096;
 		struct place *grown = realloc(m->places, want * sizeof(*grown));
 
 		if (!grown)
-			return false;
+			return NULL;
 		memset(grown + m->places_count, 0, (want - m->places_count) * sizeof(*grown));
 		m->places = grown;
 		m->places_count = want;
 	}
-	place = &m->places[function];
-	changed = place->address && place->image == image && place->address != address;
-	*place = (struct place){ address, image };
-	return changed;
+	return &m->places[function];
+}
+
+/*
+ * Is this code that was loaded again: another code object of a function that the image has shown
+ * before, or a function that is new to it, from a file that became another one?
+ */
+static bool loaded_again(struct modules *m, const struct process *p, uint64_t module,
+			 uint64_t function, uint64_t address)
+{
+	struct place *place = place_of(m, function);
+	bool known, again = false;
+
+	if (!place)
+		return false;
+	known = place->address && place->image == p->memory;
+	if (deep_rests(m->s->deep, p->serial))
+		again = known ? place->address != address :
+				module_files_became_another(m->files, module, p->root);
+	*place = (struct place){ address, p->memory };
+	return again;
 }
 
 void modules_code(struct modules *m, struct process *p, const struct wire_code *code)
@@ -389,7 +403,7 @@ void modules_code(struct modules *m, struct process *p, const struct wire_code *
 		module_files_ran(m->files, module);
 		if (filename[0] && filename[0] != '<' && !code->filename_is.cut) {
 			function_memory_add(m->memory, p, module, function, code);
-			if (place_changed(m, function, p->memory, code->address))
+			if (loaded_again(m, p, module, function, code->address))
 				deep_reloaded(m->s->deep, p->serial);
 		}
 	}
