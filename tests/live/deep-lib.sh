@@ -58,8 +58,9 @@ deep_truth() {
 	server_start "truth-$mode" "$DEEP_PYTHON" "$LIVE_DIR/deep_server.py" --truth \
 		"$WORK/truth-$mode/all.truth" "$mode"
 	for request; do
-		# Far enough from each other.
-		deep_client "$WORK/truth-$mode" "${request%%:*}:0:$(cut -d: -f3 <<<"$request"):0.15"
+		# One after the other.
+		deep_client "$WORK/truth-$mode" \
+			"${request%%:*}:0:$(cut -d: -f3 <<<"$request"):${DEEP_APART:-0.15}"
 	done
 	server_stop "$SERVER"
 }

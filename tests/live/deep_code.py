@@ -489,7 +489,7 @@ class Twin(object):
         return 1
 
 
-TWIN = Twin.same
+TWIN = Twin.__dict__["same"]
 
 
 class Twin(object):  # noqa: F811

@@ -18,6 +18,7 @@ struct deep_case {
 	uint64_t sources; /* 0: deep */
 	uint64_t gap_from, gap_until; /* ms; 0: no gap */
 	uint64_t gap_process; /* 0: the call's */
+	const char *gap_what; /* NULL: something that counts */
 	uint64_t loss_at; /* ms; 0: nothing was lost */
 	const char *loss_stage; /* NULL: "sightings" */
 	uint64_t readings[4]; /* ms of ledger readings without a loss */
@@ -70,7 +71,7 @@ static void put_case(struct fixture *f, const struct deep_case *c)
 	if (c->gap_from)
 		put(f, GAP, gap, .process = c->gap_process ? c->gap_process : 1,
 		    .from = far_ms(c->gap_from), .until = far_ms(c->gap_until),
-		    .what = pub(f, "attach"));
+		    .what = pub(f, c->gap_what ? c->gap_what : "attach"));
 	for (size_t i = 0; i < 4 && c->readings[i]; i++)
 		put_reading(f, c->readings[i], "sightings", 0, i + 1);
 	if (c->loss_before)
@@ -149,6 +150,12 @@ static void test_gap(void **state)
 		 .gap_process = REC_NULL);
 	deep("before", .gap_from = 9000, .gap_until = 9999);
 	deep("after, all", .gap_from = 10010, .gap_until = 10011, .gap_process = REC_NULL);
+	deep("of what was compared", .gap_from = 100, .gap_until = 20000,
+	     .gap_what = "replaced functions: not looked for");
+	deep("of memory", .gap_from = 100, .gap_until = 20000, .gap_what = "code in memory: -",
+	     .gap_process = REC_NULL);
+	not_deep("that only mentions it", .gap_from = 100, .gap_until = 20000,
+		 .gap_what = "no replaced functions: none");
 	deep("of another", .gap_from = 10002, .gap_until = 10003, .gap_process = 2);
 }
 

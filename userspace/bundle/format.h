@@ -136,7 +136,12 @@ enum bundle_index {
 /* First in each data frame, by the writer itself: the three clocks, so that drift can be seen. */
 #define REC_CLOCK(F)                                                                               \
 	F(U, id) F(T, monotonic) F(U, boottime) F(W, realtime) F(B, synced)
-/* A span of the window in which something was not watched. process may be REC_NULL (all). */
+/*
+ * A span of the window in which something was not watched. process may be REC_NULL (all). What
+ * begins with one of these two was not compared; which functions ran was seen all the same.
+ */
+#define GAP_MEMORY "code in memory: "
+#define GAP_REPLACED "replaced functions: "
 #define REC_GAP(F) F(U, id) F(U, process) F(T, from) F(T, until) F(S, what)
 /* What the operator asked for: how = pid, port, exe, unit, cgroup, service, command. */
 #define REC_TARGET(F) F(U, id) F(S, how) F(S, value)

@@ -118,11 +118,22 @@ static void holes_of_loss(struct trace *t, const struct hole_row *rows, size_t c
 	}
 }
 
+/* Does the gap hide no function that was entered? */
+static bool harmless_gap(const struct trace *t, const struct rec_gap *g)
+{
+	const char *what = trace_text(t, g->what);
+
+	return what && (!strncmp(what, GAP_MEMORY, strlen(GAP_MEMORY)) ||
+			!strncmp(what, GAP_REPLACED, strlen(GAP_REPLACED)));
+}
+
 static void holes_of_gaps(struct trace *t)
 {
 	for (size_t i = 0; i < trace_count(t, REC_GAP_KIND); i++) {
 		const struct rec_gap *g = trace_at(t, REC_GAP_KIND, i);
 
+		if (harmless_gap(t, g))
+			continue;
 		t->holes.items[t->holes.count++] =
 			(struct trace_reach){ g->process, g->from == REC_NULL ? 0 : g->from,
 					      g->until };

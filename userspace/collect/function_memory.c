@@ -380,7 +380,7 @@ static void again_one(void *ctx, struct process *p)
 			continue;
 		if (clock_monotonic() >= a->deadline) {
 			session_gap(f->s, p->serial, clock_monotonic(), clock_monotonic(),
-				    "code in memory: not read again at the end");
+				    GAP_MEMORY "not read again at the end");
 			return;
 		}
 		read_entry(e, p->pid, p->serial, &r);
@@ -416,6 +416,6 @@ void function_memory_finish(struct function_memory *f, struct module_files *file
 
 	/* At a point in time: what was watched is not less for it. */
 	if (f->passed_over)
-		session_gap(f->s, REC_NULL, now, now, "code in memory: not all functions read");
+		session_gap(f->s, REC_NULL, now, now, GAP_MEMORY "not all functions read");
 	function_compare(f->s, files, f->readings, f->readings_count, thorough);
 }

@@ -490,10 +490,10 @@ static void say_not_looked_at(struct patches *p, const struct subject *subject)
 {
 	if (subject->unknown)
 		session_gap(p->s, subject->serial, subject->seen, clock_monotonic(),
-			    "replaced functions are not looked for in this Python version");
+			    GAP_REPLACED "not looked for in this Python version");
 	else if (!subject->complete)
 		session_gap(p->s, subject->serial, subject->seen, clock_monotonic(),
-			    "ended, or too large, before it was searched for replaced functions");
+			    GAP_REPLACED "ended, or too large, before it was searched");
 }
 
 void patches_finish(struct patches *p, bool thorough)
