@@ -3,7 +3,9 @@
 
     native_check.py chain FILE RUNS LIBRARY   native_server.c's own chain, by the offsets it printed
     native_check.py nginx FILE BINARY CALLS   names and offsets, by what readelf says of the binary
+    native_check.py haproxy FILE BINARY CALLS the same
     native_check.py mixed FILE                native_wsgi.py's order of Python and C
+    native_check.py limit FILE RUNS CALLS     more than can be unwound: native_server.c's --deep
 """
 
 import json
@@ -132,49 +134,119 @@ def check_chain(bundle, runs, library):
     print("60 calls; %s; the program's own functions by offset alone" % " < ".join(want))
 
 
-def check_nginx(bundle, path, count):
+# Functions that a call must go through, the outermost first, as the servers' sources have them.
+WAYS = {"nginx": ["ngx_master_process_cycle", "ngx_spawn_process", "ngx_process_events_and_timers",
+                  "ngx_http_core_run_phases", "ngx_http_write_filter"],
+        "haproxy": ["run_poll_loop", "process_runnable_tasks", "run_tasks_from_lists"]}
+
+
+def check_server(bundle, path, count):
+    kind = os.path.basename(path)
     check_calls(bundle, int(count))
     functions = check_names(bundle, path)
     named = [f["name"] for f in functions if f["name"]]
-    for name in ("ngx_http_core_run_phases", "ngx_http_write_filter"):
-        if name not in named:
-            fail("%s was not seen" % name)
-    if not whole(bundle):
-        fail("no stack is whole")
-    print("%s calls; %d functions of nginx, %d of them with a name" % (count, len(functions),
-                                                                      len(named)))
+    way = WAYS[kind]
+    seen = 0
+    for stack in whole(bundle):
+        names = []
+        for f in reversed(stack["frames"]):
+            if f["name"] in way and f["name"] != (names or [None])[-1]:
+                names.append(f["name"])
+        if names == way:
+            seen += 1
+        if names != way[:len(names)]:
+            fail("the order is %s" % names)
+        if stack["frames"][-1]["path"] != functions[0]["path"] and "libc.so" not in \
+                stack["frames"][-1]["path"]:
+            fail("the outermost is %s" % stack["frames"][-1])
+    if not seen:
+        fail("no whole stack has %s" % " > ".join(way))
+    print("SHOW %s calls; %d functions of %s, %d of them with a name; %d stacks with %s" % (
+        count, len(functions), kind, len(named), seen, " > ".join(way)))
 
 
 def check_mixed(bundle):
+    """Two ways from application to a system call, through C and back into Python."""
     check_calls(bundle, 60)
-    found = 0
+    ways = {
+        ("key_of", "order", "application"): ["libpython"],
+        ("of_row", "queried", "application"): ["libpython", "_sqlite3", "libsqlite3", "_sqlite3"],
+    }
+    found = {}
     for stack in whole(bundle):
         frames = stack["frames"]
         names = [f["qualname"] for f in frames]
-        python = [n for n, f in zip(names, frames) if f["line"] is not None]
-        if "key_of" not in python:
+        at = [i for i, f in enumerate(frames) if f["line"] is not None]
+        python = tuple(names[i] for i in at)
+        if python[:1] not in (("key_of",), ("of_row",)):
             continue
-        found += 1
-        if python != ["key_of", "order", "application"]:
-            fail("Python functions are %s" % python)
-        key, order, app = (names.index(n) for n in python)
-        if "stat" not in names[0] or key < 2:
-            fail("innermost is %s" % names[:key + 1])
-        evaluations = [i for i, n in enumerate(names) if n == "_PyEval_EvalFrameDefault"]
-        if evaluations != [key + 1, app + 1] or app != order + 1:
+        if python not in ways:
+            fail("Python functions are %s" % (python,))
+        inner, outer, app = at
+        if inner < 1 or app != outer + 1:
             fail("the order is %s" % names)
-        between = {os.path.basename(f["path"]) for f in frames[:order] if f["line"] is None}
-        if not any(n.startswith("libpython3") for n in between):
-            fail("nothing of libpython between: %s" % between)
-        outer = {os.path.basename(f["path"]) for f in frames[app + 1:]}
-        if not any("uwsgi" in n for n in outer) or frames[app + 1]["offset"] is None:
-            fail("outermost are %s" % outer)
-    if not found:
-        fail("no stack has Python and native functions")
-    print("60 calls; key_of < sorted in C < order < application < uwsgi, in %d stacks" % found)
+        evaluations = [i for i, n in enumerate(names) if n == "_PyEval_EvalFrameDefault"]
+        if evaluations != [inner + 1, app + 1]:
+            fail("the order is %s" % names)
+        between = []
+        for f in frames[inner + 1:outer]:
+            file = os.path.basename(f["path"])
+            if not between or between[-1] != file:
+                between.append(file)
+        want = ways[python]
+        # The evaluation function calls C code itself, or through a function of its library.
+        if len(between) == len(want) + 1 and between[-1] == between[0]:
+            between.pop()
+        if len(between) != len(want) or not all(f.startswith(w) for f, w in zip(between, want)):
+            fail("between %s and %s is %s" % (python[0], python[1], between))
+        around = {os.path.basename(f["path"]) for f in frames[app + 1:]}
+        if not any("uwsgi" in n for n in around) or frames[app + 1]["offset"] is None:
+            fail("outermost are %s" % around)
+        found[python] = found.get(python, 0) + 1
+    if set(found) != set(ways):
+        fail("stacks with Python and native functions: %s" % found)
+    for path in sorted({f["path"] for f in lines(bundle + ".functions") if f["offset"] is not None}):
+        if any(w in path for w in ("libpython3", "_sqlite3.", "libsqlite3.", "uwsgi")):
+            check_names(bundle, path)
+    for python, count in found.items():
+        print("SHOW 60 calls; %s, between them %s, in %d stacks" % (
+            " < ".join(python), " < ".join(ways[python]), count))
 
 
-CHECKS = {"chain": check_chain, "nginx": check_nginx, "mixed": check_mixed}
+def check_limit(bundle, runs, count):
+    with open(bundle + ".json", encoding="utf-8") as file:
+        losses = {s["stage"]: s for s in json.load(file)["loss"]}
+    calls = [c for c in lines(bundle + ".calls") if c["end_reason"] == "complete"]
+    if len({c["request_id"] for c in calls}) != int(count):
+        fail("%d calls, not %s" % (len(calls), count))
+    for name, stage in losses.items():
+        lost = set(stage["lost"])
+        if lost - ({"unwind"} if name.startswith("native-stacks") else set()):
+            fail("%s lost %s" % (name, stage["lost"]))
+        if stage["attempted"] != stage["delivered"] + sum(stage["skipped"].values()) + \
+                sum(stage["lost"].values()):
+            fail("%s does not add up: %s" % (name, stage))
+    resolved = losses["native-stacks-resolved"]
+    if not resolved["lost"].get("unwind") or not resolved["delivered"]:
+        fail("native-stacks-resolved: %s" % resolved)
+    own = {}
+    with open(runs, encoding="utf-8") as file:
+        for line in file:
+            words = line.split()
+            if words[:1] == ["function"]:
+                own[int(words[2], 16)] = words[1]
+    for f in lines(bundle + ".functions"):
+        if "native_server" in f["path"] and f["offset"] not in own and f["name"] != "_start":
+            # _start is stripped of its name.
+            if f["name"] or len([s for s in whole(bundle) if s["frames"][-1]["offset"] ==
+                                 f["offset"]]) == 0:
+                fail("a function that there is not: %s" % f)
+    print("SHOW %s calls; native stacks: %d unwound, %d lost.unwind" % (
+        count, resolved["delivered"], resolved["lost"]["unwind"]))
+
+
+CHECKS = {"chain": check_chain, "nginx": check_server, "haproxy": check_server,
+          "mixed": check_mixed, "limit": check_limit}
 
 if __name__ == "__main__":
     CHECKS[sys.argv[1]](*sys.argv[2:])

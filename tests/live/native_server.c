@@ -4,8 +4,11 @@
  * which writes. It is built without frame pointers and stripped. Says `port N`, and `function NAME
  * OFFSET` for each of its own: the address of its first byte as linked.
  *
- *   native_server SECRET     the secret lies on the stack while calls are answered
+ *   native_server SECRET            the secret lies on the stack while calls are answered
+ *   native_server SECRET --deep     each is answered below 1,000 calls of `deeper`, from another depth
+ *                                   of the stack than the one before
  */
+#include <alloca.h>
 #include <arpa/inet.h>
 #include <link.h>
 #include <stdio.h>
@@ -17,6 +20,7 @@
 #include "native_lib.h"
 
 static unsigned long counter;
+static int deep;
 
 __attribute__((noinline)) static long send_back(int fd, unsigned long size)
 {
@@ -47,6 +51,25 @@ __attribute__((noinline)) static long answer(int fd, const char *secret, unsigne
 	return n + (copies[0] == '\0');
 }
 
+__attribute__((noinline)) static long deeper(int fd, const char *secret, unsigned long size, int left)
+{
+	volatile char pad[8] = { 0 };
+	long n = left ? deeper(fd, secret, size, left - 1) : answer(fd, secret, size);
+
+	return n + pad[0];
+}
+
+/* The stack is 16 bytes deeper each time. */
+__attribute__((noinline)) static long answer_deep(int fd, const char *secret, unsigned long size)
+{
+	volatile char *pad = alloca(16 * (1 + counter));
+	long n;
+
+	pad[0] = 0;
+	n = deeper(fd, secret, size, 1000);
+	return n + pad[0];
+}
+
 __attribute__((noinline)) static void serve(int listener, const char *secret)
 {
 	char request[4096];
@@ -60,7 +83,8 @@ __attribute__((noinline)) static void serve(int listener, const char *secret)
 			return;
 		while ((n = read(fd, request, sizeof(request))) > 0)
 			if (n >= 4 && !memcmp(request + n - 4, "\r\n\r\n", 4))
-				left += answer(fd, secret, (unsigned long)n);
+				left += deep ? answer_deep(fd, secret, (unsigned long)n) :
+					       answer(fd, secret, (unsigned long)n);
 		close(fd);
 		if (left)
 			fprintf(stderr, "%ld\n", left);
@@ -82,13 +106,16 @@ int main(int argc, char **argv)
 	unsigned long base = 0;
 
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (argc != 2 || listener < 0 || bind(listener, (void *)&address, length) ||
+	deep = argc == 3 && !strcmp(argv[2], "--deep");
+	if (argc != 2 + deep || listener < 0 || bind(listener, (void *)&address, length) ||
 	    listen(listener, 16) || getsockname(listener, (void *)&address, &length))
 		return 1;
 	dl_iterate_phdr(own_place, &base);
 	printf("function send_back %lx\nfunction answer %lx\nfunction serve %lx\n",
 	       (unsigned long)send_back - base, (unsigned long)answer - base,
 	       (unsigned long)serve - base);
+	printf("function deeper %lx\nfunction answer_deep %lx\n", (unsigned long)deeper - base,
+	       (unsigned long)answer_deep - base);
 	printf("function main %lx\nport %d\n", (unsigned long)main - base, ntohs(address.sin_port));
 	fflush(stdout);
 	serve(listener, argv[1]);
