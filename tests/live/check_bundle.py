@@ -33,7 +33,8 @@ FILE is the bundle; FILE.json, FILE.calls, FILE.connections and so on lie beside
   cut                      the bundle ends early, says why, and has calls
   identities DIR NAME=HOW...  how the file NAME in DIR was looked at; only `open` has a digest
   unsupported NAME PORT VERSION WHY...  each process is named as unsupported, for this reason and
-                           with this version; its calls show no functions of Python
+                           with this version; its calls show no functions of Python; what it is
+                           made of has its digests
   absent PLAIN TEXT...     no TEXT in the file PLAIN
 
 Prints what is wrong; exit code 1 when something is.
@@ -373,6 +374,7 @@ def identities(bundle, folder, *wanted):
 def unsupported(bundle, *rows):
     runtimes = {p["process"]: p["runtime"] for p in lines(bundle + ".processes")}
     named = {u["process"]: u for u in summary_of(bundle)["unsupported"]}
+    digests = {m["path"]: m["sha256"] for m in lines(bundle + ".modules")}
     for name, port, version, why in [rows[i:i + 4] for i in range(0, len(rows), 4)]:
         mine = {c["connection"] for c in lines(bundle + ".connections")
                 if c["local"].endswith(":" + port)}
@@ -381,15 +383,19 @@ def unsupported(bundle, *rows):
             wrong("%s has no calls" % name)
         for c in calls:
             have = named.get(c["process"]["id"], {})
-            if (have.get("what"), have.get("version")) != (why, version):
+            if (have.get("what"), have.get("version")) != (why, version or None):
                 wrong("%s: %s, not %s (%s)" % (name, have, why, version))
+            if not digests.get(c["process"]["exe"]) and not c["process"]["exe"].endswith("(deleted)"):
+                wrong("%s: %s is not recorded" % (name, c["process"]["exe"]))
             if runtimes[c["process"]["id"]]:
                 wrong("%s has the runtime %s" % (name, runtimes[c["process"]["id"]]))
             python = [f for f in c["functions"] if f["path"].startswith("<") or
                       f["path"].endswith(".py")]
             if python:
                 wrong("%s: call %s shows %d functions of Python" % (name, c["call"], len(python)))
-        print("%-10s %-12s %s" % (name, version, why))
+        if not any("libc.so" in path and digest for path, digest in digests.items()):
+            wrong("libc is not recorded")
+        print("SHOW %-10s %-12s %s" % (name, version, why))
 
 
 def absent(bundle, plain_file, *texts):

@@ -58,9 +58,7 @@ deep_truth() {
 	server_start "truth-$mode" "$DEEP_PYTHON" "$LIVE_DIR/deep_server.py" --truth \
 		"$WORK/truth-$mode/all.truth" "$mode"
 	for request; do
-		# One after the other.
-		deep_client "$WORK/truth-$mode" \
-			"${request%%:*}:0:$(cut -d: -f3 <<<"$request"):${DEEP_APART:-0.15}"
+		deep_client "$WORK/truth-$mode" "${request%%:*}:0:$(cut -d: -f3 <<<"$request"):next"
 	done
 	server_stop "$SERVER"
 }

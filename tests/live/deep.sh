@@ -10,8 +10,6 @@ set -u
 live_begin
 deep_begin
 
-# The server takes one call at a time.
-DEEP_APART=0.02
 ROUTES=(generators:0:4:0.05 warmed:0:4:0.05 recursion:0:4:0.05 deepest:0:4:0.05 exceptions:0:4:0.05
 	closures:0:4:0.05 classes:0:4:0.05 callbacks:0:4:0.05 drops:0:4:0.05 properties:0:4:0.05
 	twins:0:4:0.05 reused:0:20:0.02)

@@ -4,7 +4,7 @@
     flow_client.py PORT ROUTE:START[:COUNT[:EVERY]]...
 
 COUNT (1) GETs of /ROUTE?NUMBER, each on a connection of its own, the first START seconds after the
-beginning, then one EVERY (0.05) seconds. Each must be answered 200 with the request id
+beginning, then one EVERY (0.05) seconds, or, where EVERY is `next`, when the one before was answered. Each must be answered 200 with the request id
 req-ROUTE-NUMBER, which is printed.
 """
 
@@ -37,14 +37,24 @@ def get(port, start, route, number):
         failures.append("%s: %s" % (want, e))
 
 
+def get_all(port, start, route, numbers):
+    for number in numbers:
+        get(port, start, route, number)
+
+
 def main():
     port, begin, threads, numbers = int(sys.argv[1]), time.monotonic(), [], {}
     for text in sys.argv[2:]:
         route, start, count, every = (text.split(":") + ["1", "0.05"][text.count(":") - 1:])[:4]
+        first = numbers.get(route, 0) + 1
+        numbers[route] = first + int(count) - 1
+        if every == "next":
+            threads.append(threading.Thread(target=get_all, args=(
+                port, begin + float(start), route, range(first, first + int(count)))))
+            continue
         for i in range(int(count)):
-            number = numbers[route] = numbers.get(route, 0) + 1
             threads.append(threading.Thread(target=get, args=(
-                port, begin + float(start) + i * float(every), route, number)))
+                port, begin + float(start) + i * float(every), route, first + i)))
     for t in threads:
         t.start()
     for t in threads:

@@ -1,6 +1,7 @@
 /* What a module's file is: digests, build id, owner; see identity.h for the rules. */
 #include "collect/identity.h"
 
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include "base/clock.h"
 #include "collect/buildid.h"
 #include "collect/packages.h"
+#include "collect/procfs.h"
 #include "collect/rootfile.h"
 
 #define ROOTS_MAX 8 /* package databases kept at a time */
@@ -241,11 +243,53 @@ static bool agrees(int fd, const struct stat *st, uint64_t device, uint64_t inod
 				     (unsigned long)fs.f_type == BTRFS_SUPER_MAGIC);
 }
 
+struct deleted {
+	pid_t pid;
+	const char *path;
+	struct stat *st;
+	const char *how;
+};
+
+/* Through the kernel's own link to what is mapped: nothing else leads there any more. */
+static int each_mapping(void *ctx, const struct procfs_mapping *m)
+{
+	struct deleted *d = ctx;
+	char link[96];
+
+	if (strcmp(m->path, d->path))
+		return 0;
+	snprintf(link, sizeof(link), "/proc/%d/map_files/%llx-%llx", (int)d->pid,
+		 (unsigned long long)m->start, (unsigned long long)m->end);
+	cleanup_close int named = open(link, O_PATH | O_CLOEXEC);
+
+	if (named < 0 || fstat(named, d->st) || d->st->st_ino != m->inode)
+		return 0;
+	return rootfile_reopen(named, IDENTITY_FILE_MAX, d->st, &d->how);
+}
+
+static int open_deleted(pid_t pid, const char *path, struct stat *st, const char **how)
+{
+	struct deleted d = { pid, path, st, *how };
+	int fd = -1;
+
+	if (pid && procfs_deleted(path) && strncmp(path, "/memfd:", 7))
+		fd = procfs_maps(pid, each_mapping, &d);
+	*how = d.how;
+	return fd > 0 ? fd : -1;
+}
+
+static int open_below(int root, pid_t pid, const char *path, struct stat *st, const char **how)
+{
+	int fd = rootfile_open(root, path, IDENTITY_FILE_MAX, st, how);
+
+	return fd < 0 && !strcmp(*how, ROOTFILE_MISSING) ? open_deleted(pid, path, st, how) : fd;
+}
+
 int identity_open(pid_t pid, const char *path, struct stat *st, const char **how)
 {
 	cleanup_close int root = rootfile_root(pid, how);
 
-	return root < 0 ? -1 : rootfile_open(root, path, IDENTITY_FILE_MAX, st, how);
+	return root < 0 ? -1 : open_below(root, pid, path, st, how);
 }
 
 int identity_file(struct identity_store *s, pid_t pid, const char *path, uint64_t device,
@@ -261,7 +305,7 @@ int identity_file(struct identity_store *s, pid_t pid, const char *path, uint64_
 	for (int tries = 0; tries < 2; tries++) {
 		struct stat st = { 0 };
 		struct digests digests;
-		cleanup_close int fd = rootfile_open(root, path, IDENTITY_FILE_MAX, &st, &out->how);
+		cleanup_close int fd = open_below(root, pid, path, &st, &out->how);
 
 		out->device = st.st_dev;
 		out->inode = st.st_ino;

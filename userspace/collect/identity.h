@@ -55,7 +55,8 @@ int identity_file(struct identity_store *s, pid_t pid, const char *path, uint64_
 
 /*
  * Opens as above and returns a descriptor, or -1 with *how set. For those who need the bytes
- * (ELF symbols). fstat'ed into *st.
+ * (ELF symbols). fstat'ed into *st. A path of maps that ends in " (deleted)" leads to the file that
+ * the process still maps, where the kernel lets us (CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE).
  */
 struct stat;
 int identity_open(pid_t pid, const char *path, struct stat *st, const char **how);

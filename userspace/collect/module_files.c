@@ -14,6 +14,7 @@
 #include "base/thread.h"
 #include "collect/identity.h"
 #include "collect/processes.h"
+#include "collect/procfs.h"
 #include "collect/rootfile.h"
 #include "collect/sources.h"
 
@@ -67,8 +68,11 @@ static void look(struct module_files *f, struct file *file)
 {
 	identity_file(f->store, file->root, file->path, file->device, file->inode, &file->identity);
 	file->when = clock_monotonic();
-	file->changed =
-		identity_changed_since(file->root, file->path, &file->identity, file->since);
+	/* Deleting it has set its ctime: whether it was written to cannot be told. */
+	file->changed = procfs_deleted(file->path)
+				? -1
+				: identity_changed_since(file->root, file->path, &file->identity,
+							 file->since);
 	if (file->layout && !file->pyc)
 		file->pyc = calloc(1, sizeof(*file->pyc));
 	if (file->layout && file->pyc)
@@ -194,7 +198,8 @@ void module_files_add(struct module_files *f, uint64_t module, const struct proc
 	}
 	file->module = module;
 	file->process = p->serial;
-	file->root = p->root;
+	/* What is deleted is reached by the process that maps it alone. */
+	file->root = procfs_deleted(path) ? p->pid : p->root;
 	file->device = device;
 	file->inode = inode;
 	file->since = p->image;
@@ -413,8 +418,9 @@ static void look_again(struct module_files *f)
 		bool pyc_before = file->pyc && file->pyc->changed_after > 0;
 
 		/* With its process its root may be gone (-1); what was seen before stands. */
-		if (!file->changed && identity_changed_since(file->root, file->path,
-							     &file->identity, file->since) > 0) {
+		if (!procfs_deleted(file->path) && !file->changed &&
+		    identity_changed_since(file->root, file->path, &file->identity, file->since) >
+			    0) {
 			identity_file(f->store, file->root, file->path, 0, 0, &file->identity);
 			file->when = clock_monotonic();
 			file->changed = 1;

@@ -8,6 +8,7 @@
 #include "collect/deep.h"
 #include "collect/module_files.h"
 #include "collect/processes.h"
+#include "collect/procfs.h"
 
 /* A module is one file as one mount namespace shows it, or one pseudo file. */
 struct module {
@@ -122,7 +123,7 @@ static uint64_t module_id(struct modules *m, struct process *p, enum module_kind
 		.language = language,
 	};
 	bundle_writer_put(m->s->writer, REC_MODULE_KIND, &rec);
-	if (kind == MODULE_FILE)
+	if (kind == MODULE_FILE || kind == MODULE_DELETED)
 		module_files_add(m->files, module->id, p, path, language, device, inode);
 	return module->id;
 }
@@ -130,11 +131,9 @@ static uint64_t module_id(struct modules *m, struct process *p, enum module_kind
 uint64_t modules_native(struct modules *m, struct process *p, const char *path, uint64_t device,
 			uint64_t inode)
 {
-	static const char gone[] = " (deleted)";
-	size_t len = strlen(path);
 	enum module_kind kind = MODULE_FILE;
 
-	if (len > sizeof(gone) - 1 && !strcmp(path + len - sizeof(gone) + 1, gone))
+	if (procfs_deleted(path))
 		kind = MODULE_DELETED;
 	if (path[0] != '/' || !strncmp(path, "/memfd:", 7) || !strncmp(path, "/dev/zero", 9))
 		kind = MODULE_MEMORY;
@@ -357,8 +356,8 @@ static bool loaded_again(struct modules *m, const struct process *p, uint64_t mo
 		return false;
 	known = place->address && place->image == p->memory;
 	if (deep_rests(m->s->deep, p->serial))
-		again = known ? place->address != address :
-				module_files_became_another(m->files, module, p->root);
+		again = known ? place->address != address
+			      : module_files_became_another(m->files, module, p->root);
 	*place = (struct place){ address, p->memory };
 	return again;
 }

@@ -16,8 +16,12 @@ static const struct {
 	{ CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", "read the service's files" },
 };
 
-/* Wanted where they are held: for the unprivileged helper and processes with other roots. */
-static const cap_value_t useful[] = { CAP_SETUID, CAP_SETGID, CAP_KILL, CAP_SYS_ADMIN };
+/*
+ * Wanted where they are held: for the unprivileged helper, processes with other roots, and files
+ * that were deleted while they are mapped.
+ */
+static const cap_value_t useful[] = { CAP_SETUID, CAP_SETGID, CAP_KILL, CAP_SYS_ADMIN,
+				      CAP_CHECKPOINT_RESTORE };
 
 #define NEEDED (sizeof(needed) / sizeof(needed[0]))
 

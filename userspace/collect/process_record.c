@@ -33,9 +33,14 @@ static size_t option_name(const char *arg, char *out, size_t size)
 static void match_service(struct session *s, struct process *process, const struct bytes *cmdline)
 {
 	const char *args[PROCESS_OPTIONS_MAX];
-	struct service_process subject = { .exe = process->exe, .args = args };
+	char exe[sizeof(process->exe)];
+	struct service_process subject = { .exe = exe, .args = args };
 	const char *at = (const char *)cmdline->data, *end = at + cmdline->len;
 
+	snprintf(exe, sizeof(exe), "%s", process->exe);
+	/* It is the same service when an upgrade has replaced its program. */
+	if (procfs_deleted(exe))
+		exe[procfs_deleted(exe)] = '\0';
 	while (at && at < end && subject.args_count < PROCESS_OPTIONS_MAX) {
 		args[subject.args_count++] = at;
 		at += strlen(at) + 1;

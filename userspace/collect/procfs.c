@@ -107,6 +107,13 @@ uint64_t procfs_uid(pid_t pid)
 	return result;
 }
 
+size_t procfs_deleted(const char *path)
+{
+	size_t len = strlen(path), end = sizeof(PROCFS_DELETED) - 1;
+
+	return len > end && !strcmp(path + len - end, PROCFS_DELETED) ? len - end : 0;
+}
+
 int procfs_maps(pid_t pid, int (*each)(void *ctx, const struct procfs_mapping *m), void *ctx)
 {
 	struct bytes text = BYTES_INIT;

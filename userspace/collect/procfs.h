@@ -32,6 +32,11 @@ struct procfs_mapping {
 	bool executable;
 	const char *path; /* "" for none; lives during the callback */
 };
+/* What the kernel puts behind a path that nothing is reached by any more. */
+#define PROCFS_DELETED " (deleted)"
+/* The length of the path without it; 0: it does not end so. */
+size_t procfs_deleted(const char *path);
+
 /* Calls back for each line of maps until it returns non-zero (which is returned). -1: unreadable.
  */
 int procfs_maps(pid_t pid, int (*each)(void *ctx, const struct procfs_mapping *m), void *ctx);

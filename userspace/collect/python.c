@@ -52,15 +52,15 @@ struct candidates {
 	char last[512]; /* a file has several mappings */
 	struct candidate at[CANDIDATES_MAX];
 	size_t count;
+	bool hidden; /* an interpreter, by its name, whose file is gone */
 };
 
-static bool may_be_python(const struct candidates *c, const char *path)
+static bool named_python(const char *path)
 {
 	const char *name = strrchr(path, '/');
 
 	name = name ? name + 1 : path;
-	return !strncmp(name, "python", 6) || !strncmp(name, "libpython", 9) ||
-	       !strcmp(path, c->exe);
+	return !strncmp(name, "python", 6) || !strncmp(name, "libpython", 9);
 }
 
 static int each_mapping(void *ctx, const struct procfs_mapping *m)
@@ -73,13 +73,14 @@ static int each_mapping(void *ctx, const struct procfs_mapping *m)
 	struct stat st;
 
 	if (!m->executable || !strcmp(m->path, all->last) || strlen(m->path) >= sizeof(c->path) ||
-	    !may_be_python(all, m->path))
+	    (!named_python(m->path) && strcmp(m->path, all->exe)))
 		return 0;
 	snprintf(all->last, sizeof(all->last), "%s", m->path);
 	memset(c, 0, sizeof(*c));
 	for (size_t i = 0; i < SYMBOL_ANCHOR; i++)
 		c->symbols[i].name = symbol_names[i];
 	fd = identity_open(all->pid, m->path, &st, &how);
+	all->hidden |= fd < 0 && procfs_deleted(m->path) && named_python(m->path);
 	if (fd < 0 || st.st_ino != m->inode ||
 	    python_elf_read(fd, c->symbols, SYMBOL_ANCHOR, &image) ||
 	    !c->symbols[SYMBOL_CODE_TYPE].address || !c->symbols[SYMBOL_VERSION_TEXT].address)
@@ -325,5 +326,8 @@ void python_find(pid_t pid, const struct catalog *catalog, struct python_runtime
 		if (one.state > out->state)
 			*out = one;
 	}
+	if (!out->state && c->hidden)
+		refuse(out,
+		       "the interpreter's file was deleted, and what is mapped cannot be read");
 	free(c);
 }

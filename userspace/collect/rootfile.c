@@ -235,17 +235,11 @@ int rootfile_walk(int root, const char *path,
 	return 0;
 }
 
-int rootfile_open(int root, const char *path, uint64_t max, struct stat *st, const char **how)
+int rootfile_reopen(int named, uint64_t max, const struct stat *st, const char **how)
 {
 	char again[64];
-	cleanup_close int named = rootfile_find(root, path, true, st, how);
 	int fd;
 
-	if (named < 0) {
-		if (!strcmp(*how, ROOTFILE_MISSING) && errno == ENOTDIR)
-			*how = ROOTFILE_BEHIND;
-		return -1;
-	}
 	if (!S_ISREG(st->st_mode) || kernel_file(named)) {
 		*how = ROOTFILE_NOT_REGULAR;
 		return -1;
@@ -263,6 +257,17 @@ int rootfile_open(int root, const char *path, uint64_t max, struct stat *st, con
 	}
 	*how = ROOTFILE_OPEN;
 	return fd;
+}
+
+int rootfile_open(int root, const char *path, uint64_t max, struct stat *st, const char **how)
+{
+	cleanup_close int named = rootfile_find(root, path, true, st, how);
+
+	if (named >= 0)
+		return rootfile_reopen(named, max, st, how);
+	if (!strcmp(*how, ROOTFILE_MISSING) && errno == ENOTDIR)
+		*how = ROOTFILE_BEHIND;
+	return -1;
 }
 
 static int link_of(int fd, char *out, size_t cap)

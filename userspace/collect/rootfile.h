@@ -48,6 +48,9 @@ int rootfile_walk(int root, const char *path,
 		  int (*each)(void *ctx, const struct stat *entry, const struct stat *folder),
 		  void *ctx, struct stat *st, const char **how);
 
+/* Opens the regular file that an O_PATH descriptor names (and *st describes), else as below. */
+int rootfile_reopen(int named, uint64_t max, const struct stat *st, const char **how);
+
 /* Opens a regular file of at most max bytes for reading: a descriptor and *st, or -1 and *how. */
 int rootfile_open(int root, const char *path, uint64_t max, struct stat *st, const char **how);
 

@@ -161,7 +161,8 @@ static void open_file(struct unwind_space *space, struct mapping *m)
 	m->looked = true;
 	if (m->is.path[0] != '/' || !m->is.inode)
 		return;
-	fd = identity_open(space->who.root, m->is.path, &st, &how);
+	fd = identity_open(procfs_deleted(m->is.path) ? space->who.pid : space->who.root,
+			   m->is.path, &st, &how);
 	if (fd < 0 || st.st_ino != m->is.inode)
 		return;
 	file = file_of(space->owner, fd, &st);
