@@ -17,6 +17,7 @@ ROUTES=(generators:0:4:0.05 warmed:0:4:0.05 recursion:0:4:0.05 deepest:0:4:0.05 
 # one PYTHON: $file and its truth are its
 one() {
 	local places
+	# shellcheck disable=SC2034 # read by deep_server
 	DEEP_PYTHON=$1
 	rm -rf "$WORK/truth-plain"*
 	deep_truth plain "${ROUTES[@]}"

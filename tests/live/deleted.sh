@@ -54,8 +54,10 @@ cp "$(readlink -f "$PYTHON")" "$WORK/bin/python3.11"
 server_start hidden "$WORK/bin/python3.11" "$LIVE_DIR/server_threads.py" --truth "$WORK/hidden.truth"
 rm "$WORK/bin/python3.11"
 file=$WORK/hidden.daylight
+# shellcheck disable=SC2034 # read by collect_start
 COLLECT_UNDER=(setpriv --bounding-set "-sys_admin,-checkpoint_restore")
 collect_start "$file" --port "$PORT"
+# shellcheck disable=SC2034 # read by collect_start
 COLLECT_UNDER=()
 live_client "$WORK/client" --mix keepalive --conversations 3
 sleep 0.2

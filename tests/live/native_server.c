@@ -5,8 +5,8 @@
  * OFFSET` for each of its own: the address of its first byte as linked.
  *
  *   native_server SECRET            the secret lies on the stack while calls are answered
- *   native_server SECRET --deep     each is answered below 1,000 calls of `deeper`, from another depth
- *                                   of the stack than the one before
+ *   native_server SECRET --deep     each is answered below 1,000 calls of `deeper`, from another
+ * depth of the stack than the one before
  */
 #include <alloca.h>
 #include <arpa/inet.h>
@@ -51,7 +51,8 @@ __attribute__((noinline)) static long answer(int fd, const char *secret, unsigne
 	return n + (copies[0] == '\0');
 }
 
-__attribute__((noinline)) static long deeper(int fd, const char *secret, unsigned long size, int left)
+__attribute__((noinline)) static long deeper(int fd, const char *secret, unsigned long size,
+					     int left)
 {
 	volatile char pad[8] = { 0 };
 	long n = left ? deeper(fd, secret, size, left - 1) : answer(fd, secret, size);
@@ -83,8 +84,8 @@ __attribute__((noinline)) static void serve(int listener, const char *secret)
 			return;
 		while ((n = read(fd, request, sizeof(request))) > 0)
 			if (n >= 4 && !memcmp(request + n - 4, "\r\n\r\n", 4))
-				left += deep ? answer_deep(fd, secret, (unsigned long)n) :
-					       answer(fd, secret, (unsigned long)n);
+				left += deep ? answer_deep(fd, secret, (unsigned long)n)
+					     : answer(fd, secret, (unsigned long)n);
 		close(fd);
 		if (left)
 			fprintf(stderr, "%ld\n", left);

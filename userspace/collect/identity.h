@@ -20,7 +20,8 @@
 struct identity {
 	/*
 	 * "open", or why not: "not-regular", "too-large", "missing", "behind-file" (in an
-	 * archive), "denied", "changed", "gone" (the process ended), "failed" (I/O error): see collect/rootfile.h.
+	 * archive), "denied", "changed", "gone" (the process ended), "failed" (I/O error): see
+	 * collect/rootfile.h.
 	 */
 	const char *how;
 	/* device is st_dev as stat(2) gives it (makedev(3)), not the kernel's own encoding. */
@@ -89,7 +90,8 @@ struct pyc {
 			    */
 };
 
-/* tag, magic and header are the interpreter's (struct python_layout). since: process start, realtime ns. */
+/* tag, magic and header are the interpreter's (struct python_layout). since: process start,
+ * realtime ns. */
 int pyc_look(pid_t pid, const char *source_path, const struct identity *source, const char *tag,
 	     unsigned int magic, unsigned int header, uint64_t since, struct pyc *out);
 

@@ -80,7 +80,8 @@ int pyc_look(pid_t pid, const char *source_path, const struct identity *source, 
 	memset(out, 0, sizeof(*out));
 	out->header_matches = -1;
 	out->how = "absent";
-	/* Without its source, what is in __pycache__ is passed over; what stands beside is loaded. */
+	/* Without its source, what is in __pycache__ is passed over; what stands beside is loaded.
+	 */
 	if (!strcmp(source->how, ROOTFILE_MISSING))
 		tag = NULL;
 	if (cache_path(source_path, tag, out->path, sizeof(out->path))) {
