@@ -85,8 +85,17 @@ class Bytes:
                 return v
         raise Damaged
 
+
+class Column(Bytes):
+    """Values, each as its difference to the one before."""
+
+    before = 0
+
     def value(self):
-        return (self.varint() - 1) & MASK
+        z = self.varint()
+        e = (self.before + (z >> 1 ^ -(z & 1))) & MASK
+        self.before = e or self.before
+        return (e - 1) & MASK
 
 
 def zstd_size(data, at):
@@ -164,8 +173,8 @@ class Reader:
             if magic == ZSTD:
                 size = zstd_size(self.data, at)
             elif magic & 0xFFFFFFF0 == 0x184D2A50:
-                need({HEADER: 36 <= size <= 4096, STRINGS: size == 40, CHAIN: size == 40,
-                      INDEX: size <= 33 * MIB, SIGNATURE: 113 <= size <= 2048,
+                need({HEADER: 36 <= size <= 4096, STRINGS: size == 20, CHAIN: size == 40,
+                      INDEX: size <= 33 * MIB, SIGNATURE: 113 <= size <= 65536,
                       TIMESTAMP: 33 <= size <= 65536}.get(magic, True))
                 size += 8
             elif not any(self.data[at:]):
@@ -193,7 +202,7 @@ class Reader:
             elif magic == ZSTD:
                 self.read_data(Bytes(unpack(frame)))
             elif magic == STRINGS:
-                announced = struct.unpack_from("<Q", frame, 8)[0]
+                announced = struct.unpack_from("<I", frame, 8)[0]
             elif magic == INDEX:
                 self.sealed = True
         self.end = "sealed" if self.sealed and not self.promised() else "cut"
@@ -227,29 +236,23 @@ class Reader:
             if number not in self.kinds:
                 continue
             name, fields = self.kinds[number]
-            columns = [self.column(Bytes(body.take(body.varint())), field, kind, count)
+            columns = [self.column(Column(body.take(body.varint())), kind, count)
                        if body.left() else [[] if kind in ("numbers", "strings") else NULL] * count
-                       for field, kind in fields]
+                       for _, kind in fields]
             for row in zip(*columns):
                 self.records[name].append({f: v for (f, _), v in zip(fields, row)})
 
     @staticmethod
-    def column(b, field, kind, count):
-        values, p = [], 0
+    def column(column, kind, count):
+        values = []
         for _ in range(count):
             if kind in ("numbers", "strings"):
-                n = b.varint()
+                n = column.varint()
                 need(n <= 65536)
-                values.append([b.value() for _ in range(n)])
-            elif field == "id" or kind in ("time", "wall time"):
-                z = b.varint()
-                e = (p + (z >> 1 ^ -(z & 1))) & MASK
-                if e:
-                    p = e
-                values.append((e - 1) & MASK)
+                values.append([column.value() for _ in range(n)])
             else:
-                values.append(b.value())
-        need(not b.left())
+                values.append(column.value())
+        need(not column.left())
         return values
 
 
@@ -259,9 +262,21 @@ class Calls:
     def __init__(self, reader):
         self.r = reader
         self.ids = {}
-        for kind in "process", "module", "function", "stack", "connection":
+        for kind in "process", "module", "function", "connection":
             for record in reversed(reader.records[kind]):
                 self.ids[kind, record["id"]] = record
+        self.whole = self.whole_stacks()
+
+    def whole_stacks(self):
+        """The frames of each stack: those of its record, then the outermost ones of its base."""
+        whole = {}
+        for stack in self.r.records["stack"]:
+            frames, kept = stack["frames"], stack["kept"]
+            base = whole.get(stack["base"], [])
+            if kept <= len(base) and kept + len(frames) <= 65536:
+                frames = frames + base[len(base) - kept:]
+            whole.setdefault(stack["id"], frames)
+        return whole
 
     def find(self, kind, number):
         return self.ids.get((kind, number))
@@ -363,8 +378,7 @@ class Calls:
         found = {}
         for i, links in seen.items():
             s = self.r.records["sighting"][i]
-            stack = self.find("stack", s["stack"])
-            for f in set(stack["frames"] if stack else ()) - {0, NULL}:
+            for f in set(self.whole.get(s["stack"], ())) - {0, NULL}:
                 row = found.setdefault(f, [set(), set(), 0])
                 row[0] |= links
                 row[1].add(s["source"])
@@ -400,6 +414,8 @@ class Calls:
                 row[key] = self.time(c[key])
             row["end_reason"] = self.enum("call_end", c["end_reason"])
             row["request_ids"] = self.request_ids(c["request_ids"])
+            row["asked_ids"] = self.request_ids(
+                c["request_ids"][2 * min(c["ids_answered"], 65536):])
             row["hops"] = self.hops(c["id"])
             row["functions"] = self.functions(c["id"])
             yield row

@@ -116,7 +116,7 @@ static void maker_strings(struct maker *m, const uint8_t *data, size_t len)
 
 	maker_skippable(m, BUNDLE_STRINGS_MAGIC, payload, sizeof(payload));
 	frame = maker_zstd(m, data, len);
-	for (size_t i = 0; i < 8; i++)
+	for (size_t i = 0; i < 4; i++)
 		m->out.data[at + BUNDLE_SKIPPABLE_HEAD + i] = (uint8_t)(frame >> 8 * i);
 }
 

@@ -50,7 +50,7 @@ static void put_nth(struct bundle_writer *w, uint64_t n)
 
 	if (n % 3 == 0) {
 		uint64_t frames[40];
-		struct rec_stack stack = { n, 1, { frames, (uint32_t)(n % 40) }, n };
+		struct rec_stack stack = { n, 1, { frames, (uint32_t)(n % 40) }, n, n, n };
 
 		for (size_t i = 0; i < n % 40; i++)
 			frames[i] = n + i;

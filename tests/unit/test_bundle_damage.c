@@ -229,8 +229,8 @@ static void public_twin(void **state)
 	bytes_put(&twin, whole.data, frames[1].offset);
 	bytes_put_le32(&twin, BUNDLE_STRINGS_MAGIC);
 	bytes_put_le32(&twin, BUNDLE_STRINGS_SIZE);
-	bytes_put_le64(&twin, len);
-	bytes_put(&twin, hash, sizeof(hash));
+	bytes_put_le32(&twin, (uint32_t)len);
+	bytes_put(&twin, hash, BUNDLE_STRINGS_DIGEST);
 	bytes_put(&twin, packed, len);
 	bytes_put(&twin, whole.data + frames[3].offset, whole.len - frames[3].offset);
 	kit_store(twin.data, twin.len);
@@ -315,7 +315,7 @@ static void hostile_contents(void **state)
 /* Fields that an older writer did not know are null; empty for lists. */
 static void older_writer(void **state)
 {
-	static const uint8_t content[] = { 2, REC_STACK_KIND + 1, 1, 4, 1, 4, 1, 6 };
+	static const uint8_t content[] = { 2, REC_STACK_KIND + 1, 1, 4, 1, 4, 1, 12 };
 	struct bundle_reader *r;
 	struct bundle_record record;
 	struct err err = ERR_INIT;

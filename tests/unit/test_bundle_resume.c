@@ -230,7 +230,7 @@ static void ids_spoken_of(void **state)
 {
 	const struct bundle_writer_options options = { .frame_ns = 1 };
 	const uint64_t frames[] = { 8, 21, 9 };
-	struct rec_stack stack = { 3, 40, { frames, 3 }, 0 };
+	struct rec_stack stack = { 3, 40, { frames, 3 }, 0, 3, 0 };
 	struct rec_process process = { .id = 2,
 				       .parent = 44,
 				       .exe = 17,

@@ -234,7 +234,7 @@ static void long_list(void **state)
 {
 	static uint64_t items[BUNDLE_LIST_MAX + 1];
 	struct bundle_writer *w = kit_open(NULL);
-	struct rec_stack stack = { 1, 2, { items, BUNDLE_LIST_MAX + 1 }, 0 };
+	struct rec_stack stack = { 1, 2, { items, BUNDLE_LIST_MAX + 1 }, 0, REC_NULL, REC_NULL };
 	struct bundle_writer_stats stats;
 	struct kit_read got;
 

@@ -12,6 +12,7 @@ struct clock_triple {
 	uint64_t boottime;
 	uint64_t realtime;
 	bool synced; /* adjtimex(2): the kernel holds the realtime clock for synchronised */
+	uint64_t max_error; /* of the realtime clock, by the kernel; UINT64_MAX: not known */
 };
 
 void clock_read(struct clock_triple *out);

@@ -179,7 +179,7 @@ static int append_strings(struct append *a, const struct append_job *job)
 {
 	size_t frame = a->out.len + BUNDLE_SKIPPABLE_HEAD + BUNDLE_STRINGS_SIZE;
 	static const uint8_t room[BUNDLE_STRINGS_SIZE];
-	uint8_t *payload;
+	uint8_t *payload, digest[BUNDLE_HASH];
 	size_t len;
 
 	a->content.len = 0;
@@ -191,10 +191,12 @@ static int append_strings(struct append *a, const struct append_job *job)
 	    bytes_put(&a->out, room, sizeof(room)) || append_compress(a) || append_commit(a))
 		return -1;
 	len = a->out.len - frame;
+	if (!EVP_Digest(a->out.data + frame, len, digest, NULL, EVP_sha256(), NULL))
+		return -1;
 	payload = a->out.data + frame - BUNDLE_STRINGS_SIZE;
-	append_patch(payload, len, 8);
-	if (!EVP_Digest(a->out.data + frame, len, payload + 8, NULL, EVP_sha256(), NULL) ||
-	    !EVP_DigestUpdate(a->link, a->commit.data, a->commit.len))
+	append_patch(payload, len, 4);
+	memcpy(payload + 4, digest, BUNDLE_STRINGS_DIGEST);
+	if (!EVP_DigestUpdate(a->link, a->commit.data, a->commit.len))
 		return -1;
 	a->at.frames += 2;
 	a->at.index.strings += job->strings_count;

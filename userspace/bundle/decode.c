@@ -138,16 +138,6 @@ static inline int decode_varint(struct decode_column *c, uint64_t *out)
 
 static inline int decode_value(struct decode_column *c, uint64_t *out)
 {
-	uint64_t v;
-
-	if (decode_varint(c, &v))
-		return -1;
-	*out = v - 1;
-	return 0;
-}
-
-static inline int decode_delta(struct decode_column *c, uint64_t *out)
-{
 	uint64_t z, shifted;
 
 	if (decode_varint(c, &z))
@@ -206,8 +196,6 @@ int decode_records_next(struct decode_records *d, union rec_any *out)
 		}
 		if (list)
 			ret = decode_list(c, &d->list[f], value);
-		else if (!f || field->type == REC_TYPE_T || field->type == REC_TYPE_W)
-			ret = decode_delta(c, value);
 		else
 			ret = decode_value(c, value);
 		if (ret || (!d->left && c->at != c->end))

@@ -56,7 +56,8 @@ struct rec_list {
 #define BUNDLE_ID 16
 #define BUNDLE_SKIPPABLE_HEAD 8 /* magic and length */
 #define BUNDLE_HEADER_SIZE 36 /* payload: name, format, compatible, incompatible, bundle id */
-#define BUNDLE_STRINGS_SIZE 40 /* payload: length and SHA-256 of the string frame behind it */
+#define BUNDLE_STRINGS_SIZE 20 /* payload: length and digest of the string frame behind it */
+#define BUNDLE_STRINGS_DIGEST 16 /* the first bytes of its SHA-256 */
 #define BUNDLE_CHAIN_SIZE 40 /* payload: number, H */
 #define BUNDLE_SIGNER_KEY 44 /* an Ed25519 key as SubjectPublicKeyInfo in DER */
 #define BUNDLE_SIGNATURE 64 /* an Ed25519 signature */
@@ -84,11 +85,11 @@ enum bundle_index {
 #define BUNDLE_FRAME_MAX (17u << 20) /* bytes of a zstd frame */
 #define BUNDLE_STRING_MAX 65536u /* bytes of a string */
 #define BUNDLE_STRINGS_MAX 262144u /* strings of a string frame */
-#define BUNDLE_TEXT_MAX (512u << 20) /* bytes of all strings */
+#define BUNDLE_TEXT_MAX (512u << 20) /* bytes of all strings: a limit of this writer alone */
 #define BUNDLE_LIST_MAX 65536u /* items of a list */
 #define BUNDLE_TABLE_MAX (32u << 20) /* bytes of the index's frame table */
 #define BUNDLE_INDEX_MAX (33u << 20) /* bytes of the index frame */
-#define BUNDLE_SIGNATURE_MAX 2048u /* bytes of a signature frame's payload */
+#define BUNDLE_SIGNATURE_MAX 65536u /* bytes of a signature frame's payload */
 #define BUNDLE_TIMESTAMP_MAX 65536u /* bytes of a timestamp frame's payload */
 #define BUNDLE_KINDS_MAX 255 /* the largest number of a record kind */
 #define BUNDLE_FIELDS_MAX 64 /* fields of a kind that this program knows */
@@ -133,9 +134,12 @@ enum bundle_index {
 #define REC_PROBE(F) F(U, id) F(S, name) F(X, sha256) F(B, shipped)
 /* A BPF program that was attached, with the kernel's tag of its instructions. */
 #define REC_PROGRAM(F) F(U, id) F(S, name) F(X, tag)
-/* First in each data frame, by the writer itself: the three clocks, so that drift can be seen. */
+/*
+ * First in each data frame, by the writer itself: the three clocks, so that drift can be seen.
+ * max_error: the kernel's bound of the realtime clock's error, in ns; null: it knows none.
+ */
 #define REC_CLOCK(F)                                                                               \
-	F(U, id) F(T, monotonic) F(U, boottime) F(W, realtime) F(B, synced)
+	F(U, id) F(T, monotonic) F(U, boottime) F(W, realtime) F(B, synced) F(U, max_error)
 /*
  * A span of the window in which something was not watched. process may be REC_NULL (all). What
  * begins with one of these two was not compared; which functions ran was seen all the same.
@@ -185,9 +189,10 @@ enum bundle_index {
 #define REC_FUNCTION(F) F(U, id) F(U, module) F(S, name) F(S, qualname) F(U, line) F(U, offset)
 /*
  * frames: function ids, innermost first, outermost last. partial: the walk broke off, or only the
- * function that was entered is known (source deep).
+ * function that was entered is known (source deep). base, kept: behind `frames` come the `kept`
+ * outermost frames of an earlier stack (0: none); trace.h gives stacks whole.
  */
-#define REC_STACK(F) F(U, id) F(U, process) F(L, frames) F(B, partial)
+#define REC_STACK(F) F(U, id) F(U, process) F(L, frames) F(B, partial) F(U, base) F(U, kept)
 /* flow: the flow key (address of the outermost Python frame, 0: the thread). */
 #define REC_CONTEXT(F)                                                                             \
 	F(U, id) F(U, process) F(U, thread) F(U, flow) F(U, generation) F(T, start)
@@ -209,13 +214,14 @@ enum bundle_index {
 	F(S, undecoded) F(U, suspect)
 /*
  * path: as kept, with non-literal segments replaced. request_ids: header name, value, name, ...
- * Written when the call has ended. lost: events lost on its connection while it ran.
+ * Written when the call has ended. lost: events lost on its connection while it ran. ids_answered:
+ * how many names of request_ids the server answered with; the client sent the others.
  */
 #define REC_CALL(F)                                                                                \
 	F(U, id) F(U, process) F(U, connection) F(U, seq) F(S, protocol) F(S, method) F(S, path)   \
 	F(S, service) F(S, route) F(U, status) F(T, start) F(T, first_byte) F(T, end)              \
 	F(E_CALL_END, end_reason) F(U, request_bytes) F(U, response_bytes) F(S, request_id)        \
-	F(M, request_ids) F(S, host) F(U, lost)
+	F(M, request_ids) F(S, host) F(U, lost) F(U, ids_answered)
 /*
  * A process moved bytes on an outbound connection from `time` to `last`, in a context (null: none).
  * For which call, the bindings of the context say, as for sightings; `call` is null then. protocol:

@@ -5,7 +5,7 @@
 
 struct column {
 	struct bytes bytes;
-	uint64_t previous; /* of delta columns */
+	uint64_t previous;
 };
 
 /* The records of a kind. */
@@ -64,26 +64,24 @@ static uint8_t *put_varint(uint8_t *at, uint64_t v)
 	return at;
 }
 
-/* Values are shifted by one, so that REC_NULL is 0. */
-static int column_put(struct column *c, uint64_t value)
+/* The difference to the value before. Values are shifted by one, so that REC_NULL is 0. */
+static inline uint8_t *put_delta(uint8_t *at, uint64_t value, uint64_t *previous)
 {
-	if (bytes_reserve(&c->bytes, 10))
-		return -1;
-	c->bytes.len =
-		(size_t)(put_varint(c->bytes.data + c->bytes.len, value + 1) - c->bytes.data);
-	return 0;
+	uint64_t delta = value + 1 - *previous;
+
+	if (value != REC_NULL)
+		*previous = value + 1;
+	return put_varint(at, delta << 1 ^ (uint64_t)((int64_t)delta >> 63));
 }
 
-static int column_put_delta(struct column *c, uint64_t value)
+static int column_put(struct column *c, uint64_t value)
 {
-	uint64_t delta = value + 1 - c->previous;
+	uint8_t *at;
 
 	if (bytes_reserve(&c->bytes, 10))
 		return -1;
-	delta = delta << 1 ^ (uint64_t)((int64_t)delta >> 63);
-	c->bytes.len = (size_t)(put_varint(c->bytes.data + c->bytes.len, delta) - c->bytes.data);
-	if (value != REC_NULL)
-		c->previous = value + 1;
+	at = c->bytes.data + c->bytes.len;
+	c->bytes.len += (size_t)(put_delta(at, value, &c->previous) - at);
 	return 0;
 }
 
@@ -95,7 +93,7 @@ static int column_put_list(struct column *c, const struct rec_list *list)
 		return -1;
 	at = put_varint(c->bytes.data + c->bytes.len, list->count);
 	for (uint32_t i = 0; i < list->count; i++)
-		at = put_varint(at, list->items[i] + 1);
+		at = put_delta(at, list->items[i], &c->previous);
 	c->bytes.len = (size_t)(at - c->bytes.data);
 	return 0;
 }
@@ -122,8 +120,6 @@ int frame_put(struct frame *f, enum rec_kind kind, const void *rec)
 		previous[i] = c->previous;
 		if (field->type == REC_TYPE_L || field->type == REC_TYPE_M)
 			ret = column_put_list(c, value);
-		else if (!i || field->type == REC_TYPE_T || field->type == REC_TYPE_W)
-			ret = column_put_delta(c, *(const uint64_t *)value);
 		else
 			ret = column_put(c, *(const uint64_t *)value);
 		if (ret)

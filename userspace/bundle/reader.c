@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "bundle/decode.h"
 #include "bundle/plan.h"
 #include "bundle/scan.h"
@@ -27,7 +28,6 @@ struct bundle_reader {
 	uint8_t **texts; /* one allocation a string frame */
 	size_t texts_count;
 	uint64_t strings; /* ids 1 .. strings are defined */
-	uint64_t text; /* bytes of all of them */
 
 	size_t memory, limit; /* bytes that strings take, and may take */
 	bool no_memory;
@@ -56,7 +56,7 @@ struct bundle_reader *bundle_reader_open(const char *path, struct err *err)
 		return NULL;
 	}
 	r->want = UINT64_MAX;
-	r->limit = SIZE_MAX;
+	r->limit = BUNDLE_TEXT_MAX;
 	if (scan_open(&r->scan, r->path, &r->header, err)) {
 		free(r->path);
 		free(r);
@@ -176,9 +176,8 @@ static int reader_strings(struct bundle_reader *r, size_t len)
 	while ((ret = decode_strings_next(&in, &s)) > 0) {
 		struct bundle_string *out = reader_new_string(r);
 
-		r->text += s.len;
 		r->no_memory = !out;
-		if (!out || r->text > BUNDLE_TEXT_MAX)
+		if (!out)
 			return -1;
 		out->class = s.form == BUNDLE_FORM_PUBLIC ? STRING_PUBLIC : STRING_PRIVATE;
 		out->hidden = s.form == BUNDLE_FORM_HIDDEN;
@@ -227,15 +226,6 @@ static void reader_string_unit(struct bundle_reader *r, uint64_t start, uint64_t
 	}
 }
 
-static uint64_t le64(const uint8_t *p)
-{
-	uint64_t v = 0;
-
-	for (size_t i = 0; i < 8; i++)
-		v |= (uint64_t)p[i] << (8 * i);
-	return v;
-}
-
 /* The header promises a signature, and it has not come. */
 static bool reader_promised(const struct bundle_reader *r)
 {
@@ -274,6 +264,7 @@ static bool reader_behind_index(struct bundle_reader *r, enum scan_kind kind)
 static void reader_frame(struct bundle_reader *r, struct err *err)
 {
 	uint64_t start = r->scan.at;
+	struct bytes_reader head;
 	struct scan_frame f;
 	long len;
 
@@ -321,7 +312,8 @@ static void reader_frame(struct bundle_reader *r, struct err *err)
 			reader_end(r, "damaged", start);
 			return;
 		}
-		reader_string_unit(r, start, le64(f.data + BUNDLE_SKIPPABLE_HEAD), err);
+		head = (struct bytes_reader){ f.data, f.size, BUNDLE_SKIPPABLE_HEAD, false };
+		reader_string_unit(r, start, bytes_get_le32(&head), err);
 		if (r->done)
 			r->frames--;
 		return;

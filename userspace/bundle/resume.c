@@ -170,7 +170,7 @@ static enum rec_kind resume_refers(const struct rec_field *f)
 		{ "parent", REC_PROCESS_KIND },
 		{ "exe", REC_MODULE_KIND },
 		{ "by", REC_MODULE_KIND },
-		{ "frames", REC_FUNCTION_KIND },
+		{ "frames", REC_FUNCTION_KIND }, { "base", REC_STACK_KIND },
 	};
 
 	if (f->type != REC_TYPE_U && f->type != REC_TYPE_L)
@@ -231,6 +231,7 @@ int bundle_resume_read(struct bundle_resume *r,
 
 	if (!reader)
 		return -1;
+	bundle_reader_limit(reader, SIZE_MAX); /* it is the collector's own file */
 	for (size_t kind = 0; kind < REC_KIND_COUNT; kind++)
 		for (size_t i = 0; i < rec_schemas[kind].fields_count; i++)
 			refers[kind][i] = resume_refers(&rec_schemas[kind].fields[i]);

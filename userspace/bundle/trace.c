@@ -41,32 +41,42 @@ static int trace_no_memory(struct err *err)
 	return err_set(err, ERR_INCOMPLETE, "not enough memory for the bundle: free some");
 }
 
-/* Copies a list into the arena. */
-static int trace_keep_list(struct trace *t, struct rec_list *list, struct err *err)
+uint64_t *trace_list(struct trace *t, uint32_t count, struct err *err)
 {
 	struct trace_chunk *chunk = t->chunks;
 
-	if (!list->count) {
-		list->items = NULL;
-		return 0;
-	}
-	if (!chunk || chunk->cap - chunk->used < list->count) {
-		size_t cap = list->count > TRACE_CHUNK_ITEMS ? list->count : TRACE_CHUNK_ITEMS;
+	if (!count)
+		return NULL;
+	if (!chunk || chunk->cap - chunk->used < count) {
+		size_t cap = count > TRACE_CHUNK_ITEMS ? count : TRACE_CHUNK_ITEMS;
 		size_t size = sizeof(*chunk) + cap * sizeof(chunk->items[0]);
 
 		if (trace_charge(t, size, err))
-			return -1;
+			return NULL;
 		chunk = malloc(size);
-		if (!chunk)
-			return trace_no_memory(err);
+		if (!chunk) {
+			trace_no_memory(err);
+			return NULL;
+		}
 		chunk->next = t->chunks;
 		chunk->used = 0;
 		chunk->cap = cap;
 		t->chunks = chunk;
 	}
-	memcpy(chunk->items + chunk->used, list->items, list->count * sizeof(chunk->items[0]));
-	list->items = chunk->items + chunk->used;
-	chunk->used += list->count;
+	chunk->used += count;
+	return chunk->items + chunk->used - count;
+}
+
+/* Copies a list into the arena. */
+static int trace_keep_list(struct trace *t, struct rec_list *list, struct err *err)
+{
+	uint64_t *items = trace_list(t, list->count, err);
+
+	if (!items && list->count)
+		return -1;
+	if (items)
+		memcpy(items, list->items, list->count * sizeof(*items));
+	list->items = items;
 	return 0;
 }
 

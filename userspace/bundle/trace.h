@@ -14,7 +14,8 @@ struct trace;
 /*
  * Loads the file. A bundle that ends early loads as far as it goes. Errors: ERR_USAGE as
  * bundle_reader_open; ERR_INCOMPLETE on memory. Records whose references point nowhere are kept;
- * lookups then give NULL.
+ * lookups then give NULL. The `frames` of stacks are whole here, whatever their records leave to
+ * their base; without the base, `partial` is set.
  */
 struct trace *trace_load(const char *path, struct err *err);
 

@@ -71,6 +71,8 @@ int trace_index_build(struct trace *t, struct err *err)
 		    trace_sort_field(t, (enum rec_kind)kind, 0, &table->order, err))
 			return -1;
 	}
+	if (trace_stacks_build(t, err))
+		return -1;
 	for (int i = 0; i < TRACE_RELATION_COUNT; i++) {
 		if (trace_sort_field(t, relations[i].kind, relations[i].offset, &t->indexes[i].keys,
 				     err))

@@ -96,8 +96,13 @@ int trace_charge(struct trace *t, size_t bytes, struct err *err);
 /* A copy of the record into its table, with its lists. */
 int trace_keep(struct trace *t, enum rec_kind kind, const union rec_any *rec, struct err *err);
 
+/* Room for the items of a list; NULL for none, or with err. */
+uint64_t *trace_list(struct trace *t, uint32_t count, struct err *err);
+
 /* trace_index.c: after the last record. */
 int trace_index_build(struct trace *t, struct err *err);
+/* trace_stacks.c: stacks made whole, once they are found by id. */
+int trace_stacks_build(struct trace *t, struct err *err);
 /* trace_sightings.c: the time lines of the sightings that are held; and to hold none. */
 int trace_build_spans(struct trace *t, struct err *err);
 void trace_drop_sightings(struct trace *t);

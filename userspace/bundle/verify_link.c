@@ -90,9 +90,9 @@ static enum scan_result verify_strings(struct verify_walk *w, struct chain_link 
 				       const struct scan_frame *head, struct err *err)
 {
 	struct bytes_reader in = { head->data, head->size, BUNDLE_SKIPPABLE_HEAD, false };
-	uint64_t size = bytes_get_le64(&in);
+	uint64_t size = bytes_get_le32(&in);
 	uint64_t head_frame = w->frames - 1, head_offset = head->offset;
-	uint8_t stored[BUNDLE_HASH], digest[BUNDLE_HASH];
+	uint8_t stored[BUNDLE_STRINGS_DIGEST], digest[BUNDLE_HASH];
 	struct scan_frame f;
 	enum scan_result result;
 	long len;

@@ -231,6 +231,7 @@ static int writer_add_clock(struct bundle_writer *w)
 	clock.boottime = now.boottime;
 	clock.realtime = now.realtime;
 	clock.synced = now.synced;
+	clock.max_error = now.max_error;
 	if (frame_put(w->frame, REC_CLOCK_KIND, &clock))
 		return -1;
 	w->ids[REC_CLOCK_KIND]++;

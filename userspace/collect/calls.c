@@ -128,7 +128,7 @@ static void call_ended(void *ctx, const struct decoder_call *call)
 	uint64_t ids[32];
 	char kept[KEPT_MAX];
 	struct rec_call rec;
-	uint32_t count = 0;
+	uint32_t count = 0, answered = 0;
 
 	if (!id)
 		return;
@@ -136,6 +136,7 @@ static void call_ended(void *ctx, const struct decoder_call *call)
 	route = service_route_match(service, call->method, call->path, kept);
 	for (size_t i = 0; i < call->ids_count && count + 2 <= 32; i++) {
 		ids[count++] = session_public(s, call->ids[i].name);
+		answered += i < call->ids_answered;
 		/* What the client sent is the client's; the answer's ids are the server's own. */
 		ids[count++] = bundle_writer_string(s->writer, call->ids[i].value, call->ids[i].len,
 						    i < call->ids_answered ? STRING_PUBLIC
@@ -162,6 +163,7 @@ static void call_ended(void *ctx, const struct decoder_call *call)
 		.request_ids = { ids, count },
 		.host = session_private(s, call->host),
 		.lost = call->lost,
+		.ids_answered = answered,
 	};
 	bundle_writer_put(s->writer, REC_CALL_KIND, &rec);
 	connection->calls++;

@@ -379,7 +379,7 @@ static const char *run(struct session *s, struct spawn *spawn)
 			flush = now.monotonic + FLUSH_NS;
 			sightings_flush(s->sightings);
 			hops_flush(s->hops);
-			lost = window_ledger(s);
+			lost = window_ledger(s, false);
 			bundle_writer_flush(s->writer);
 		}
 		progress_tick(s, now.monotonic, lost);
@@ -438,7 +438,7 @@ static uint64_t end(struct session *s, const char *reason)
 		log_warn("not all files could be identified");
 	interpositions_tick(s->interpositions, true);
 	modules_finish(s->modules, settled && stop_signals <= 1);
-	lost = window_ledger(s);
+	lost = window_ledger(s, true);
 	window_end(s, reason);
 	return lost;
 }

@@ -52,6 +52,9 @@ struct session {
 	bool search; /* somebody listens on a watched port: look for targets again */
 	struct ledger_entry *ledger; /* what the bundle's ledger says so far */
 	uint64_t ledger_at; /* when the counters at hand were read: not before */
+	uint64_t ledger_before; /* when the reading before began */
+	uint64_t ledger_put; /* when what was read was last put */
+	bool ledger_lost; /* this reading shows a loss that the one before did not */
 	uint64_t *listeners; /* inodes of the listening sockets that have a record */
 	size_t listeners_count;
 	uint64_t decode_errors; /* events that were too short or of no known type */

@@ -7,6 +7,7 @@
 
 #include "collect/attach.h"
 #include "collect/modules.h"
+#include "collect/stack_bases.h"
 #include "collect/unwind.h"
 
 struct sighting_key {
@@ -36,6 +37,8 @@ struct sightings {
 	size_t entries_count;
 	uint8_t *known; /* bit per stack id: its record was put */
 	size_t known_bits;
+	struct stack_bases *bases;
+	uint64_t dropped; /* records, when that was last looked at */
 	struct sightings_stats stats;
 };
 
@@ -43,8 +46,10 @@ struct sightings *sightings_new(struct session *s)
 {
 	struct sightings *t = calloc(1, sizeof(*t));
 
-	if (t)
+	if (t) {
 		t->s = s;
+		t->bases = stack_bases_new();
+	}
 	return t;
 }
 
@@ -64,6 +69,7 @@ void sightings_free(struct sightings *t)
 		HASH_DEL(t->table, e);
 		free(e);
 	}
+	stack_bases_free(t->bases);
 	free(t->known);
 	free(t->entries);
 	free(t);
@@ -89,10 +95,32 @@ static void make_known(struct sightings *t, uint32_t stack)
 	t->known[stack / 8] |= (uint8_t)(1u << stack % 8);
 }
 
+/* Puts a stack; frames that an earlier one has are left to it. */
+static int put_stack(struct sightings *t, uint32_t id, uint32_t process, const uint64_t *frames,
+		     uint32_t count, bool partial)
+{
+	struct bundle_writer_stats writer;
+	struct rec_stack rec = {
+		.id = id,
+		.process = process,
+		.frames = { frames, count },
+		.partial = partial,
+		.base = REC_NULL,
+	};
+
+	/* With what was dropped, stacks may be missing that later ones would name. */
+	bundle_writer_stats(t->s->writer, &writer);
+	if (writer.lost_queue + writer.lost_disk != t->dropped)
+		stack_bases_forget(t->bases);
+	t->dropped = writer.lost_queue + writer.lost_disk;
+	rec.kept = stack_bases_add(t->bases, frames, count, id, &rec.base);
+	rec.frames.count -= (uint32_t)rec.kept;
+	return bundle_writer_put(t->s->writer, REC_STACK_KIND, &rec);
+}
+
 void sightings_stack(struct sightings *t, const struct wire_stack *stack)
 {
 	uint64_t frames[WIRE_FRAMES];
-	struct rec_stack rec;
 	uint32_t count = stack->count < WIRE_FRAMES ? stack->count : WIRE_FRAMES;
 
 	for (uint32_t i = 0; i < count; i++) {
@@ -103,13 +131,7 @@ void sightings_stack(struct sightings *t, const struct wire_stack *stack)
 			return;
 		}
 	}
-	rec = (struct rec_stack){
-		.id = stack->stack,
-		.process = stack->head.process,
-		.frames = { frames, count },
-		.partial = stack->partial,
-	};
-	if (!bundle_writer_put(t->s->writer, REC_STACK_KIND, &rec)) {
+	if (!put_stack(t, stack->stack, stack->head.process, frames, count, stack->partial)) {
 		make_known(t, stack->stack);
 		t->stats.stacks++;
 	}
@@ -120,12 +142,6 @@ uint64_t sightings_native(struct sightings *t, uint32_t id, uint32_t process,
 {
 	size_t size = (count + 2) * sizeof(uint64_t);
 	uint64_t *key = malloc(size);
-	struct rec_stack rec = {
-		.id = id,
-		.process = process,
-		.frames = { frames, count },
-		.partial = partial,
-	};
 	struct native *native;
 
 	if (!key)
@@ -139,7 +155,7 @@ uint64_t sightings_native(struct sightings *t, uint32_t id, uint32_t process,
 		return native->stack;
 	}
 	native = calloc(1, sizeof(*native));
-	if (!native || bundle_writer_put(t->s->writer, REC_STACK_KIND, &rec)) {
+	if (!native || put_stack(t, id, process, frames, count, partial)) {
 		free(native);
 		free(key);
 		return REC_NULL;
@@ -199,6 +215,7 @@ static uint32_t entry_stack(struct sightings *t, uint64_t function, uint32_t pro
 		.process = process,
 		.frames = { &function, 1 },
 		.partial = 1,
+		.base = REC_NULL,
 	};
 
 	if (function >= t->entries_count) {

@@ -188,6 +188,12 @@ void window_programs(struct session *s)
 
 /* ---- the ledger ---- */
 
+/*
+ * The counters are read about once a second. A reading is put whole, every total that changed: when
+ * something was lost, when LEDGER_NS have passed, and at the end.
+ */
+#define LEDGER_NS 10000000000ULL
+
 /* Names are literals, so their addresses identify them. */
 struct ledger_key {
 	const char *stage, *cause;
@@ -197,7 +203,10 @@ struct ledger_key {
 struct ledger_entry {
 	struct ledger_key key;
 	uint64_t before; /* the total when the window was interrupted */
-	uint64_t count; /* since then */
+	uint64_t count; /* since then, at the last reading */
+	uint64_t time; /* of that reading */
+	uint64_t put; /* what the bundle says */
+	bool is_put;
 	UT_hash_handle hh;
 };
 
@@ -221,35 +230,60 @@ void window_release(struct session *s)
 	}
 }
 
+static void put_entry(struct session *s, const struct ledger_entry *entry, uint64_t time,
+		      uint64_t count)
+{
+	const struct rec_loss rec = {
+		.id = bundle_writer_id(s->writer, REC_LOSS_KIND),
+		.time = time,
+		.stage = session_public(s, entry->key.stage),
+		.class = entry->key.class,
+		.cause = session_public(s, entry->key.cause),
+		.count = count + entry->before,
+	};
+
+	bundle_writer_put(s->writer, REC_LOSS_KIND, &rec);
+}
+
 static void put_loss(struct session *s, const char *stage, enum loss_class class, const char *cause,
 		     uint64_t count)
 {
 	struct ledger_key key = { stage, cause, class };
 	struct ledger_entry *entry;
-	struct rec_loss rec;
 
-	/* Only what changed: the last record of a (stage, class, cause) holds. */
 	HASH_FIND(hh, s->ledger, &key, sizeof(key), entry);
-	if (entry && entry->count == count)
-		return;
-	if (!entry && (entry = calloc(1, sizeof(*entry)))) {
+	if (!entry) {
+		entry = calloc(1, sizeof(*entry));
+		if (!entry)
+			return;
 		entry->key = key;
 		if (s->resumption)
 			entry->before = resumption_count(s->resumption, stage, class, cause);
 		HASH_ADD(hh, s->ledger, key, sizeof(entry->key), entry);
 	}
-	if (entry)
-		entry->count = count;
-	rec = (struct rec_loss){
-		.id = bundle_writer_id(s->writer, REC_LOSS_KIND),
-		.time = s->ledger_at,
-		.stage = session_public(s, stage),
-		.class = class,
-		.cause = session_public(s, cause),
-		.count = count + (entry ? entry->before : 0),
-	};
+	if (class == LOSS_LOST && count != entry->count && !s->ledger_lost) {
+		s->ledger_lost = true;
+		/* Not lost before the reading before, which may not have been put. */
+		if (s->ledger_before)
+			put_entry(s, entry, s->ledger_before, entry->count);
+	}
+	entry->count = count;
+	entry->time = s->ledger_at;
+}
 
-	bundle_writer_put(s->writer, REC_LOSS_KIND, &rec);
+/* The last record of a (stage, class, cause) holds, so only what changed is put. */
+static void put_reading(struct session *s)
+{
+	struct ledger_entry *entry, *next;
+
+	HASH_ITER(hh, s->ledger, entry, next) {
+		if (entry->is_put && entry->put == entry->count)
+			continue;
+		put_entry(s, entry, entry->time, entry->count);
+		entry->put = entry->count;
+		entry->is_put = true;
+	}
+	s->ledger_put = s->ledger_at;
 }
 
 /* A stage of user space: attempted = delivered + lost by one cause. */
@@ -361,14 +395,17 @@ static uint64_t native_ledger(struct session *s)
 	return stats.lost;
 }
 
-uint64_t window_ledger(struct session *s)
+uint64_t window_ledger(struct session *s, bool whole)
 {
+	uint64_t began = clock_monotonic();
 	struct patches_stats patches;
 	struct bundle_writer_stats writer;
 	struct sightings_stats sightings;
 	struct calls_stats calls;
-	uint64_t lost = kernel_ledger(s);
+	uint64_t lost;
 
+	s->ledger_lost = false;
+	lost = kernel_ledger(s);
 	patches_stats(s->patches, &patches);
 	s->ledger_at = clock_monotonic();
 	patch_ledger(s, "patch-modules", &patches.modules);
@@ -393,6 +430,9 @@ uint64_t window_ledger(struct session *s)
 			  writer.lost_queue, "queue-full");
 	if (writer.lost_disk)
 		put_loss(s, "bundle", LOSS_LOST, "disk", writer.lost_disk);
+	if (whole || s->ledger_lost || s->ledger_at - s->ledger_put >= LEDGER_NS)
+		put_reading(s);
+	s->ledger_before = began;
 	if (s->resumption)
 		lost += resumption_lost(s->resumption);
 	return lost + writer.lost_disk;

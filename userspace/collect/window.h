@@ -9,8 +9,11 @@
 void window_begin(struct session *s);
 /* After attaching: the programs with their tags. */
 void window_programs(struct session *s);
-/* Writes what changed in the ledger since the last time; returns the sum of all that was lost. */
-uint64_t window_ledger(struct session *s);
+/*
+ * Reads the ledger; returns the sum of all that was lost. Writes what changed since the last time:
+ * at once when something was lost, or for the whole, else once in 10 s.
+ */
+uint64_t window_ledger(struct session *s, bool whole);
 /* Calls back for each thing that was lost. */
 void window_lost(struct session *s,
 		 void (*each)(const char *stage, const char *cause, uint64_t count));

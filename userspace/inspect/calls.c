@@ -16,12 +16,16 @@ const char *inspect_evidence(const struct trace *t, const struct rec_call *call,
 	return trace_call_deep(t, call, sources) ? "deep" : sources ? "stacks" : "none";
 }
 
-/* Header names and values by turns; a name that comes again keeps its first value, the answer's. */
-static json_t *call_request_ids(struct inspect_source *s, const struct rec_list *list)
+/*
+ * Header names and values by turns, from a pair on; a name that comes again keeps its first value.
+ * The answer's come first. from REC_NULL: it is not known which.
+ */
+static json_t *call_request_ids(struct inspect_source *s, const struct rec_list *list,
+				uint64_t from)
 {
 	json_t *out = json_object();
 
-	for (uint32_t i = 0; i + 1 < list->count; i += 2) {
+	for (uint64_t i = from < list->count ? 2 * from : list->count; i + 1 < list->count; i += 2) {
 		json_t *name = inspect_string(s, list->items[i]);
 		const char *key = json_string_value(name);
 
@@ -143,7 +147,8 @@ static json_t *calls_row(struct inspect_source *s, size_t i)
 	inspect_set(s, row, "request_bytes", inspect_number(c->request_bytes));
 	inspect_set(s, row, "response_bytes", inspect_number(c->response_bytes));
 	inspect_set(s, row, "request_id", inspect_string(s, c->request_id));
-	inspect_set(s, row, "request_ids", call_request_ids(s, &c->request_ids));
+	inspect_set(s, row, "request_ids", call_request_ids(s, &c->request_ids, 0));
+	inspect_set(s, row, "asked_ids", call_request_ids(s, &c->request_ids, c->ids_answered));
 	inspect_set(s, row, "evidence", json_string(inspect_evidence(s->t, c, functions, count)));
 	call_caller(s, row, c);
 	inspect_set(s, row, "hops", inspect_hops(s, c->id));

@@ -304,7 +304,7 @@ static int print_record_text(const json_t *record, FILE *out)
 		if (value == functions)
 			continue;
 		fprintf(out, "%-20s", key);
-		if (!strcmp(key, "request_ids"))
+		if (!strcmp(key, "request_ids") || !strcmp(key, "asked_ids"))
 			print_record_pairs(value, out);
 		else
 			inspect_print_value(out, value);

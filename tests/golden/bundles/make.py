@@ -32,10 +32,6 @@ def varint(v):
     return bytes(out) + bytes([v])
 
 
-def value(v):
-    return varint((v + 1) & MASK)
-
-
 def zigzag(d):
     d &= MASK
     return (d << 1 & MASK) ^ (MASK if d >> 63 else 0)
@@ -49,17 +45,16 @@ def compress(content):
     return zstandard.ZstdCompressor(write_checksum=True, write_content_size=True).compress(content)
 
 
-def column(field, kind, values):
-    out, p = b"", 0
+def column(kind, values):
+    out, before = b"", 0
     for v in values:
+        items = v if kind in ("numbers", "strings") else [v]
         if kind in ("numbers", "strings"):
-            out += varint(len(v)) + b"".join(map(value, v))
-        elif field == "id" or kind in ("time", "wall time"):
-            e = (v + 1) & MASK
-            out += varint(zigzag(e - p))
-            p = e or p
-        else:
-            out += value(v)
+            out += varint(len(v))
+        for item in items:
+            e = (item + 1) & MASK
+            out += varint(zigzag(e - before))
+            before = e or before
     return varint(len(out)) + out
 
 
@@ -102,13 +97,13 @@ class Writer:
             fields = KINDS[NUMBERS[name]][1]
             if name in self.drop:
                 fields = fields[:-self.drop[name]]
-            body = b"".join(column(f, k, [r[f] for r in rows]) for f, k in fields)
+            body = b"".join(column(k, [r[f] for r in rows]) for f, k in fields)
             if name in self.extra:
-                body += column("new", "number", range(len(rows))) + column(
-                    "newer", "numbers", [[7, NULL, i] for i in range(len(rows))])
+                body += column("number", range(len(rows))) + column(
+                    "numbers", [[7, NULL, i] for i in range(len(rows))])
             out += varint(NUMBERS[name]) + varint(len(rows)) + varint(len(body)) + body
         if self.kind_200:
-            body = column("id", "number", [1, 2]) + column("what", "string", [0, NULL])
+            body = column("number", [1, 2]) + column("string", [0, NULL])
             out += varint(200) + varint(2) + varint(len(body)) + body
         return out
 
@@ -126,7 +121,7 @@ class Writer:
                     out += b"\1" + salt + varint(len(data)) + data
             return out
         frame = compress(content(hidden))
-        head = struct.pack("<Q", len(frame)) + hashlib.sha256(frame).digest()
+        head = struct.pack("<I", len(frame)) + hashlib.sha256(frame).digest()[:16]
         return skippable(0x184D2A52, head) + frame, skippable(0x184D2A52, content(True))
 
     def bundle(self, hidden=False):
