@@ -1,6 +1,6 @@
 #!/bin/bash
 # What inspect and verify say of the bundles of tests/golden/bundles, and the same calls from the
-# second reader. GOLDEN_ADD=1 writes expected files where there are none.
+# second reader. GOLDEN_ADD=1 writes expected files and digests where there are none.
 set -u
 . "$(dirname "$0")/expect.bash"
 cd "$ROOT_DIR/tests/golden/bundles" || exit 1
@@ -18,6 +18,7 @@ for file in *.daylight; do
 		second=$?
 	if [ "${GOLDEN_ADD:-}" = 1 ] && ! grep -q "^$name " "$codes"; then
 		echo "$name $inspected $verified" >>"$codes"
+		sha256sum "$file" >>SHA256SUMS
 		for what in calls.jsonl summary.json verify.json; do
 			cp "$DIR/$what" "expected/$name.$what"
 		done
@@ -66,6 +67,11 @@ sys.exit(any(bad))
 END
 done
 
+# What was written once stays as it is.
+sha256sum --quiet -c SHA256SUMS || fail "golden bundles have changed"
+cut -d' ' -f3 SHA256SUMS | sort >"$DIR/sums"
+find . -name '*.daylight' -printf '%P\n' | sort | cmp -s - "$DIR/sums" ||
+	fail "SHA256SUMS does not list the bundles"
 # Nothing is expected of a bundle that is not there.
 while read -r name _; do
 	[ -f "$name.daylight" ] || fail "$name.daylight is gone"

@@ -13,7 +13,7 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../golden/bundles"))
-from make import NUMBERS, KINDS, compress, skippable, value, varint  # noqa: E402
+from make import NUMBERS, KINDS, compress, skippable, varint  # noqa: E402
 
 MIB = 1 << 20
 LIMIT = 256 * MIB
@@ -24,7 +24,7 @@ class Bundle:
     """Frames without care: the bytes of their contents are given."""
 
     def __init__(self, flags=0):
-        header = b"DAYLIGHT" + struct.pack("<III", 0, flags, 0) + bytes(16)
+        header = b"DAYLIGHT" + struct.pack("<III", 1, flags, 0) + bytes(16)
         self.out = skippable(0x184D2A51, header)
         self.covered, self.chain, self.links, self.clock = self.out, bytes(32), 0, 0
         self.records([("clock", 1, [[1], [1], [1], [1], [1]])])
@@ -42,18 +42,17 @@ class Bundle:
         entry = b"\0" + varint(len(data)) + data
         content = b"\1" + varint(first) + varint(count) + entry * count
         frame = compress(content)
-        self.out += skippable(0x184D2A52, struct.pack("<Q", len(frame))
-                              + hashlib.sha256(frame).digest()) + frame
+        self.out += skippable(0x184D2A52, struct.pack("<I", len(frame))
+                              + hashlib.sha256(frame).digest()[:16]) + frame
         self.covered += skippable(0x184D2A52, content)
 
     def batch(self, name, count, columns):
         """Each column: its bytes, or a list of values for a single record."""
         fields = KINDS[NUMBERS[name]][1]
         body = b""
-        for (field, kind), c in zip(fields, columns):
+        for _, c in zip(fields, columns):
             if isinstance(c, list):
-                delta = field == "id" or kind in ("time", "wall time")
-                c = b"".join(varint((v + 1) * 2) if delta else value(v) for v in c)
+                c = b"".join(varint((v + 1) * 2) for v in c)
             body += varint(len(c)) + c
         return varint(NUMBERS[name]) + varint(count) + varint(len(body)) + body
 
@@ -62,14 +61,18 @@ class Bundle:
 
 
 def many(name, count, frames, lists=0):
-    """Frames of `count` records whose values are all the same."""
+    """Frames of `count` records whose values are all 1, but for ids and times, which rise."""
     b = Bundle()
     columns = []
     for field, kind in KINDS[NUMBERS[name]][1]:
-        one = b"\2"
         if kind in ("numbers", "strings"):
-            one = varint(lists) + b"\2" * lists
-        columns.append((b"\4" if field == "id" else one) * count)
+            column = varint(lists) + (b"\4" + b"\0" * lists)[:lists]
+            column += (varint(lists) + b"\0" * lists) * (count - 1)
+        elif field == "id" or kind in ("time", "wall time"):
+            column = b"\4" * count
+        else:
+            column = b"\4" + b"\0" * (count - 1)
+        columns.append(column)
     for _ in range(frames):
         b.records([(name, count, columns)])
     return b
@@ -90,9 +93,20 @@ def wide_call():
     b.records([("window", 1, [[1], [1], [1], [1], [1], [1]]), ("call", 1, [[1]]),
                ("context", 1, [[1], [1]]), ("binding", 1, [[1], [1], [1], [1], [2**60], [0]])])
     for s in range(stacks):
-        frames = b"".join(map(value, range(1 + s * width, 1 + (s + 1) * width)))
+        frames = varint(2 * (2 + s * width)) + b"\2" * (width - 1)
         b.records([("stack", 1, [[s + 1], [1], varint(width) + frames, [0]]),
                    ("sighting", 1, [[s + 1], [1], [s + 1], [0], [5], [5], [1]])])
+    return b
+
+
+def stacks_of_one():
+    """Stacks without frames of their own: all leave them to the first."""
+    b = Bundle()
+    b.records([("stack", 1, [[1], [1], varint(60000) + b"\2" * 60000])])
+    count = 1_000_000
+    same = b"\0" * (count - 1)
+    b.records([("stack", count, [b"\6" + b"\2" * (count - 1), b"\4" + same, b"\0" + same,
+                                 b"\2" + same, b"\4" + same, varint(120002) + same])])
     return b
 
 
@@ -107,6 +121,7 @@ def bundles():
     yield "connections", many("connection", 1_000_000, 10).out
     yield "functions", many("function", 2_000_000, 10).out
     yield "deep-stacks", many("stack", 250, 20, 65000).out
+    yield "stacks-of-one", stacks_of_one().out
     yield "options", many("process", 200, 20, 65000).out
     yield "strings-short", all_strings(1, 262_144, 60).out
     yield "strings-long", all_strings(65_536, 250, 40).out

@@ -143,7 +143,7 @@ class Reader:
         if len(self.data) < 44 or self.data[8:16] != b"DAYLIGHT":
             raise Refused("not a bundle")
         number, self.flags, incompatible = struct.unpack("<III", self.data[16:28])
-        if number != 0 or incompatible:
+        if number != 1 or incompatible:
             raise Refused(f"format {number}, incompatible flags {incompatible:#x}")
         try:
             self.read()

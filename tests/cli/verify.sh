@@ -62,7 +62,7 @@ END
 done
 
 # Signed and stamped once, and for ever: the authority's certificates expired long ago.
-key=472343757df9bc3466dcb1175526f842ad237fd30ca98987ab37f1967f1fe1c3
+key=107f1a5529eb8a820597333fb5e313d84eb8026c8100f3d464382e3f1a08771e
 for name in signed signed-hidden signed-stamped; do
 	verify 0 $name
 	says "$bundles/$name.daylight: intact, signer $key not checked"
@@ -70,7 +70,7 @@ for name in signed signed-hidden signed-stamped; do
 	says "$bundles/$name.daylight: intact, signed by $key"
 done
 verify 0 signed-stamped --key "$bundles/signer.pub" --tsa-ca "$bundles/authority.ca"
-says 'timestamp: valid, says 2026-11-23T03:53:07.000000000Z, by CN=golden stamps'
+says 'timestamp: valid, says 2026-11-29T11:44:22.000000000Z, by CN=golden stamps'
 verify 0 stamped --tsa-ca "$bundles/authority.ca"
 says "$bundles/stamped.daylight: intact, not signed"
 # Damage before the signature: what is not named is as it was signed.

@@ -139,7 +139,7 @@ static void maker_index(struct maker *m)
 
 static void maker_file(struct maker *m, const uint8_t *data, size_t size)
 {
-	static const uint8_t header[BUNDLE_HEADER_SIZE] = BUNDLE_NAME;
+	static const uint8_t header[BUNDLE_HEADER_SIZE] = BUNDLE_NAME "\1"; /* the format */
 
 	maker_skippable(m, BUNDLE_HEADER_MAGIC, header, sizeof(header));
 	while (size > 3) {

@@ -82,7 +82,7 @@ static void statement(void **state)
 	bytes_to_hex(frame - 32, 32, seal);
 	bytes_to_hex(alice.key->id, 32, key);
 	len = (size_t)snprintf(wanted, sizeof(wanted),
-			       "daylight bundle statement\nformat 0\nbundle %s\nkey %s\nlinks 2\n"
+			       "daylight bundle statement\nformat 1\nbundle %s\nkey %s\nlinks 2\n"
 			       "chain %s\nseal %s\nframes 2\nstrings 4\nrecords 6\n"
 			       "window 01fe2077696e646f77\nstart 1970-01-01T00:00:01.000000001Z\n"
 			       "stop 1970-01-01T00:00:05.000000000Z\n",

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BUNDLE_FORMAT 0 /* raised to 1 when it is frozen */
+#define BUNDLE_FORMAT 1 /* frozen: docs/bundle-format.md says what may still be added, and how */
 
 #define REC_NULL UINT64_MAX
 

@@ -18,7 +18,7 @@ enum scan_kind {
 	SCAN_INDEX,
 	SCAN_SIGNATURE,
 	SCAN_TIMESTAMP,
-	SCAN_OTHER, /* a skippable frame that format 0 does not know */
+	SCAN_OTHER, /* a skippable frame that format 1 does not know */
 	SCAN_ZSTD,
 };
 

@@ -72,7 +72,8 @@ class Writer:
         self.strings, self.batches = [], {}
         self.links.append((self.strings, self.batches))
         t = T0 + len(self.links) * 10**9
-        self.put("clock", monotonic=t, boottime=t + 5, realtime=WALL + t - T0, synced=1)
+        self.put("clock", monotonic=t, boottime=t + 5, realtime=WALL + t - T0, synced=1,
+                 max_error=5_500_000 if len(self.links) > 1 else NULL)
 
     def s(self, text, private=False):
         """The id of a string."""
@@ -125,7 +126,7 @@ class Writer:
         return skippable(0x184D2A52, head) + frame, skippable(0x184D2A52, content(True))
 
     def bundle(self, hidden=False):
-        header = b"DAYLIGHT" + struct.pack("<III", 0, *self.flags) + bytes(range(16))
+        header = b"DAYLIGHT" + struct.pack("<III", 1, *self.flags) + bytes(range(16))
         out = covered = skippable(0x184D2A51, header)
         places, table, totals = {"header": 0}, b"", {}
         chain, first, before = bytes(32), 1, (0, 0)
@@ -176,7 +177,7 @@ def call(w, seq, ms, **fields):
         request_bytes=300, response_bytes=4000, request_id=w.s(f"req-{seq}"),
         request_ids=[w.s("X-Openstack-Request-Id"), w.s(f"req-{seq}"),
                      w.s("X-Openstack-Request-Id"), w.s("req-client", True)],
-        host=w.s("keystone.example:5000", True), lost=0)
+        host=w.s("keystone.example:5000", True), lost=0, ids_answered=1)
     row.update(fields)
     return w.put("call", **row)
 
@@ -205,6 +206,10 @@ def fill(w, strange=False):
               line=line, offset=offset)
     w.put("stack", process=1, frames=[2, 1, 3, 3], partial=0)
     w.put("stack", process=1, frames=[4, 1, 99, NULL, 0], partial=1)
+    w.put("stack", process=1, frames=[4], partial=0, base=1, kept=2)
+    w.put("stack", process=1, frames=[1], partial=0, base=40, kept=1)  # no such base
+    w.put("stack", process=1, frames=[2], partial=0, base=2, kept=6)  # it has five
+    w.put("stack", process=1, frames=[3], partial=0, base=7, kept=1)  # it comes later
     w.put("connection", process=1, family=0, local=w.s("127.0.0.1", True), local_port=5000,
           remote=w.s("127.0.0.1", True), remote_port=40000, direction=0, cookie=2**64 - 2,
           opened=at(90), joined=0)
@@ -222,18 +227,24 @@ def fill(w, strange=False):
     w.put("sighting", context=2, stack=2, source=2, first=at(209), last=at(209), count=4)
     w.put("sighting", context=2, stack=77, source=2, first=at(209), last=at(209), count=4)
     w.put("sighting", context=2, stack=1, source=2, first=NULL, last=at(300), count=4)
+    for stack in 4, 5, 6, 7:
+        w.put("sighting", context=2, stack=stack, source=1, first=at(204), last=at(206), count=1)
     call(w, 1, 100)
-    call(w, 2, 200, status=404, request_ids=[NULL, w.s("x"), w.s("traceparent"), NULL, w.s("odd")])
+    call(w, 2, 200, status=404, ids_answered=2, request_ids=[NULL, w.s("x"), w.s("traceparent"), NULL, w.s("odd")])
     w.put("binding", context=1, call=1, until=at(109), link=1, **{"from": at(100)})
     w.put("binding", context=2, call=2, until=at(209), link=0, **{"from": at(200)})
     w.put("hop", call=1, connection=2, time=at(102))
     w.put("hop", call=1, connection=3, time=NULL)
     w.put("hop", call=1, connection=9, time=at(103))
+    w.put("hop", call=NULL, connection=2, time=at(201), last=at(202), context=2, received=10,
+          sent=20, process=1, protocol=w.s("amqp"))
     w.link()
+    # The base of a base, of a link before.
+    w.put("stack", process=1, frames=[], partial=0, base=3, kept=3)
     call(w, 3, 300, route=NULL, status=NULL, first_byte=NULL, end_reason=7 if strange else 5,
-         request_id=0, request_ids=[], host=NULL, lost=1)
+         request_id=0, request_ids=[], host=NULL, lost=1, ids_answered=0)
     call(w, 4, 5000, process=9, connection=NULL, start=0, first_byte=NULL, end=2**64 - 2,
-         service=10**6)
+         service=10**6, ids_answered=NULL)
     # Late: the tie to call 1 is known only now, and call 3's is a guess with no end.
     w.put("binding", context=2, call=1, until=at(109), link=2, **{"from": at(100)})
     w.put("binding", context=2, call=3, until=NULL, link=9 if strange else 3, **{"from": at(205)})
@@ -273,7 +284,8 @@ def bundles():
     yield "newer-flag", fill(Writer(flags=(0x80000001, 0))).bundle()[0]
     yield "newer-incompatible", fill(Writer(flags=(0, 2))).bundle()[0]
     yield "signed-promised", fill(Writer(flags=(2, 0))).bundle()[0]
-    yield "older-column", fill(Writer(drop={"call": 2, "function": 1, "stack": 2})).bundle()[0]
+    yield "older-column", fill(Writer(drop={"call": 3, "function": 1, "stack": 4,
+                                               "clock": 1})).bundle()[0]
 
 
 if __name__ == "__main__":
