@@ -25,7 +25,7 @@ says 'end: sealed'
 # What stands at the end, and that the bundle is damaged all the same.
 verify 1 altered
 says "$bundles/altered.daylight: not ok"
-says '  altered: frame 7 at offset 379'
+says '  altered: frame 7 at offset 342'
 says 'end: sealed, but the bundle is damaged'
 verify 1 trailing
 says "$bundles/trailing.daylight: not ok"
