@@ -3,11 +3,12 @@
 
     conformance_drive.py TRUTH MODE WHERE [--before FILE]
 
-WHERE is a port of the loopback or the path of a Unix socket. TRUTH gets a JSON line for each call:
+WHERE is a port of the loopback or the path of a Unix socket; HTTP/2 is spoken over TLS when it is
+`tls:PORT`. TRUTH gets a JSON line for each call:
 connection (counted from 0), method, path, status. MODE: http1 (keep-alive connections with every
 kind of call), features (what HTTP/1 allows), proxy1, proxy2 (the PROXY protocol in front), h2
 (nghttp and curl), h2-upload (a large body, too), h2c (upgraded), h2load (many streams at once), odd (the ways of
-conformance_server.py), joined (a connection that is open before: with --before, the first call is
+conformance_server.py), swift (six clients at once), joined (a connection that is open before: with --before, the first call is
 made, FILE.ready appears, and the rest waits for FILE).
 """
 
@@ -18,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 BODY = b"GET /false HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -177,8 +179,15 @@ def proxied(truth, where, version):
     http1(truth, where, front, 1)
 
 
+def base(where):
+    """The address of an HTTP/2 server: in cleartext, or chosen by ALPN."""
+    secured, _, port = where.rpartition(":")
+    return f"https://127.0.0.1:{port}" if secured else f"http://127.0.0.1:{port}"
+
+
 def curl(truth, where, number, size):
     """A call on a connection of its own, for each."""
+    how = ["-k", "--http2"] if base(where).startswith("https") else ["--http2-prior-knowledge"]
     calls = [("GET", "/plain", 200), ("GET", "/big", 200), ("GET", "/missing", 404),
              ("POST", "/echo", 200), ("GET", "/empty", 204), ("GET", "/created", 201)]
     with tempfile.NamedTemporaryFile() as body:
@@ -187,8 +196,8 @@ def curl(truth, where, number, size):
         for method, path, want in calls:
             if method == "POST" and not size:
                 continue
-            args = ["curl", "-s", "-S", "--http2-prior-knowledge", "-o", "/dev/null", "-w",
-                    "%{http_version} %{http_code}", f"http://127.0.0.1:{where}{path}?secret=1"]
+            args = ["curl", "-s", "-S", *how, "-o", "/dev/null", "-w",
+                    "%{http_version} %{http_code}", f"{base(where)}{path}?secret=1"]
             if method == "POST":
                 args += ["--data-binary", "@" + body.name]
             out = subprocess.run(args, check=True, capture_output=True, text=True).stdout
@@ -202,7 +211,7 @@ def nghttp(truth, where):
     """Calls at once on one connection; they arrive in the order that is given."""
     calls = [("/plain", 200), ("/big", 200), ("/missing", 404), ("/created", 201)] * 10
     # The same address twice would be asked once.
-    urls = [f"http://127.0.0.1:{where}{path}?{i}" for i, (path, _) in enumerate(calls)]
+    urls = [f"{base(where)}{path}?{i}" for i, (path, _) in enumerate(calls)]
     out = subprocess.run(["nghttp", "-n", "-s", "-t", "20"] + urls, check=True,
                          capture_output=True, text=True).stdout
     got = re.findall(r"(\d{3})\s+\S+\s+(/\w+)\?(\d+)", out)
@@ -238,7 +247,7 @@ def upgraded(truth, where):
 
 def h2load(truth, where):
     out = subprocess.run(["h2load", "-n", "2000", "-c", "4", "-m", "20", "-t", "1",
-                          f"http://127.0.0.1:{where}/plain"], check=True, capture_output=True,
+                          f"{base(where)}/plain"], check=True, capture_output=True,
                          text=True).stdout
     done = re.search(r"(\d+) succeeded, (\d+) failed", out)
     assert done and done.groups() == ("2000", "0"), out
@@ -257,6 +266,53 @@ def odd(truth, where):
             status = http.call("POST", f"/odd/{way}", BODY * 300)
             assert status == 200, way
             truth.add(number, "POST", "/odd/{how}", status)
+
+
+def swift(truth, where):
+    """Objects of one container, by six clients at once."""
+    http = Http(where)
+    http.send(b"GET /auth/v1.0 HTTP/1.1\r\nHost: h\r\nX-Auth-User: test:tester\r\n"
+              b"X-Auth-Key: testing\r\n\r\n")
+    status, fields = http.head()
+    assert status == 200
+    truth.add(0, "GET", "/auth/v1.0", 200)
+    token = f"X-Auth-Token: {fields['x-auth-token']}\r\n".encode()
+    container, thing = "/v1/{account}/{container}", "/v1/{account}/{container}/{object}"
+    status = http.call("PUT", "/v1/AUTH_test/c", b"", token)
+    assert status in (201, 202)
+    truth.add(0, "PUT", container, status)
+    failed = []
+
+    def client(number):
+        http, name = Http(where), f"/v1/AUTH_test/c/o{number}"
+        calls = [("PUT", name, thing, 201, BODY * 2000), ("HEAD", name, thing, 200, None),
+                 ("GET", name, thing, 200, None), ("POST", name, thing, 202, b""),
+                 ("GET", name + "-none", thing, 404, None), ("GET", "/info", "/info", 200, None),
+                 ("GET", "/v1/AUTH_test/c", container, 200, None),
+                 ("GET", "/healthcheck", "/healthcheck", 200, None),
+                 ("DELETE", name, thing, 204, None), ("GET", name, thing, 404, None)]
+        try:
+            for method, path, route, want, body in calls:
+                status = http.call(method, path, body, token)
+                assert status == want, f"{method} {path}: {status}, not {want}"
+                truth.add(number, method, route, status)
+            http.send(f"PUT {name} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n".encode() +
+                      token + b"Expect: 100-continue\r\n\r\n")
+            assert http.head()[0] == 100
+            http.send(b"1f\r\n" + BODY[:31] + b"\r\n0\r\n\r\n")
+            assert http.answer("PUT")[0] == 201
+            truth.add(number, "PUT", thing, 201)
+            assert http.call("GET", name) == 401
+            truth.add(number, "GET", thing, 401)
+        except (OSError, EOFError, AssertionError) as e:
+            failed.append(f"{number}: {e!r}")
+
+    clients = [threading.Thread(target=client, args=(number,)) for number in range(1, 7)]
+    for thread in clients:
+        thread.start()
+    for thread in clients:
+        thread.join()
+    assert not failed, failed
 
 
 def joined(truth, where, before):
@@ -289,6 +345,8 @@ def main():
         upgraded(truth, where)
     elif mode == "h2load":
         h2load(truth, where)
+    elif mode == "swift":
+        swift(truth, where)
     elif mode == "odd":
         odd(truth, where)
     elif mode == "joined":
