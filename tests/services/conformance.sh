@@ -2,13 +2,13 @@
 # The conformance matrix: servers of Debian, started here on the loopback, each with a driver that
 # knows what it did. Daylight's calls must be the same: number, method, path, status, order on each
 # connection, nothing lost; by both boundary sources. Prints a row for each server and feature.
-# Rows can be chosen: conformance.sh ROW... (uwsgi php mod_wsgi nginx apache odd).
+# Rows can be chosen: conformance.sh ROW... (uwsgi php mod_wsgi nginx apache mpm h2tls odd).
 set -u
 . "$(dirname "$0")/conformance-lib.sh"
 conformance_begin
-conformance_need nginx uwsgi apache2 curl h2load php-fpm8.2
+conformance_need nginx uwsgi apache2 haproxy curl h2load php-fpm8.2 openssl
 
-ROWS=${*:-uwsgi php mod_wsgi nginx apache odd}
+ROWS=${*:-uwsgi php mod_wsgi nginx apache mpm h2tls odd}
 
 # nginx_conf NAME HTTP-PART: makes $WORK/NAME.conf.
 nginx_conf() {
@@ -131,7 +131,7 @@ apache_start() {
 		echo "DefaultRuntimeDir $WORK"
 		echo "User www-data"
 		echo "Group www-data"
-		for name in mpm_event authz_core headers alias rewrite; do
+		for name in "mpm_${MPM:-event}" authz_core headers alias rewrite; do
 			echo "LoadModule ${name}_module /usr/lib/apache2/modules/mod_$name.so"
 		done
 		echo "KeepAlive On"
@@ -140,7 +140,8 @@ apache_start() {
 		echo "StartServers 2"
 		echo "$2"
 	} >"$WORK/$1.conf"
-	conformance_run "$1" apache2 -d "$WORK" -f "$WORK/$1.conf" -DFOREGROUND
+	# The MPM prefork ends its process group: so it has one of its own.
+	conformance_run "$1" setsid apache2 -d "$WORK" -f "$WORK/$1.conf" -DFOREGROUND
 	APACHE=$SERVER
 	conformance_listens "$PORT"
 }
@@ -156,7 +157,7 @@ row_mod_wsgi() {
 		<Directory $SERVICES_DIR>
 		Require all granted
 		</Directory>"
-	conformance_row "apache mod_wsgi daemon" "$APACHE" http1 "$PORT" -- http/1.1 mod_wsgi=single
+	SOCKETS=1 conformance_row "apache mod_wsgi daemon" "$APACHE" http1 "$PORT" -- http/1.1 mod_wsgi=single
 	server_stop "$APACHE"
 }
 
@@ -212,6 +213,72 @@ row_apache() {
 	conformance_row "apache, HTTP/2 by upgrade" "$APACHE" h2c "$PORT" -- http/2
 	conformance_row "apache, HTTP/2, h2load" "$APACHE" h2load "$PORT" -- http/2
 	server_stop "$APACHE"
+}
+
+# Both MPMs but event, which the other rows have: prefork has a process for each connection, worker
+# threads that keep one until it ends.
+row_mpm() {
+	local MPM
+	for MPM in prefork worker; do
+		conformance_port
+		apache_start "$MPM" "LoadModule wsgi_module /usr/lib/apache2/modules/mod_wsgi.so
+			WSGIApplicationGroup %{GLOBAL}
+			WSGIScriptAlias / $SERVICES_DIR/conformance_app.py
+			<Directory $SERVICES_DIR>
+			Require all granted
+			</Directory>"
+		SOCKETS=1 conformance_row "apache $MPM, mod_wsgi" "$APACHE" http1 "$PORT" -- http/1.1
+		server_stop "$APACHE"
+	done
+}
+
+# HTTP/2 chosen by ALPN.
+row_h2tls() {
+	local tls="ssl_certificate $WORK/cert.pem; ssl_certificate_key $WORK/key.pem;"
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
+		-subj /CN=localhost -keyout "$WORK/key.pem" -out "$WORK/cert.pem" 2>/dev/null ||
+		fail "no certificate"
+	head -c 300000 /dev/zero | tr '\0' b >"$WORK/big"
+	conformance_port
+	nginx_start web "server { listen 127.0.0.1:$PORT ssl http2; $tls $ANSWERS $WORK/big; } }"
+	conformance_row "nginx, HTTP/2 over TLS" "$NGINX" h2 "tls:$PORT" -- http/2
+	conformance_row "nginx, h2 TLS, h2load" "$NGINX" h2load "tls:$PORT" -- http/2
+	server_stop "$NGINX"
+	conformance_port
+	apache_start h2 "LoadModule http2_module /usr/lib/apache2/modules/mod_http2.so
+		LoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so
+		LoadModule wsgi_module /usr/lib/apache2/modules/mod_wsgi.so
+		Protocols h2 http/1.1
+		SSLEngine on
+		SSLCertificateFile $WORK/cert.pem
+		SSLCertificateKeyFile $WORK/key.pem
+		SSLSessionCache none
+		WSGIApplicationGroup %{GLOBAL}
+		WSGIScriptAlias / $SERVICES_DIR/conformance_app.py
+		<Directory $SERVICES_DIR>
+		Require all granted
+		</Directory>"
+	conformance_row "apache, HTTP/2 over TLS" "$APACHE" h2-upload "tls:$PORT" -- http/2
+	server_stop "$APACHE"
+	cat "$WORK/cert.pem" "$WORK/key.pem" >"$WORK/both.pem"
+	conformance_port
+	cat >"$WORK/haproxy.cfg" <<-CONF
+		defaults
+			mode http
+			timeout connect 5s
+			timeout client 20s
+			timeout server 20s
+		frontend tls
+			bind 127.0.0.1:$PORT ssl crt $WORK/both.pem alpn h2,http/1.1
+			http-request return status 404 if { path /missing }
+			http-request return status 201 content-type text/plain string made if { path /created }
+			http-request return status 204 if { path /empty }
+			http-request return status 200 content-type text/plain string "hello"
+	CONF
+	conformance_run haproxy haproxy -db -f "$WORK/haproxy.cfg"
+	conformance_listens "$PORT"
+	conformance_row "haproxy, HTTP/2 over TLS" "$SERVER" h2 "tls:$PORT" -- http/2
+	server_stop "$SERVER"
 }
 
 row_odd() {
