@@ -271,6 +271,53 @@ static void test_upgrade(void **state)
 	assert_string_equal(k.brief, "1 GET /ws - 101 complete\nwhy upgraded\n");
 }
 
+/* Malformed requests are no calls; the streams around them are read. */
+static void test_malformed(void **state)
+{
+	static const char *const wrong[][13] = {
+		{ ":method", "GET", ":scheme", "http", ":path", "/x", "Upper", "1", NULL },
+		{ ":method", "GET", ":scheme", "http", ":path", "/x", "a b", "1", NULL },
+		{ ":method", "GET", ":scheme", "http", ":path", "/x", "a", "1\r\nb: 2", NULL },
+		{ ":method", "GET", ":scheme", "http", ":path", "/x", "", "1", NULL },
+		{ ":method", "GET", ":scheme", "http", ":path", "/x", ":status", "200", NULL },
+		{ ":method", "GET", ":scheme", "http", ":path", "/x", ":other", "200", NULL },
+		{ ":method", "GET", ":scheme", "http", ":path", "/x", ":path", "/y", NULL },
+		{ ":method", "GET", ":scheme", "http", "a", "1", ":path", "/x", NULL },
+		{ ":method", "G T", ":scheme", "http", ":path", "/x", NULL },
+		{ ":method", "GET", ":scheme", "http", NULL },
+		{ ":method", "GET", ":scheme", "http", ":path", "", NULL },
+		{ ":scheme", "http", ":path", "/x", NULL },
+		{ "a", "1", NULL },
+	};
+	static struct kit k;
+	uint8_t bytes[512];
+	size_t len;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		begin(true);
+		request(1, "GET", "/a", END_STREAM);
+		len = block(0, bytes, sizeof(bytes), wrong[i]);
+		frame(&in, HEADERS, END_HEADERS, 3, bytes, len);
+		frame(&in, DATA, END_STREAM, 3, "GET / HTTP/1.1\r\n\r\n", 18);
+		/* The table has what the malformed one put there. */
+		len = block(0, bytes, sizeof(bytes), wrong[i]);
+		frame(&in, HEADERS, END_HEADERS | END_STREAM, 5, bytes, len);
+		request(7, "GET", "/b", END_STREAM);
+		answer(1, "200", END_STREAM);
+		frame(&out, RST, 0, 3, "\0\0\0\1", 4);
+		answer(5, "400", END_STREAM);
+		answer(7, "200", END_STREAM);
+		kit_both(&in, &out, DECODER_WINDOW_STOP,
+			 "1 GET /a h:1 200 complete" IDS "4 GET /b h:1 200 complete" IDS);
+		kit_init(&k, false);
+		kit_wire(&k, 'C', &in, 100);
+		kit_end(&k, DECODER_WINDOW_STOP);
+		if (!strstr(k.full, "suspect=2 "))
+			fail_msg("%zu: not two are suspect:\n%s", i, k.full);
+	}
+}
+
 static void damaged(const char *why)
 {
 	char text[256];
@@ -352,6 +399,7 @@ int main(void)
 		cmocka_unit_test(test_blocks),	     cmocka_unit_test(test_resets),
 		cmocka_unit_test(test_server_first), cmocka_unit_test(test_content),
 		cmocka_unit_test(test_upgrade),	     cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_malformed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);

@@ -345,7 +345,9 @@ static void finish(struct connection *connection, enum decoder_end end, uint64_t
 		decoder_finish(connection->decoder, end, time);
 		decoder_stats(connection->decoder, &stats);
 		if (!connection->calls && !stats.why[0])
-			stats.why = connection->received ? "incomplete" : "no-data";
+			stats.why = !connection->received ? "no-data"
+				    : stats.suspect	  ? "suspect"
+							  : "incomplete";
 	}
 	bindings_connection_ended(c->bindings, &connection->bound);
 	rec = (struct rec_connection_end){

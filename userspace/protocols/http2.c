@@ -197,14 +197,22 @@ static enum http1_verdict http2_request(struct http2 *h, const struct http2_side
 	struct exchange *e;
 	enum http1_verdict v;
 
-	if (!side->block.pseudo) {
+	if (!side->block.pseudo && id <= h->last) {
 		if (s)
 			s->e->request_bytes += side->block_bytes;
-		return id > h->last ? HTTP1_SUSPECT : HTTP1_OK;
+		return HTTP1_OK;
 	}
 	/* The client's streams are odd and rise. */
-	if (!(id & 1) || id <= h->last || !head->method.len)
+	if (!(id & 1) || id <= h->last)
 		return HTTP1_SUSPECT;
+	if (side->block.malformed || !head->method.len) {
+		/* No call. What the server sends on the stream is ignored; others are not touched.
+		 */
+		h->last = id;
+		h->seq++;
+		h->suspect++;
+		return HTTP1_OK;
+	}
 	e = exchange_new(head, "http/2");
 	if (!e)
 		return HTTP1_GAP;
@@ -224,6 +232,8 @@ static enum http1_verdict http2_answer(struct http2 *h, const struct http2_side 
 {
 	struct http2_stream *s = http2_find(h, side->block_stream);
 
+	if (side->block.malformed)
+		return HTTP1_SUSPECT;
 	/* One that was promised, or that its client has reset. */
 	if (!s || side->block_promised)
 		return side->block_stream & 1 && side->block_stream > h->last ? HTTP1_SUSPECT

@@ -66,6 +66,22 @@ static bool http2_is(const nghttp2_nv *nv, const char *name)
 	return nv->namelen == strlen(name) && !memcmp(nv->name, name, nv->namelen);
 }
 
+/* A name in small letters, a value on one line (RFC 9113 section 8.2.1). */
+static bool http2_block_is_field(const nghttp2_nv *nv)
+{
+	size_t i = nv->namelen && nv->name[0] == ':';
+
+	if (i == nv->namelen)
+		return false;
+	for (; i < nv->namelen; i++)
+		if (!http1_head_is_name(nv->name[i]) || (nv->name[i] >= 'A' && nv->name[i] <= 'Z'))
+			return false;
+	for (i = 0; i < nv->valuelen; i++)
+		if (!nv->value[i] || nv->value[i] == '\r' || nv->value[i] == '\n')
+			return false;
+	return true;
+}
+
 static enum http1_verdict http2_block_status(const nghttp2_nv *nv, struct http1_head *head)
 {
 	if (nv->valuelen != 3 || head->status)
@@ -85,27 +101,24 @@ static enum http1_verdict http2_block_field(struct http2_block *b, const nghttp2
 	static const char *const fields[] = { "content-length",		"host",
 					      "x-openstack-request-id", "x-trans-id",
 					      "x-compute-request-id",	"traceparent" };
-	struct http1_view name, value;
+	struct http1_view name, value, *view;
 
-	if (http2_is(nv, ":status")) {
-		b->pseudo = true;
+	if (http2_is(nv, ":status"))
 		return http2_block_status(nv, head);
-	}
 	if (http2_is(nv, ":method") || http2_is(nv, ":path") || http2_is(nv, ":authority")) {
 		value = http2_block_keep(b, nv->value, nv->valuelen);
 		if (!value.p)
 			return HTTP1_SUSPECT;
-		if (nv->name[1] == 'a') {
-			*authority = value;
-			return HTTP1_OK;
-		}
-		if (nv->name[1] == 'p') {
-			*target = value;
-			return HTTP1_OK;
-		}
-		b->pseudo = true;
-		return http1_head_put_method(value, head);
+		view = nv->name[1] == 'a' ? authority : nv->name[1] == 'p' ? target : &head->method;
+		/* Each stands once. */
+		if (view->p)
+			return HTTP1_SUSPECT;
+		*view = value;
+		return view == &head->method ? http1_head_put_method(value, head) : HTTP1_OK;
 	}
+	if (nv->name[0] == ':')
+		return http2_is(nv, ":scheme") || http2_is(nv, ":protocol") ? HTTP1_OK
+									    : HTTP1_SUSPECT;
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
 		if (!http2_is(nv, fields[i]))
 			continue;
@@ -126,7 +139,9 @@ static enum http1_verdict http2_block_finish(struct http1_head *head, struct htt
 	static const struct http1_view host = { "host", 4 };
 
 	if (!head->method.len)
-		return HTTP1_OK;
+		return target.p || authority.p ? HTTP1_SUSPECT : HTTP1_OK;
+	if (head->status)
+		return HTTP1_SUSPECT;
 	if (authority.len) {
 		head->host.len = 0;
 		http1_head_put_field(host, authority, head);
@@ -145,10 +160,11 @@ enum http1_verdict http2_block_read(struct http2_block *b, struct http1_head *he
 	struct http1_view target = { NULL, 0 }, authority = { NULL, 0 };
 	const uint8_t *in;
 	size_t len = b->bytes.len, text = 0;
+	bool fields = false;
 	int flags = 0;
 
 	memset(head, 0, sizeof(*head));
-	b->pseudo = false;
+	b->pseudo = b->malformed = false;
 	b->text_len = 0;
 	b->text_cap = HTTP2_TABLE_MAX;
 	b->text = malloc(b->text_cap);
@@ -171,10 +187,16 @@ enum http1_verdict http2_block_read(struct http2_block *b, struct http1_head *he
 			continue;
 		}
 		text += nv.namelen + nv.valuelen;
-		if (text > HTTP2_TEXT_MAX ||
-		    http2_block_field(b, &nv, head, &target, &authority) != HTTP1_OK)
+		if (text > HTTP2_TEXT_MAX)
 			return HTTP1_SUSPECT;
+		if (!http2_block_is_field(&nv) || (fields && nv.name[0] == ':') ||
+		    http2_block_field(b, &nv, head, &target, &authority))
+			b->malformed = true;
+		fields |= !nv.namelen || nv.name[0] != ':';
+		b->pseudo |= nv.namelen && nv.name[0] == ':';
 	}
 	nghttp2_hd_inflate_end_headers(b->inflater);
-	return http2_block_finish(head, target, authority);
+	if (http2_block_finish(head, target, authority))
+		b->malformed = true;
+	return HTTP1_OK;
 }
