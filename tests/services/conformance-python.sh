@@ -14,12 +14,17 @@ ROWS=${*:-gunicorn swift}
 row_gunicorn() {
 	local kind
 	for kind in sync gthread; do
+		# More threads than a hostile client keeps.
 		conformance_port
 		conformance_run gunicorn gunicorn --chdir "$SERVICES_DIR" --bind "127.0.0.1:$PORT" \
-			--workers 2 --threads "$([ $kind = sync ] && echo 1 || echo 3)" \
+			--workers 2 --threads "$([ $kind = sync ] && echo 1 || echo 20)" \
 			--worker-class $kind --keep-alive 20 conformance_app:application
 		conformance_listens "$PORT"
 		conformance_row "gunicorn, $kind" "$SERVER" http1 "$PORT" -- http/1.1
+		if [ $kind = gthread ]; then
+			conformance_row "gunicorn, hostile client" "$SERVER" hostile-patient "$PORT" -- \
+				http/1.1
+		fi
 		server_stop "$SERVER"
 	done
 }

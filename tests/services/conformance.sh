@@ -174,6 +174,7 @@ row_nginx() {
 	conformance_port
 	nginx_start web "sendfile on; server { listen 127.0.0.1:$PORT; $pass }"
 	conformance_row "nginx" "$NGINX" http1 "$PORT" -- http/1.1
+	conformance_row "nginx, hostile client" "$NGINX" hostile "$PORT" -- http/1.1
 	conformance_row "nginx, features" "$NGINX" features "$PORT" -- http/1.1 http/1.0
 	BEFORE=1 conformance_row "nginx, joined" "$NGINX" joined "$PORT" -- http/1.1
 	server_stop "$NGINX"
@@ -192,6 +193,7 @@ row_nginx() {
 	conformance_port
 	nginx_start web "sendfile on; server { listen 127.0.0.1:$PORT http2; $pass }"
 	conformance_row "nginx, HTTP/2" "$NGINX" h2 "$PORT" -- http/2
+	conformance_row "nginx, HTTP/2, hostile" "$NGINX" hostile-h2 "$PORT" -- http/2
 	conformance_row "nginx, HTTP/2, h2load" "$NGINX" h2load "$PORT" -- http/2
 	server_stop "$NGINX"
 }

@@ -5,10 +5,10 @@
 
 WHERE is a port of the loopback or the path of a Unix socket; HTTP/2 is spoken over TLS when it is
 `tls:PORT`. TRUTH gets a JSON line for each call:
-connection (counted from 0), method, path, status. MODE: http1 (keep-alive connections with every
+connection (counted from 0), method, path, status; or how many connections were no calls. MODE: http1 (keep-alive connections with every
 kind of call), features (what HTTP/1 allows), proxy1, proxy2 (the PROXY protocol in front), h2
 (nghttp and curl), h2-upload (a large body, too), h2c (upgraded), h2load (many streams at once), odd (the ways of
-conformance_server.py), swift (six clients at once), joined (a connection that is open before: with --before, the first call is
+conformance_server.py), swift (six clients at once), hostile, hostile-patient, hostile-h2 (see conformance_hostile.py), joined (a connection that is open before: with --before, the first call is
 made, FILE.ready appears, and the rest waits for FILE).
 """
 
@@ -21,6 +21,8 @@ import sys
 import tempfile
 import threading
 import time
+
+import conformance_hostile
 
 BODY = b"GET /false HTTP/1.1\r\nHost: h\r\n\r\n"
 CALLS = [
@@ -38,6 +40,10 @@ class Truth:
     def add(self, connection, method, path, status):
         self.file.write(json.dumps({"connection": connection, "method": method, "path": path,
                                     "status": status}) + "\n")
+
+    def nothing(self, connections):
+        """So many further connections have no call."""
+        self.file.write(json.dumps({"nothing": connections}) + "\n")
 
 
 def connect(where):
@@ -315,6 +321,31 @@ def swift(truth, where):
     assert not failed, failed
 
 
+def hostile(truth, where, patient):
+    attacks = conformance_hostile.Attacks(Http, connect, where, truth, patient)
+
+    def good(http=None):
+        """Bodies are full of heads."""
+        http = http or Http(where)
+        for method, path, want, body in (CALLS[0], CALLS[3], CALLS[4], CALLS[9], CALLS[7]):
+            status = http.call(method, path, body)
+            assert status == want, f"{method} {path}: {status}, not {want}"
+            truth.add(attacks.number, method, path, status)
+
+    conformance_hostile.hostile(attacks, good)
+    truth.nothing(attacks.nothing)
+
+
+def hostile_h2(truth, where):
+    attacks = conformance_hostile.Attacks(Http, connect, where, truth)
+
+    def good():
+        attacks.number = curl(truth, where, attacks.number, 0)
+
+    conformance_hostile.hostile_h2(attacks, good)
+    truth.nothing(attacks.nothing)
+
+
 def joined(truth, where, before):
     http = Http(where)
     assert http.call("GET", "/plain") == 200
@@ -347,6 +378,10 @@ def main():
         h2load(truth, where)
     elif mode == "swift":
         swift(truth, where)
+    elif mode in ("hostile", "hostile-patient"):
+        hostile(truth, where, mode == "hostile-patient")
+    elif mode == "hostile-h2":
+        hostile_h2(truth, where)
     elif mode == "odd":
         odd(truth, where)
     elif mode == "joined":
