@@ -41,7 +41,7 @@ conformance_begin() {
 	chmod 755 "$WORK"
 	cp -r "$ROOT_DIR/probes" "$WORK/probes"
 	cp "$SERVICES_DIR/conformance-probe.json" "$WORK/probes/services/conformance.json"
-	printf '%-28s %-12s %-10s %6s %6s  %s\n' SERVER BOUNDARY PROTOCOL CALLS CONNS RESULT
+	printf 'SHOW %-28s %-12s %-10s %6s %6s  %s\n' SERVER BOUNDARY PROTOCOL CALLS CONNS RESULT
 }
 
 conformance_need() {

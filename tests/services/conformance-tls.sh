@@ -61,7 +61,7 @@ row() {
 		live_look "$file"
 		! grep -aq hunter2 "$file" || fail "$name: a header's value is in the bundle"
 		if [ "${1:-}" = unseen ]; then
-			"$PYTHON" "$HERE/conformance_tls.py" unseen "$name" "$boundary" "$file" "$2" || BAD=1
+			"$PYTHON" "$HERE/conformance_tls.py" unseen "$name" "$boundary" "$file" "${@:2}" || BAD=1
 		else
 			"$PYTHON" "$HERE/conformance_tls.py" check "$name" "$boundary" "$file" "$@" || BAD=1
 		fi
@@ -73,6 +73,7 @@ python_server() {
 	server_start "$1" "$PYTHON" "$HERE/conformance_tls_server.py" "$1" "$WORK/cert.pem" "$WORK/key.pem"
 }
 
+# start_nginx [CONF]: CONF: further lines of the server.
 start_nginx() {
 	free_port
 	mkdir -p "$WORK/nginx/html"
@@ -85,11 +86,23 @@ start_nginx() {
 			scgi_temp_path $WORK/nginx/s; client_max_body_size 10m;
 			server { listen 127.0.0.1:$PORT ssl; ssl_certificate $WORK/cert.pem;
 				ssl_certificate_key $WORK/key.pem;
-				ssl_protocols TLSv1.2 TLSv1.3; location / { return 200 "hello\n"; } }
+				ssl_protocols TLSv1.2 TLSv1.3;
+				${1:-location / { return 200 "hello\n"; \}} }
 		}
 	CONF
 	run nginx nginx -p "$WORK/nginx" -c "$WORK/nginx.conf"
 }
+
+# The kernel has TLS of its own, or loads it now.
+kernel_tls() {
+	"$PYTHON" -c 'import socket
+listener = socket.create_server(("127.0.0.1", 0))
+sock = socket.create_connection(listener.getsockname())
+sock.setsockopt(socket.IPPROTO_TCP, 31, b"tls") # TCP_ULP' 2>/dev/null
+}
+
+# How many connections the kernel has encrypted.
+kernel_tls_count() { awk '/^TlsTx(Sw|Device) / { n += $2 } END { print n + 0 }' /proc/net/tls_stat; }
 
 start_apache() {
 	local modules=/usr/lib/apache2/modules
@@ -156,7 +169,7 @@ start_uwsgi() {
 		--https-socket "127.0.0.1:$PORT,$WORK/cert.pem,$WORK/key.pem"
 }
 
-printf '%-26s %-12s %6s %6s  %s\n' SERVER BOUNDARY CALLS CONNS RESULT
+printf 'SHOW %-26s %-12s %6s %6s  %s\n' SERVER BOUNDARY CALLS CONNS RESULT
 if wanted python-ssl; then
 	python_server blocking
 	row python-ssl-1.2 --version 1.2 --
@@ -174,6 +187,22 @@ if wanted nginx; then
 	row nginx-1.2 --version 1.2 --
 	start_nginx
 	row nginx-1.3 --version 1.3 --
+fi
+if wanted ktls; then
+	if kernel_tls; then
+		mkdir -p "$WORK/nginx/html"
+		head -c 50000 /dev/zero | tr '\0' h >"$WORK/nginx/html/file"
+		before=$(kernel_tls_count)
+		for version in 1.2 1.3; do
+			start_nginx 'ssl_conf_command Options KTLS; sendfile on;
+				location / { try_files /file =404; }'
+			row nginx-ktls-$version --version $version --
+		done
+		[ "$(kernel_tls_count)" -gt "$before" ] || fail "nginx did not use the kernel's TLS"
+	else
+		printf 'SHOW %-26s %-12s %6s %6s  %s\n' nginx-ktls - - - \
+			"not run: this kernel has no TLS ($(cat /proc/sys/net/ipv4/tcp_available_ulp))"
+	fi
 fi
 if wanted apache; then
 	start_apache
@@ -205,6 +234,13 @@ if wanted c; then
 			row c-shared --one --get --
 		else
 			row c-static-stripped --one --get --connections 7 -- unseen 7
+			# A library of the name of OpenSSL 1.1 that has not all of its functions.
+			echo 'int SSL_read(void) { return 0; } int SSL_write(void) { return 0; }' >"$WORK/old.c"
+			gcc -shared -fPIC -O1 -Wl,--build-id -o "$WORK/libssl.so.1.1" "$WORK/old.c"
+			server_start c-other-libssl env LD_PRELOAD="$WORK/libssl.so.1.1" "$WORK/c-$how" \
+				"$WORK/cert.pem" "$WORK/key.pem"
+			row c-other-libssl --one --get --connections 7 -- \
+				unseen 7 'SSL_read_ex: the file has no such function'
 		fi
 	done
 fi

@@ -79,7 +79,7 @@ def main():
         bad.append(f"not {joined} connections are joined and unread")
     if sum(unread.values()) != nothing:
         bad.append(f"not {nothing} connections that were not decoded: {dict(unread)}")
-    print("%-28s %-12s %-10s %6d %6d  %s" % (name, boundary, ",".join(sorted(known)), len(calls),
+    print("SHOW %-28s %-12s %-10s %6d %6d  %s" % (name, boundary, ",".join(sorted(known)), len(calls),
                                             used, "DIFFERENT" if bad else "equal"))
     for line in bad[:40]:
         print("   ", line)

@@ -3,14 +3,15 @@
 
     conformance_tls.py drive PORT TRUTH [--one] [--version 1.2|1.3] [--get] [--small] [--connections N]
     conformance_tls.py check NAME BOUNDARY FILE [--link LINK]
-    conformance_tls.py unseen NAME BOUNDARY FILE COUNT
+    conformance_tls.py unseen NAME BOUNDARY FILE COUNT [REFUSED]
 
 drive: connections in threads, each with several calls of several methods and paths one after the
 other, some in two records, some pipelined; --one: one call each, until the server closes; --get: by
 GET alone; --small: bodies of a few bytes. TRUTH receives a line for each connection: its port and its answered calls. check: the
 calls of FILE are those of FILE.truth, in number, method, path and status, in the order of each
 connection, all complete, and nothing is lost; --link: some work was bound by this link. unseen: no
-call, and COUNT inbound connections are said to be TLS that was not seen.
+call, COUNT inbound connections are said to be TLS that was not seen, and a library was refused for
+the reason REFUSED.
 """
 
 import collections
@@ -142,7 +143,7 @@ def kept(path):
 
 
 def row(name, boundary, calls, connections, problems):
-    print("%-26s %-12s %6d %6d  %s" % (name, boundary, calls, connections,
+    print("SHOW %-26s %-12s %6d %6d  %s" % (name, boundary, calls, connections,
                                        "; ".join(problems) or "equal"))
     return 1 if problems else 0
 
@@ -176,7 +177,7 @@ def check(name, boundary, path, *options):
     return row(name, boundary, len(calls), len(truth), problems)
 
 
-def unseen(name, boundary, path, count):
+def unseen(name, boundary, path, count, refused=None):
     with open(path + ".json") as file:
         summary = json.load(file)
     undecoded = summary["visibility"]["connections"]["undecoded"]
@@ -187,6 +188,9 @@ def unseen(name, boundary, path, count):
         problems.append("undecoded: %r" % undecoded)
     if summary["lost_total"]:
         problems.append("lost_total is %d" % summary["lost_total"])
+    reasons = [u["version"] for u in summary["unsupported"] if u["what"] == "openssl"]
+    if set(reasons) != ({refused} if refused else set()):
+        problems.append("refused: %r" % reasons)
     return row(name, boundary, 0, int(count), problems or ["tls-unseen, by count"]) and bool(problems)
 
 

@@ -59,7 +59,7 @@ chmod +x "$initrd/init"
 modules=$(echo "$files"/lib/modules/*)
 target=$initrd/lib/modules/$(basename "$modules")
 mkdir -p "$target"
-for folder in drivers/virtio net/9p fs/9p fs/netfs fs/fscache fs/overlayfs; do
+for folder in drivers/virtio net/9p net/tls fs/9p fs/netfs fs/fscache fs/overlayfs; do
 	[ ! -d "$modules/kernel/$folder" ] || cp -r "$modules/kernel/$folder" "$target/"
 done
 find "$target" -name '*.ko.xz' -exec xz -d {} +
