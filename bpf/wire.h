@@ -250,11 +250,12 @@ struct wire_snapshot {
 
 /*
  * The cookie of a tap: registers by number; the one that holds the frame, the one whose lower half
- * is not 0 when an exception is thrown into it (WIRE_REGISTERS: there is none); index of the layout.
+ * is not 0 when an exception is thrown into it (WIRE_REGISTERS: there is none); index of the
+ * layout.
  */
 #define WIRE_TAP(frame, throw, layout) \
 	((wire_64)(frame) | (wire_64)(throw) << 8 | (wire_64)(layout) << 16)
-#define WIRE_TAP_FRAME(cookie) ((cookie) & 0xff)
+#define WIRE_TAP_FRAME(cookie) (0xff & (cookie))
 #define WIRE_TAP_THROW(cookie) ((cookie) >> 8 & 0xff)
 #define WIRE_TAP_LAYOUT(cookie) ((cookie) >> 16)
 
@@ -273,10 +274,10 @@ enum wire_tls_role {
 };
 
 /* The cookie of a function's entry: its role and numbers of arguments (0: none). */
-#define WIRE_TLS(role, session, buffer, count)                                      \
+#define WIRE_TLS(role, session, buffer, count)                                 \
 	((wire_64)(role) | (wire_64)(session) << 8 | (wire_64)(buffer) << 16 | \
 	 (wire_64)(count) << 24)
-#define WIRE_TLS_ROLE(cookie) ((cookie) & 0xff)
+#define WIRE_TLS_ROLE(cookie) (0xff & (cookie))
 #define WIRE_TLS_SESSION(cookie) ((cookie) >> 8 & 0xff)
 #define WIRE_TLS_BUFFER(cookie) ((cookie) >> 16 & 0xff)
 #define WIRE_TLS_COUNT(cookie) ((cookie) >> 24 & 0xff)
@@ -332,11 +333,7 @@ struct wire_runtime {
 };
 
 /* How a thread's state is found (bpf/pyframes.h). */
-enum wire_strategy {
-	WIRE_CFRAME_ON_STACK,
-	WIRE_ENTRY_FRAME_ON_STACK,
-	WIRE_THREAD_ID_UNIQUE
-};
+enum wire_strategy { WIRE_CFRAME_ON_STACK, WIRE_ENTRY_FRAME_ON_STACK, WIRE_THREAD_ID_UNIQUE };
 
 #define WIRE_FRAME_SPAN 128 /* room for the block of a frame; a power of two */
 #define WIRE_CODE_SPAN 256 /* the same of a code object */

@@ -9,7 +9,13 @@ set -u
 live_begin
 # Not below /tmp: there any folder may have been moved by someone.
 SOURCES=$(mktemp -d "${DAYLIGHT_BUILD:-$ROOT_DIR/build}/memory.XXXXXX")
-trap 'status=$?; rm -rf "$SOURCES"; (exit "$status"); live_end' EXIT
+memory_end() {
+	local status=$?
+	rm -rf "$SOURCES"
+	(exit "$status")
+	live_end
+}
+trap memory_end EXIT
 
 # modules PYTHON FOLDER: the modules of server_memory.py, compiled but for `bare`.
 modules() {

@@ -10,11 +10,11 @@ CALLS_PAUSE=0.1
 
 # run NAME ARGUMENT...: collects some calls of the server.
 run() {
-	local name=$1 file=$WORK/$1.daylight i
+	local name=$1 file=$WORK/$1.daylight _
 	shift
 	server_start "$name" "$PYTHON" "$LIVE_DIR/patches_server.py" "$@"
 	collect_start "$file" --port "$PORT"
-	for i in $(seq 6); do
+	for _ in $(seq 6); do
 		/usr/bin/python3 -c 'import sys, urllib.request as u
 u.urlopen("http://127.0.0.1:%s/" % sys.argv[1]).read()' "$PORT" || fail "$name does not answer"
 		sleep "$CALLS_PAUSE"

@@ -39,7 +39,8 @@ int main(int argc, char **argv)
 	int listener = socket(AF_INET, SOCK_STREAM, 0);
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 
-	if (argc != 3 || !ctx || SSL_CTX_use_certificate_file(ctx, argv[1], SSL_FILETYPE_PEM) != 1 ||
+	if (argc != 3 || !ctx ||
+	    SSL_CTX_use_certificate_file(ctx, argv[1], SSL_FILETYPE_PEM) != 1 ||
 	    SSL_CTX_use_PrivateKey_file(ctx, argv[2], SSL_FILETYPE_PEM) != 1 ||
 	    bind(listener, (struct sockaddr *)&a, size) || listen(listener, 64) ||
 	    getsockname(listener, (struct sockaddr *)&a, &size))

@@ -46,8 +46,7 @@ static inline void kit_add(char *log, const char *fmt, ...)
 
 static inline void kit_call(void *ctx, const struct decoder_call *c)
 {
-	static const char *const ends[] = { "complete", "client", "server", "stop",
-					  "timeout" };
+	static const char *const ends[] = { "complete", "client", "server", "stop", "timeout" };
 	struct kit *k = ctx;
 	char line[8192] = "";
 

@@ -97,6 +97,9 @@ static void test_bytes(void **state)
 	r = (struct bytes_reader){ .data = b.data, .len = b.len };
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
 		assert_int_equal(bytes_get_varint(&r), values[i]);
+	for (uint64_t i = 0; i < 4; i++)
+		assert_int_equal(bytes_zigzag(i % 2 ? 0 - (i + 1) / 2 : i / 2), i);
+	assert_int_equal(bytes_zigzag(1ULL << 63), UINT64_MAX);
 	assert_int_equal(bytes_get_le16(&r), 0x1234);
 	assert_int_equal(bytes_get_le32(&r), 0x12345678);
 	assert_int_equal(bytes_get_le64(&r), 0x123456789abcdef0ULL);

@@ -13,8 +13,7 @@ static const char *const views[] = { "summary",	    "calls",	 "processes",
 				     "connections", "loss",	 "interpositions" };
 #define VIEWS (sizeof(views) / sizeof(views[0]))
 
-static char *print(struct trace *t, const char *view, const char *id,
-		   enum inspect_format format)
+static char *print(struct trace *t, const char *view, const char *id, enum inspect_format format)
 {
 	struct err err = ERR_INIT;
 	char *text = NULL;
@@ -228,10 +227,9 @@ static void test_dangling_references(void **state)
 	assert_true(json_is_null(json_object_get(json_array_get(functions, 1), "qualname")));
 	/* By connection; the sum is more than a number can be. */
 	assert_int_equal(json_array_size(json_object_get(row, "hops")), 2);
-	assert_string_equal(
-		json_string_value(json_object_get(
-			json_array_get(json_object_get(row, "hops"), 0), "received")),
-		"18446744073709551614");
+	assert_string_equal(json_string_value(json_object_get(
+				    json_array_get(json_object_get(row, "hops"), 0), "received")),
+			    "18446744073709551614");
 	assert_true(json_is_null(json_object_get(row, "caller")));
 	json_decref(row);
 	row = first_row(f->t, "processes", NULL);
@@ -313,8 +311,8 @@ static void test_full_output_is_an_error(void **state)
 
 		if (!full)
 			skip();
-		assert_int_equal(inspect_print(f->t, "FILE", views[i], NULL, INSPECT_JSONL, full, &err),
-				 -1);
+		assert_int_equal(
+			inspect_print(f->t, "FILE", views[i], NULL, INSPECT_JSONL, full, &err), -1);
 		assert_int_equal(err.kind, ERR_INCOMPLETE);
 		assert_non_null(strstr(err.text, "No space left"));
 		fclose(full);

@@ -41,7 +41,7 @@ fi
 # Unpacked beside, then named: half of it is never taken for all.
 files=$WORK/$version/files
 if [ ! -d "$files" ]; then
-	rm -rf "$WORK/$version"
+	rm -rf "${WORK:?}/$version"
 	mkdir -p "$WORK/$version"
 	(cd "$WORK/$version" && apt-get -q download "linux-image-$version-amd64" >/dev/null 2>&1) ||
 		give_up "linux-image-$version-amd64 cannot be fetched"

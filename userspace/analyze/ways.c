@@ -197,10 +197,11 @@ static int way_add(const struct survey *s, const struct evidence *e, const struc
 			json_decref(list);
 			return -1;
 		}
-	row = rows_get(rows,
-		       json_pack("{s:s?, s:o, s:b}", "component", component, "steps", list, "cut",
-				 trace_caller(e->trace, steps[count - 1], NULL) != REC_NULL),
-		       &fresh);
+	row = rows_get(
+		rows,
+		json_pack("{s:s?, s:o, s:b}", "component", component, "steps", list, "cut",
+			  count && trace_caller(e->trace, steps[count - 1], NULL) != REC_NULL),
+		&fresh);
 	if (!row || row_count(row, "calls", 1))
 		return -1;
 	return fresh ? way_records(row, e, steps, count) : 0;

@@ -28,6 +28,11 @@ int bytes_put_le32(struct bytes *b, uint32_t v);
 int bytes_put_le64(struct bytes *b, uint64_t v);
 /* LEB128, at most 10 bytes. */
 int bytes_put_varint(struct bytes *b, uint64_t v);
+/* A difference of either sign as a small number: 0, -1, 1, -2 as 0, 1, 2, 3. */
+static inline uint64_t bytes_zigzag(uint64_t difference)
+{
+	return difference << 1 ^ (0 - (difference >> 63));
+}
 
 /*
  * A bounded reader: every get checks the range; after the first failure `bad` stays set and every

@@ -6,11 +6,6 @@ void append_index_release(struct append_index *ix)
 	bytes_release(&ix->table);
 }
 
-static uint64_t zigzag(uint64_t delta)
-{
-	return delta << 1 ^ (uint64_t)((int64_t)delta >> 63);
-}
-
 /* Pairs of kind and count, for the kinds that there are. */
 static int append_index_counts(struct bytes *out, const uint64_t *counts)
 {
@@ -38,7 +33,7 @@ int append_index_add(struct append_index *ix, const struct frame *frame, uint64_
 	if (t->len > BUNDLE_TABLE_MAX - 4096)
 		return 0;
 	if (bytes_put_varint(t, position - ix->position) || bytes_put_varint(t, len) ||
-	    bytes_put_varint(t, zigzag(opened - ix->opened)) || bytes_put_varint(t, kinds) ||
+	    bytes_put_varint(t, bytes_zigzag(opened - ix->opened)) || bytes_put_varint(t, kinds) ||
 	    append_index_counts(t, counts))
 		return -1;
 	ix->position = position;

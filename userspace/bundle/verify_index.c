@@ -22,7 +22,7 @@ static int verify_index_line(struct verify_index *ix, const uint64_t *counts, ui
 		kinds += counts[i] != 0;
 	ret = bytes_put_varint(t, ix->position - ix->table_position);
 	ret |= bytes_put_varint(t, size);
-	ret |= bytes_put_varint(t, delta << 1 ^ (uint64_t)((int64_t)delta >> 63));
+	ret |= bytes_put_varint(t, bytes_zigzag(delta));
 	ret |= bytes_put_varint(t, kinds);
 	for (size_t i = 0; i <= BUNDLE_KINDS_MAX; i++) {
 		if (!counts[i])

@@ -17,8 +17,7 @@
 /* The values of function_source.how that come from here. */
 #define PYSOURCE_OK "source"
 #define PYSOURCE_TOO_LARGE "too-large"
-#define PYSOURCE_ENCODING "encoding" /* neither UTF-8 nor Latin-1 nor ASCII, or not what it says \
-				      */
+#define PYSOURCE_ENCODING "encoding" /* not UTF-8, Latin-1 or ASCII, or not what it says */
 #define PYSOURCE_NOT_TOKENIZED "not-tokenized"
 #define PYSOURCE_FAILED "failed" /* memory is short */
 

@@ -29,7 +29,7 @@ uint64_t modules_python(struct modules *m, struct process *p, const char *filena
 bool modules_seen(const struct modules *m, const struct process *p, const char *path);
 /* Does a package own the module's file, and is it as the package recorded it? -1: not known yet. */
 int modules_as_packaged(const struct modules *m, uint64_t module);
-/* Function id of native code: its first byte as linked, and its symbol or "". REC_NULL: no memory. */
+/* Function id of native code: its first byte as linked, its symbol or "". REC_NULL: no memory. */
 uint64_t modules_native_function(struct modules *m, uint64_t module, uint64_t offset,
 				 const char *name);
 
