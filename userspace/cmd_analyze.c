@@ -206,7 +206,7 @@ static int analyze_verb(void *opts, int argc, char **argv, struct err *err)
 	(void)argc;
 	(void)argv;
 	if (!o->bundles.count)
-		return err_set(err, ERR_USAGE, "analyze: a bundle FILE is missing");
+		return err_set(err, ERR_USAGE, "analyze: a bundle FILE is missing: name one");
 	if (!o->guideline)
 		return err_set(err, ERR_USAGE,
 			       "analyze: a guideline is missing: give --guideline FILE");

@@ -176,7 +176,7 @@ static int inspect_run(void *opts, int argc, char **argv, struct err *err)
 	(void)argc;
 	(void)argv;
 	if (!o->file)
-		return err_set(err, ERR_USAGE, "inspect: a bundle FILE is missing");
+		return err_set(err, ERR_USAGE, "inspect: a bundle FILE is missing: name one");
 	if (file_is_view(o))
 		return file_first(o, err);
 	if (o->json && o->jsonl)

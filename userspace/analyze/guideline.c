@@ -157,7 +157,8 @@ static int take_root(struct guideline *out, json_t *root, const char *name, stru
 	json_decref(root);
 	if (rc) {
 		guideline_release(out);
-		err_prefix(err, "guideline '%s'", name);
+		err_prefix(err, "guideline '%s' (give one as it was published, schema 2.0 or 1.6)",
+			   name);
 	}
 	return rc;
 }

@@ -20,7 +20,9 @@ static int read_whole(const char *path, const char *what, struct bytes *out, str
 	ssize_t n;
 
 	if (fd < 0)
-		return err_errno(err, ERR_USAGE, "%s '%s' cannot be opened", what, path);
+		return err_errno(err, ERR_USAGE,
+				 "%s '%s' cannot be opened (give a JSON file that you may read)",
+				 what, path);
 	if (fstat(fd, &st))
 		return err_errno(err, ERR_USAGE, "%s '%s'", what, path);
 	if (!S_ISREG(st.st_mode))
@@ -48,12 +50,14 @@ json_t *input_parse(const void *data, size_t len, const char *what, const char *
 	json_t *root = json_loadb(len ? data : "", len, JSON_REJECT_DUPLICATES, &bad);
 
 	if (!root) {
-		err_set(err, ERR_USAGE, "%s '%s' is not valid JSON: line %d: %s", what, name,
-			bad.line, bad.text);
+		err_set(err, ERR_USAGE,
+			"%s '%s' is not valid JSON (correct it, or fetch it again): line %d: %s",
+			what, name, bad.line, bad.text);
 		return NULL;
 	}
 	if (!json_is_object(root)) {
-		err_set(err, ERR_USAGE, "%s '%s' is not a JSON object", what, name);
+		err_set(err, ERR_USAGE, "%s '%s' is not a JSON object: give the published file",
+			what, name);
 		json_decref(root);
 		return NULL;
 	}

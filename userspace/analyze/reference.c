@@ -142,7 +142,7 @@ int reference_load(const char *path, struct reference *out, struct err *err)
 	json_decref(root);
 	if (rc) {
 		reference_release(out);
-		err_prefix(err, "reference '%s'", path);
+		err_prefix(err, "reference '%s' (docs/evidence.md says what one holds)", path);
 	}
 	return rc;
 }

@@ -67,7 +67,9 @@ int spawn_release(struct spawn *spawn, struct err *err)
 	if (n != sizeof(code))
 		return 0;
 	errno = code;
-	return err_errno(err, ERR_USAGE, "command '%s' cannot be run", spawn->command);
+	return err_errno(err, ERR_USAGE,
+			 "command '%s' cannot be run (give a program's path, or a name in PATH)",
+			 spawn->command);
 }
 
 void spawn_end(struct spawn *spawn)

@@ -227,7 +227,9 @@ static int nothing_found(const struct search *search, struct err *err)
 			       "--port %s: no process listens on it: 'ss -ltnp' lists who does",
 			       t->text);
 	case COLLECT_EXE:
-		return err_set(err, ERR_USAGE, "--exe %s: no process runs it", t->text);
+		return err_set(err, ERR_USAGE,
+			       "--exe %s: no process runs it: start it, or give it behind --",
+			       t->text);
 	case COLLECT_UNIT:
 		return err_set(err, ERR_USAGE,
 			       "--unit %s: no process belongs to it: 'systemctl status' tells",

@@ -106,7 +106,10 @@ int report_write(const json_t *report, const char *path, struct err *err)
 		return err_set(err, ERR_INTERNAL, "out of memory");
 	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
-		return err_errno(err, ERR_USAGE, "report '%s' cannot be created", path);
+		return err_errno(err, ERR_USAGE,
+				 "report '%s' cannot be created (name a file in a folder that "
+				 "exists and may be written)",
+				 path);
 	if (write_temporary(report, fd, path, err)) {
 		unlink(temporary);
 		return -1;
