@@ -2,6 +2,7 @@
 #include "collect/attach.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/perf_event.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "collect/attach_tls.h"
 #include "collect/attach_uprobes.h"
@@ -402,6 +404,7 @@ struct attach_uprobes *attach_taps_add(struct attach *a, pid_t pid, const struct
 
 	if (l < 0) {
 		err_set(err, ERR_MACHINE, "the kernel side cannot use these taps");
+		errno = ENOTSUP;
 		return NULL;
 	}
 	for (size_t i = 0; i < taps->count; i++) {
@@ -415,6 +418,22 @@ struct attach_uprobes *attach_taps_add(struct attach *a, pid_t pid, const struct
 	if (!links)
 		err_errno(err, ERR_MACHINE, "taps cannot be attached to pid %d", (int)pid);
 	return links;
+}
+
+int attach_try_taps(struct attach *a, struct err *err)
+{
+	/* The program's head, which is never executed: nothing changes in memory. */
+	const uint64_t head = 0;
+	cleanup_close int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	struct attach_uprobes *uprobes =
+		self < 0 ? NULL
+			 : attach_uprobes_add(a->skel->progs.function_started, a->many, getpid(),
+					      self, &head, NULL, 1);
+
+	if (!uprobes)
+		return err_errno(err, ERR_MACHINE, "the kernel refuses uprobes");
+	attach_uprobes_remove(uprobes);
+	return 0;
 }
 
 void attach_tls_programs(const struct attach *a, struct attach_tls_programs *out)

@@ -78,6 +78,8 @@ struct taps;
 struct attach_uprobes;
 struct attach_uprobes *attach_taps_add(struct attach *a, pid_t pid, const struct taps *taps,
 				       const struct python_layout *layout, struct err *err);
+/* May taps be set here? It takes more privilege than the rest. */
+int attach_try_taps(struct attach *a, struct err *err);
 /* For attach_tls.c. many: they are attached by one link for all places. */
 struct bpf_program;
 struct attach_tls_programs {

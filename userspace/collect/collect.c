@@ -72,7 +72,8 @@ void session_gap(struct session *s, uint64_t process, uint64_t from, uint64_t un
 	bundle_writer_put(s->writer, REC_GAP_KIND, &rec);
 }
 
-void session_unsupported(struct session *s, uint64_t process, const char *what, const char *version)
+void session_unsupported(struct session *s, uint64_t process, const char *what, const char *version,
+			 const char *so)
 {
 	struct rec_unsupported rec = {
 		.id = bundle_writer_id(s->writer, REC_UNSUPPORTED_KIND),
@@ -81,8 +82,8 @@ void session_unsupported(struct session *s, uint64_t process, const char *what, 
 		.version = session_public(s, version),
 	};
 
-	log_warn("process %llu: %s%s%s: its Python code is not seen", (unsigned long long)process,
-		 what, version ? ": " : "", version ? version : "");
+	log_warn("process %llu: %s%s%s: %s", (unsigned long long)process, what, version ? ": " : "",
+		 version ? version : "", so);
 	bundle_writer_put(s->writer, REC_UNSUPPORTED_KIND, &rec);
 }
 

@@ -1,6 +1,7 @@
 /* When which process is traced function by function; see deep.h. */
 #include "collect/deep.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,7 @@ struct deep {
 	struct traced *traced;
 	struct route *routes;
 	uint64_t without; /* processes with a runtime that have no taps */
+	bool denied; /* the kernel lets this collector set none */
 };
 
 struct deep *deep_new(struct session *s)
@@ -187,17 +189,32 @@ static void switch_off(struct deep *d, struct traced *t, uint64_t now)
 		    t->reason);
 }
 
+/* A runtime without taps is walked all the same. */
+static void without_taps(struct deep *d, uint32_t serial, const char *why)
+{
+	session_unsupported(d->s, serial, "function starts", why,
+			    "its functions are seen on stacks alone");
+}
+
 static bool switch_on(struct deep *d, struct traced *t, const char *reason)
 {
 	struct err err = ERR_INIT;
 
-	if (t->on || t->refused)
+	if (t->on || t->refused || d->denied)
 		return t->on;
 	t->stepped = taps_stepped(t->pid);
 	t->taps = attach_taps_add(d->s->attach, t->pid, &t->image->taps, &t->image->layout, &err);
 	if (!t->taps) {
-		/* It may have ended. */
-		log_verbose("process %u: %s", t->serial, err.text);
+		d->denied = errno == EACCES || errno == EPERM;
+		if (d->denied) {
+			d->without++;
+			without_taps(
+				d, t->serial,
+				"the kernel refuses uprobes: run as root or with CAP_SYS_ADMIN");
+		} else {
+			/* It may have ended. */
+			log_verbose("process %u: %s", t->serial, err.text);
+		}
 		return false;
 	}
 	t->on = true;
@@ -229,10 +246,8 @@ void deep_process(struct deep *d, const struct process *process, bool forked, ui
 	if (!image)
 		return;
 	if (!image->taps.count) {
-		/* A runtime without taps is walked all the same; said once for an image. */
-		if (image->users == 1)
-			session_unsupported(d->s, process->serial, "function starts",
-					    image->taps.why);
+		if (image->users == 1) /* said once for an image */
+			without_taps(d, process->serial, image->taps.why);
 		d->without++;
 		return;
 	}
@@ -381,9 +396,9 @@ static void check_stepping(struct deep *d, struct traced *t, uint64_t now)
 	if (t->stepped || !taps_stepped(t->pid))
 		return;
 	t->refused = true;
+	d->without++;
 	switch_off(d, t, now);
-	session_unsupported(d->s, t->serial, "function starts",
-			    "the kernel single-steps an instruction");
+	without_taps(d, t->serial, "the kernel single-steps an instruction");
 }
 
 static void tick(struct deep *d, struct traced *t, uint64_t now)

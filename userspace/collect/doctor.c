@@ -87,12 +87,20 @@ static void check_programs(struct rows *r, const struct catalog *catalog)
 	struct err err = ERR_INIT;
 	struct attach *a = attach_open(&options, catalog, &err);
 
-	if (a && !attach_start(a, &err) && !attach_syscalls(a, true, &err))
+	if (a && !attach_start(a, &err) && !attach_syscalls(a, true, &err)) {
 		add(r, DOCTOR_OK, "BPF programs", "", "load and attach");
-	else
+		if (!attach_try_taps(a, &err))
+			add(r, DOCTOR_OK, "function starts", "", "can be traced");
+		else
+			add(r, DOCTOR_NOTE, "function starts",
+			    "run as root or with CAP_SYS_ADMIN, else functions are seen on stacks "
+			    "alone",
+			    "%s", err.text);
+	} else {
 		add(r, DOCTOR_MISSING, "BPF programs",
 		    "see the rows above; kernel lockdown 'confidentiality' forbids them too", "%s",
 		    err.text);
+	}
 	attach_close(a);
 }
 
@@ -116,6 +124,8 @@ static void check_knowledge(struct rows *r, const struct catalog *catalog)
 static void check_host(struct rows *r)
 {
 	bool dpkg = !access("/var/lib/dpkg/status", R_OK);
+	bool rpm = !access("/usr/lib/sysimage/rpm/rpmdb.sqlite", R_OK) ||
+		   !access("/var/lib/rpm/rpmdb.sqlite", R_OK);
 	bool python = !access("/usr/bin/python3", X_OK);
 	struct clock_triple now;
 
@@ -123,9 +133,11 @@ static void check_host(struct rows *r)
 	add(r, now.synced ? DOCTOR_OK : DOCTOR_NOTE, "clock",
 	    "start a time service, so that times can be compared with other hosts'", "%s",
 	    now.synced ? "synchronised" : "not synchronised");
-	add(r, dpkg ? DOCTOR_OK : DOCTOR_NOTE, "package database",
+	add(r, dpkg || rpm ? DOCTOR_OK : DOCTOR_NOTE, "package database",
 	    "without it files have no owner and no recorded digest", "%s",
-	    dpkg ? "dpkg" : "no dpkg database");
+	    dpkg  ? "dpkg"
+	    : rpm ? "rpm"
+		  : "neither dpkg's nor an rpm database in SQLite");
 	add(r, python ? DOCTOR_OK : DOCTOR_NOTE, "python3",
 	    "install it, else compiled Python files are not compared with their sources", "%s",
 	    python ? "/usr/bin/python3" : "not there");

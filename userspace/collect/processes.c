@@ -123,7 +123,8 @@ static void find_runtime(struct session *s, struct process *process, uint64_t no
 		return;
 	}
 	if (r->state == PYTHON_REFUSED) {
-		session_unsupported(s, process->serial, r->why, r->version[0] ? r->version : NULL);
+		session_unsupported(s, process->serial, r->why, r->version[0] ? r->version : NULL,
+				    PYTHON_NOT_SEEN);
 		process->retry_at = 0;
 		return;
 	}
@@ -380,7 +381,7 @@ static void check_evaluator(struct processes *p, struct process *process)
 		process_put_record(p->s, other);
 		other->runtime.state = PYTHON_REFUSED;
 		session_unsupported(p->s, other->serial, PYTHON_EVALUATOR_REPLACED,
-				    other->runtime.version);
+				    other->runtime.version, PYTHON_NOT_SEEN);
 	}
 }
 

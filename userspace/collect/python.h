@@ -40,6 +40,7 @@ struct python_runtime {
 void python_find(pid_t pid, const struct catalog *catalog, struct python_runtime *out);
 
 #define PYTHON_EVALUATOR_REPLACED "the evaluator was replaced (PEP 523)"
+#define PYTHON_NOT_SEEN "its Python code is not seen"
 
 /* Does an interpreter of a ready runtime use another evaluator now? It may be set at any time. */
 bool python_evaluator_replaced(pid_t pid, const struct python_runtime *runtime);

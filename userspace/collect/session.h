@@ -80,8 +80,8 @@ static inline uint64_t session_realtime_of_boot(const struct session *s, uint64_
 /* Puts a gap record. process: REC_NULL for all. */
 void session_gap(struct session *s, uint64_t process, uint64_t from, uint64_t until,
 		 const char *what);
-/* Puts an unsupported record; version may be NULL. */
-void session_unsupported(struct session *s, uint64_t process, const char *what,
-			 const char *version);
+/* Puts an unsupported record, and warns what follows from it; version may be NULL. */
+void session_unsupported(struct session *s, uint64_t process, const char *what, const char *version,
+			 const char *so);
 
 #endif
