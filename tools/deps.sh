@@ -8,9 +8,9 @@ export LC_ALL
 
 BUILD="gcc libc6-dev make clang llvm libbpf-dev libelf-dev libdw-dev liblzma-dev libbz2-dev
 	zlib1g-dev libzstd-dev libssl-dev libjansson-dev uthash-dev libcap-dev libcapstone-dev
-	libnghttp2-dev bpftool pkg-config python3"
+	libnghttp2-dev bpftool pkg-config python3 python3-docutils"
 CHECK="$BUILD libcmocka-dev libclang-rt-14-dev keystone uwsgi-core uwsgi-plugin-python3 sqlite3
-	nginx zstd strace python3-docutils util-linux procps gdb apache2-bin libapache2-mod-wsgi-py3
+	nginx zstd strace util-linux procps gdb apache2-bin libapache2-mod-wsgi-py3
 	python3-eventlet python3-glance python3-uvicorn python3-zstandard haproxy
 	memcached openssl curl gnutls-bin nghttp2-client php8.2-fpm gunicorn python3-swift"
 KERNEL="qemu-system-x86 busybox-static kmod cpio xz-utils"

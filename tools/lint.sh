@@ -2,11 +2,12 @@
 # clang-tidy, cppcheck and shellcheck over the tree; any finding fails.
 cd "$(dirname "$0")/.." || exit 1
 bad=0
+for tool in clang-format shellcheck cppcheck clang-tidy; do
+	command -v "$tool" >/dev/null || { echo "lint: $tool is missing: install it" >&2; exit 1; }
+done
 find userspace bpf tests -name "*.[ch]" ! -path userspace/bundle/format.h -print0 |
 	xargs -0 clang-format --dry-run -Werror || bad=1
-if command -v shellcheck >/dev/null; then
-	find tools tests .ci \( -name '*.sh' -o -path .ci/run \) -exec shellcheck -S warning {} + || bad=1
-fi
+find tools tests .ci \( -name '*.sh' -o -path .ci/run \) -exec shellcheck -S warning {} + || bad=1
 # Not asked of the analyzers: leaks (they do not know the cleanup attribute; LeakSanitizer watches
 # the tests) and what they misread in uthash's macros.
 cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 \

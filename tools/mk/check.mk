@@ -122,7 +122,7 @@ fuzz-coverage: $(B)/gen/probes_embedded.c
 C_FILES := $(shell find userspace bpf tests -name '*.[ch]' | LC_ALL=C sort)
 format:
 	$(Q)clang-format -i $(filter-out userspace/bundle/format.h,$(C_FILES))
-lint:
+lint: $(B)/gen/daylight.skel.h
 	$(Q)tools/lint.sh
 coverage:
 	$(Q)$(MAKE) --no-print-directory B=$(B)/coverage COVERAGE=1 check-unit

@@ -17,6 +17,7 @@ man: $(MANUALS)
 $(B)/man/%.1: $(B)/daylight
 	$(call say,MAN,$@)
 	$(Q)mkdir -p $(@D)
+	@command -v rst2man >/dev/null || { echo "rst2man is missing: install python3-docutils" >&2; exit 1; }
 	$(Q)$(B)/daylight manual $(patsubst daylight-%,%,$(filter-out daylight,$*)) > $(B)/man/$*.rst
 	$(Q)rst2man $(B)/man/$*.rst > $@
 

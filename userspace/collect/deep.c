@@ -468,13 +468,13 @@ bool deep_waits(const struct deep *d)
 
 void deep_free(struct deep *d)
 {
-	struct traced *t, *next;
 	struct route *route, *next_route;
 	struct image *image, *next_image;
+	struct traced *t;
 
 	if (!d)
 		return;
-	HASH_ITER(hh, d->traced, t, next) {
+	while ((t = d->traced)) {
 		detach(t);
 		HASH_DEL(d->traced, t);
 		group_release(d, t->group);
