@@ -17,6 +17,7 @@ struct binding {
 	uint64_t context, from, until;
 	struct flow_key flow;
 	enum link link;
+	bool answers; /* a part of the answer was sent in the context */
 };
 
 /* A call that somebody works for; its record is written when it ends. */
@@ -129,6 +130,27 @@ static void flow_forget(struct bindings *b, const struct flow_key *key, struct b
 	}
 }
 
+static bool flow_is(const struct binding *binding, const struct flow_key *key)
+{
+	return !memcmp(&binding->flow, key, sizeof(*key));
+}
+
+/*
+ * Others sent the answer, and this flow none of it: it handed the call on, and what it did from
+ * then on, which shows nowhere, may have been for another call.
+ */
+static bool handed_on(const struct slot *slot, const struct flow_key *key)
+{
+	bool answered = false;
+
+	for (size_t i = 0; i < slot->count; i++) {
+		if (slot->bindings[i].answers && flow_is(&slot->bindings[i], key))
+			return false;
+		answered |= slot->bindings[i].answers;
+	}
+	return answered;
+}
+
 /* Ends a call's bindings at its end; writes them when the call has a record. */
 static void slot_end(struct bindings *b, struct bound *at, struct slot *slot, uint64_t end,
 		     bool write)
@@ -142,7 +164,7 @@ static void slot_end(struct bindings *b, struct bound *at, struct slot *slot, ui
 			.call = slot->call,
 			.from = binding->from,
 			.until = binding->until < end ? binding->until : end,
-			.link = binding->link,
+			.link = handed_on(slot, &binding->flow) ? LINK_AMBIGUOUS : binding->link,
 		};
 		struct open_context *open;
 
@@ -297,8 +319,10 @@ static void coroutine_begins(struct bindings *b, const struct wire_context *e,
 		coroutine_forget(b, b->coroutines);
 }
 
-void bindings_answered(struct bindings *b, struct bound *at, uint64_t seq, uint64_t headed,
-		       uint64_t context, uint64_t time)
+/* A coroutine that answers: what it did since the request's head was complete may be for the call.
+ */
+static void coroutine_answers(struct bindings *b, struct bound *at, uint64_t seq, uint64_t headed,
+			      uint64_t context, uint64_t time)
 {
 	struct coroutine *coroutine;
 	struct open_context *open;
@@ -317,6 +341,56 @@ void bindings_answered(struct bindings *b, struct bound *at, uint64_t seq, uint6
 		from = at->ended;
 	if (from <= time)
 		call_bind(b, at, seq, context, from, &coroutine->flow, LINK_FLOW);
+}
+
+void bindings_answered(struct bindings *b, struct bound *at, uint64_t seq, uint64_t headed,
+		       uint64_t context, uint64_t time)
+{
+	struct slot *slot;
+
+	coroutine_answers(b, at, seq, headed, context, time);
+	slot = slot_of(b, at, seq, false);
+	for (size_t i = 0; slot && i < slot->count; i++)
+		slot->bindings[i].answers |= slot->bindings[i].context == context;
+}
+
+/* Did another flow work for the call before? */
+static bool is_others(struct bindings *b, struct bound *at, uint64_t seq,
+		      const struct flow_key *key)
+{
+	const struct slot *slot = slot_of(b, at, seq, false);
+
+	for (size_t i = 0; slot && i < slot->count; i++)
+		if (!flow_is(&slot->bindings[i], key))
+			return true;
+	return false;
+}
+
+/*
+ * The flow is about to move data of a call that others received. So what it did before may have
+ * been for that one, and not for the calls that it has open.
+ */
+static void flow_was_handed(struct bindings *b, const struct flow_key *key, struct bound *at,
+			    const uint64_t *seqs, size_t count)
+{
+	struct flow *flow;
+	bool handed = false;
+
+	HASH_FIND(hh, b->flows, key, sizeof(*key), flow);
+	for (size_t i = 0; flow && i < count; i++) {
+		bool open = false;
+
+		for (size_t k = 0; k < flow->count; k++)
+			open |= flow->open[k].at == at && flow->open[k].seq == seqs[i];
+		handed |= !open && is_others(b, at, seqs[i], key);
+	}
+	for (size_t i = 0; handed && i < flow->count; i++) {
+		struct slot *slot = slot_of(b, flow->open[i].at, flow->open[i].seq, false);
+
+		for (size_t k = 0; slot && k < slot->count; k++)
+			if (flow_is(&slot->bindings[k], key))
+				slot->bindings[k].link = LINK_AMBIGUOUS;
+	}
 }
 
 void bindings_context(struct bindings *b, struct bound *at, const uint64_t *seqs, size_t count,
@@ -345,6 +419,7 @@ void bindings_context(struct bindings *b, struct bound *at, const uint64_t *seqs
 		seqs = &unknown;
 		count = 1;
 	}
+	flow_was_handed(b, &key, at, seqs, count);
 	for (size_t i = 0; i < count; i++) {
 		flow = context_takes(b, &key, at, seqs[i]);
 		if (!flow)

@@ -3,7 +3,9 @@
  *
  * A context begins when a flow receives or sends on an inbound connection (bpf/sockets.bpf.c). It
  * is bound to the call that the server works on at that moment, until the next context of the flow
- * or the call's end. A flow with two unfinished calls binds both as ambiguous.
+ * or the call's end. A flow with two unfinished calls binds both as ambiguous. So it is with a flow
+ * that handed its call on: others sent the answer, and it none of it; and with what a flow did for
+ * its own call before it moved data of one that others received.
  *
  * A coroutine is told late whose work it does: an event loop reads the request, and the coroutine
  * shows itself when it sends the answer. What it did since the request's head was complete is bound
