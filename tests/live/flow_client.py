@@ -4,8 +4,8 @@
     flow_client.py PORT ROUTE:START[:COUNT[:EVERY]]...
 
 COUNT (1) GETs of /ROUTE?NUMBER, each on a connection of its own, the first START seconds after the
-beginning, then one EVERY (0.05) seconds, or, where EVERY is `next`, when the one before was answered. Each must be answered 200 with the request id
-req-ROUTE-NUMBER, which is printed.
+beginning, then one EVERY (0.05) seconds, or, where EVERY is `next`, when the one before was answered.
+Each must be answered 200 with the request id req-ROUTE-NUMBER, which is printed.
 """
 
 import socket

@@ -80,7 +80,7 @@ server_start() {
 	"$@" >"$WORK/$name.out" 2>"$WORK/$name.err" </dev/null &
 	SERVER=$!
 	STARTED+=("$SERVER")
-	if ! wait_for 30 server_says_port "$name" || [ -z "$PORT" ]; then
+	if ! wait_for 60 server_says_port "$name" || [ -z "$PORT" ]; then
 		fail "$name did not start: $(tail -n 1 "$WORK/$name.err")"
 	fi
 }
