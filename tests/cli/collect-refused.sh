@@ -4,6 +4,7 @@ set -u
 . "$(dirname "$0")/expect.bash"
 need_collect
 
+cp "$DAYLIGHT" "$DIR/daylight"
 sleep 300 &
 SAMPLE_PID=$! # ended by clean_up
 out=$DIR/out.daylight
@@ -20,13 +21,15 @@ port=$("$PYTHON" -c 'import socket
 s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 collect 2 "" -o "$out"
 collect 2 "" --pid "$SAMPLE_PID"
-collect 2 "$gone" --pid "$gone" -o "$out"
+collect 2 "$gone: no such process: 'ps -e'" --pid "$gone" -o "$out"
 collect 2 "pid" --pid 0 -o "$out"
 collect 2 "pid" --pid 12x -o "$out"
 collect 2 "pid" --pid 99999999999999999999 -o "$out"
-collect 2 "$port" --port "$port" -o "$out"
+collect 2 "$port: no process listens on it: 'ss -ltnp'" --port "$port" -o "$out"
 collect 2 "port" --port 65536 -o "$out"
-collect 2 "$DIR/none" --exe "$DIR/none" -o "$out"
+collect 2 "$DIR/none: give the program's full path" --exe "$DIR/none" -o "$out"
+collect 2 "daylight: no process runs it: start it" --exe "$DIR/daylight" -o "$out"
+collect 2 "$DIR/none' cannot be run .give" -o "$out" -- "$DIR/none"
 collect 2 "no-such-unit" --unit no-such-unit.service -o "$out"
 collect 2 "no-such-cgroup" --cgroup no-such-cgroup -o "$out"
 collect 2 "no-such-service" --service no-such-service -o "$out"
@@ -48,7 +51,6 @@ expect 2 "$DIR/precious" "$DAYLIGHT" collect --pid "$SAMPLE_PID" --duration 1s -
 # Without privileges: 3, and what to do.
 mkdir -m 777 "$DIR/open"
 chmod 755 "$DIR"
-cp "$DAYLIGHT" "$DIR/daylight"
 chmod 755 "$DIR/daylight"
 expect 3 "root|sudo" setpriv --reuid 65534 --regid 65534 --clear-groups \
 	"$DIR/daylight" collect --pid "$SAMPLE_PID" --duration 1s -o "$DIR/open/x.daylight"
