@@ -12,7 +12,9 @@ BUILD="gcc libc6-dev make clang llvm libbpf-dev libelf-dev libdw-dev liblzma-dev
 CHECK="$BUILD libcmocka-dev libclang-rt-14-dev keystone uwsgi-core uwsgi-plugin-python3 sqlite3
 	nginx zstd strace util-linux procps gdb apache2-bin libapache2-mod-wsgi-py3
 	python3-eventlet python3-glance python3-uvicorn python3-zstandard haproxy
-	memcached openssl curl gnutls-bin nghttp2-client php8.2-fpm gunicorn python3-swift"
+	memcached openssl curl gnutls-bin nghttp2-client php8.2-fpm gunicorn python3-swift
+	mariadb-server-core mariadb-client-core rabbitmq-server python3-pymysql python3-sqlalchemy
+	python3-memcache python3-oslo.messaging wrk"
 KERNEL="qemu-system-x86 busybox-static kmod cpio xz-utils"
 POLICY=/usr/sbin/policy-rc.d
 POLICY_OURS=''

@@ -9,6 +9,7 @@
 #   live_threads NAME ARG... starts server_threads.py under the system's python3
 #   live_small NAME ARG...   builds and starts server_small.c
 #   live_client TRUTH ARG... drives $PORT with client.py
+#   free_port                prints the number of a port that is free now
 #   collect_start FILE ARG.. starts `daylight collect` and waits for "collecting:"; sets COLLECT;
 #                            its descriptor 3 is FILE.status
 #   collect_resume FILE ARG..  goes on with an interrupted window; else as collect_start
@@ -93,6 +94,11 @@ server_stop() {
 		[ "$pid" = "$1" ] || kept+=("$pid")
 	done
 	STARTED=("${kept[@]}")
+}
+
+free_port() {
+	"$PYTHON" -c 'import socket
+s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
 live_threads() {

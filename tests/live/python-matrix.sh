@@ -35,10 +35,6 @@ left_out() {
 	missing=$((missing + 1))
 }
 
-free_port() {
-	"$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
-
 answers() { (: >"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # under_port NAME COMMAND...: a server that does not say its port: PORT in its environment.

@@ -11,10 +11,6 @@ for name in uwsgi memcached nginx; do
 	command -v "$name" >/dev/null || skip "$name is not installed (make deps-check)"
 done
 
-free_port() {
-	"$PYTHON" -c 'import socket
-s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
 # start NAME PORT COMMAND...: a server that says nothing, on that port.
 start() {
 	local name=$1 port=$2
