@@ -132,6 +132,7 @@ help:
 ## make check-unit     unit tests alone (no root), under ASan and UBSan; T=NAME for one
 ## make check-live     live eBPF tests;  check-services: real services;  check-cli: command line
 ## make bench          cost and size figures;  bench-peers: the same for other tracers
+## make bench-nginx    requests per second of an nginx that gives small files, as fast as it can
 ## make bench-size     bytes a call and a sighting, against other forms of the same records
 ## make bench-inspect  time and memory of inspect on ten million sightings
 ## make fuzz T=NAME    libFuzzer on tests/fuzz/fuzz_NAME.c for FUZZ_SECONDS (60)

@@ -128,9 +128,11 @@ coverage:
 	$(Q)$(MAKE) --no-print-directory B=$(B)/coverage COVERAGE=1 check-unit
 	$(Q)tools/coverage.sh $(B)/coverage
 
-.PHONY: bench bench-peers bench-recall bench-size bench-inspect demo
+.PHONY: bench bench-nginx bench-peers bench-recall bench-size bench-inspect demo
 bench: all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/bench.py
+bench-nginx: all
+	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/nginx.py
 bench-peers: all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/bench.py --peers
 bench-size: all $(B)/bench/dump_records
