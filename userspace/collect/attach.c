@@ -48,7 +48,7 @@ static const uint16_t skipped_syscalls[] = {
 };
 
 /* libbpf's own words, one level below ours; the last warning explains a failed load. */
-#define LIBBPF_SHOWN 2000 /* bytes of one message */
+#define LIBBPF_SHOWN 900 /* bytes of one message: a line of the log has no more */
 static char libbpf_last[512];
 
 static int libbpf_message(enum libbpf_print_level level, const char *fmt, va_list ap)
