@@ -401,7 +401,7 @@ __noinline int socket_data(wire_64 sock, const struct transfer *parts)
 			s->busy = 1;
 			s->began = bpf_ktime_get_ns();
 			/* Always made, though it counts towards the budget: bindings hang on it. */
-			result = walk_current(t, s, thread, parts->sp);
+			result = walk_current(t, thread, parts->sp);
 			key.flow = s->flow;
 			stack = s->found;
 			coroutine = s->coroutine;

@@ -184,7 +184,7 @@ static __always_inline int walk_python(struct walk_job *job, struct thread_state
 static __always_inline int read_text(const struct wire_layout *l, wire_64 object, wire_8 *out,
 				     wire_32 max, struct wire_text *is)
 {
-	wire_64 length = 0, data, bytes;
+	wire_64 length = 0, data, bytes, left;
 	wire_32 state = 0, kind, shown;
 
 	is->bytes = 0;
@@ -213,10 +213,12 @@ static __always_inline int read_text(const struct wire_layout *l, wire_64 object
 		is->cut = 1;
 	}
 	bytes = length * kind;
-	BPF_ONE_REGISTER(bytes);
-	if (bytes > max)
+	/* Linux 6.1 forgets the bound of what lies on the stack: what is read with is not kept. */
+	left = bytes;
+	BPF_ONE_REGISTER(left);
+	if (left > max)
 		return 0;
-	if (bytes && py_read(out, bytes, data))
+	if (left && py_read(out, left, data))
 		return -1;
 	is->bytes = bytes;
 	is->kind = shown;
@@ -653,15 +655,22 @@ __noinline int sighting_send(wire_32 process, wire_64 context, wire_32 stack, wi
 /*
  * Walks the current thread when its process has a runtime. On WALK_FOUND s->flow is the flow key
  * and s->found the stack's id (0 when it could not be sent). Other results leave both 0: the
- * thread.
+ * thread. The caller holds the scratch memory. Not static: the verifier looks at it once, not on
+ * each way that leads here and on.
  */
-static __noinline int walk_current(struct wire_target *t, struct scratch *s,
-				   struct thread_state *thread, wire_64 sp)
+__noinline int walk_current(struct wire_target *t, struct thread_state *thread, wire_64 sp)
 {
-	struct walk_job job = { .s = s, .process = t->process, .image = t->image };
+	wire_32 zero = 0;
+	/* Looked up again: Linux 6.1 takes no key from memory that came as an argument. */
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
+	struct walk_job job = { .s = s };
 	struct wire_runtime *runtime;
 	int result;
 
+	if (!t || !s)
+		return WALK_NO_FRAMES;
+	job.process = t->process;
+	job.image = t->image;
 	s->flow = 0;
 	s->found = 0;
 	s->coroutine = 0;

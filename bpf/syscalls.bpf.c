@@ -41,7 +41,7 @@ static __always_inline int walk_and_send(struct wire_target *t, struct scratch *
 					 struct thread_state *thread, wire_64 sp, wire_16 source,
 					 wire_16 detail, bool *sent)
 {
-	int result = walk_current(t, s, thread, sp);
+	int result = walk_current(t, thread, sp);
 	wire_32 native = 0;
 	wire_64 context;
 
