@@ -241,6 +241,11 @@ static int set_samples(void *opts, const char *text, struct err *err)
 	return command_number("--samples", text, 0, 10000, &options_of(opts)->samples, err);
 }
 
+static int set_walk_budget(void *opts, const char *text, struct err *err)
+{
+	return command_number("--walk-budget", text, 1, 100, &options_of(opts)->walk_budget, err);
+}
+
 static int set_deep(void *opts, const char *text, struct err *err)
 {
 	return command_number("--deep", text, 0, 1000000, &options_of(opts)->deep, err);
@@ -300,6 +305,10 @@ static const struct command_option options[] = {
 	{ "samples", 0, "HZ",
 	  "Look so many times a second what a CPU is doing for a call (default 199; 0: never).",
 	  false, set_samples },
+	{ "walk-budget", 0, "PERCENT",
+	  "Let stack walks take at most PERCENT of each CPU (default 2). What they would find "
+	  "beyond it counts as lost, or is left out.",
+	  false, set_walk_budget },
 	{ "syscall-phase", 0, "D",
 	  "Hold the system-call trigger during the window's first D (default 30s; where function "
 	  "starts can be traced, while some processes of a service are and others are not). While "
@@ -326,7 +335,8 @@ static int check_resume(const struct collect_options *o, struct err *err)
 	if (o->targets_count || o->output || o->force || o->duration || o->until ||
 	    o->challenge_len || o->labels_count || o->boundary != plain.boundary ||
 	    o->syscall_phase != plain.syscall_phase || o->syscall_share != plain.syscall_share ||
-	    o->samples != plain.samples || o->deep != plain.deep || o->deep_duty != plain.deep_duty)
+	    o->samples != plain.samples || o->walk_budget != plain.walk_budget ||
+	    o->deep != plain.deep || o->deep_duty != plain.deep_duty)
 		return err_set(
 			err, ERR_USAGE,
 			"--resume takes targets, options and the planned end from the "

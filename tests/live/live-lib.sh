@@ -3,7 +3,11 @@
 # Sourced by bash scripts; not a test itself.
 #
 #   live_begin               leaves the test (skip, or fail when CI=true) where eBPF cannot be used;
-#                            makes $WORK, which is removed at the end with all that was started
+#                            makes $WORK, which is removed at the end with all that was started.
+#                            With LIVE_READY=1 doctor was asked before (tools/kernel/tests.sh)
+#   LIVE_SLOW=N              the machine is N times slower than a real one, and shall be waited for
+#                            and looked at so much longer (tools/kernel/tests.sh)
+#   BOUNDARIES               what collect --boundary can be on this kernel
 #   server_start NAME CMD... starts a server that says `port N`; sets SERVER (pid) and PORT
 #   server_stop PID          ends one, by pid
 #   live_threads NAME ARG... starts server_threads.py under the system's python3
@@ -28,6 +32,9 @@ STARTED=()
 COLLECT=
 COLLECT_UNDER=() # a command that runs the collector
 CODE=
+LIVE_SLOW=${LIVE_SLOW:-1}
+BOUNDARIES=(syscalls)
+! printf '%s\n' 6.3 "$(uname -r)" | sort -CV || BOUNDARIES=(tracepoints syscalls)
 
 fail() {
 	echo "FAIL: $*" >&2
@@ -45,7 +52,7 @@ live_begin() {
 	WORK=$(mktemp -d "${TMPDIR:-/tmp}/daylight-live.XXXXXX")
 	trap live_end EXIT
 	trap 'exit 1' INT TERM
-	"$DAYLIGHT" doctor >"$WORK/doctor" 2>&1 ||
+	[ -n "${LIVE_READY:-}" ] || "$DAYLIGHT" doctor >"$WORK/doctor" 2>&1 ||
 		skip "eBPF cannot be used here: $(grep -m 1 '^MISSING' "$WORK/doctor")"
 }
 
@@ -61,7 +68,7 @@ live_end() {
 
 # wait_for SECONDS COMMAND...: until the command succeeds.
 wait_for() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * LIVE_SLOW))
 	shift
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || return 1
@@ -132,7 +139,7 @@ collect_start() {
 	local file=$1 default
 	shift
 	# Most tests look at what system calls show; those of function starts say so.
-	for default in --deep=0 --deep-duty=0 --syscall-phase=30s; do
+	for default in --deep=0 --deep-duty=0 --syscall-phase=30s --walk-budget=$((2 * LIVE_SLOW)); do
 		[[ " $* " == *" ${default%=*}"[\ =]* ]] || set -- "$default" "$@"
 	done
 	collect_run "$file" -o "$file" "$@"

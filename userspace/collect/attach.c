@@ -101,7 +101,7 @@ static void configure(struct attach *a)
 	struct wire_config *c = &a->skel->rodata->config;
 
 	c->budget_slice_ns = 100000000;
-	c->budget_ns = c->budget_slice_ns / 50; /* 2 % */
+	c->budget_ns = c->budget_slice_ns / 100 * a->options.walk_budget;
 	c->pace = 96; /* 1 % of the thread's time */
 	c->pace_max_ns = 5000000;
 	c->pace_samples = 150; /* two thirds of a percent */

@@ -20,6 +20,7 @@ struct attach;
 
 struct attach_options {
 	enum collect_boundary boundary;
+	unsigned int walk_budget; /* percent of each CPU */
 	/* Called for each event, in ring order. */
 	void (*event)(void *ctx, const struct wire_head *event, size_t size);
 	void *ctx;

@@ -54,6 +54,7 @@ void collect_options_init(struct collect_options *o)
 	o->status_fd = -1;
 	o->syscall_phase = o->syscall_share = COLLECT_AUTO;
 	o->samples = 199;
+	o->walk_budget = 2;
 	o->deep = 20;
 	o->deep_duty = 1;
 }
@@ -187,7 +188,10 @@ static int open_parts(struct session *s, struct err *err)
 		.ctx = (void *)o,
 		.key = o->sign,
 	};
-	struct attach_options attach = { .boundary = o->boundary, .event = on_event, .ctx = s };
+	struct attach_options attach = { .boundary = o->boundary,
+					 .walk_budget = (unsigned int)o->walk_budget,
+					 .event = on_event,
+					 .ctx = s };
 
 	if (s->resumption) {
 		const uint64_t *ids = resumption_bundle(s->resumption)->ids;

@@ -64,6 +64,7 @@ struct collect_options {
 	 */
 	uint64_t syscall_phase, syscall_share;
 	uint64_t samples; /* of the CPU clock, a second; 0: none */
+	uint64_t walk_budget; /* percent of each CPU that stack walks may take */
 	uint64_t deep; /* first calls of each route that are traced function by function; 0: none */
 	uint64_t deep_duty; /* and percent of the window */
 };

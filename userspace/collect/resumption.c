@@ -145,6 +145,8 @@ static void take_option(struct resumption *r, const char *text, bool *own_probes
 		o->deep = n;
 	else if (sscanf(text, "samples=%llu/s", &n) == 1)
 		o->samples = n;
+	else if (sscanf(text, "walk-budget=%llu%%", &n) == 1)
+		o->walk_budget = n;
 	else if (sscanf(text, "deep-duty=%llu%%", &n) == 1)
 		o->deep_duty = n;
 	else if (sscanf(text, "syscall-phase=%llums", &n) == 1)

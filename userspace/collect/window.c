@@ -65,6 +65,8 @@ static uint32_t describe_options(struct session *s, uint64_t *out)
 	out[n++] = session_public(s, text);
 	snprintf(text, sizeof(text), "samples=%llu/s", (unsigned long long)o->samples);
 	out[n++] = session_public(s, text);
+	snprintf(text, sizeof(text), "walk-budget=%llu%%", (unsigned long long)o->walk_budget);
+	out[n++] = session_public(s, text);
 	if (o->syscall_phase != COLLECT_AUTO) {
 		snprintf(text, sizeof(text), "syscall-phase=%llums",
 			 (unsigned long long)o->syscall_phase / 1000000);
