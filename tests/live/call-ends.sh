@@ -8,7 +8,7 @@ live_begin
 ended=(whole teapot head left unheard killed mute)
 cut=(stopped waiting)
 asked() { grep -q '^asked$' "$WORK/cut.out"; }
-for boundary in tracepoints syscalls; do
+for boundary in "${BOUNDARIES[@]}"; do
 	# A network of its own: one that can be taken away.
 	server_start "$boundary" unshare --net "$PYTHON" "$LIVE_DIR/ends_server.py" serve
 	file=$WORK/$boundary.daylight truth=$WORK/$boundary.truth

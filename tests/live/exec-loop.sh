@@ -24,9 +24,10 @@ one() {
 
 # The socket trigger walks at each piece of an answer, so nothing may be missing.
 live_threads all --exec-pause 3
-one tracepoints 120 all --syscall-phase 0 --syscall-duty 0
-one syscalls 120 all --syscall-phase 0 --syscall-duty 0
+for boundary in "${BOUNDARIES[@]}"; do
+	one "$boundary" 120 all --syscall-phase 0 --syscall-duty 0
+done
 server_stop "$SERVER"
 # As fast as can be, with the system-call trigger beside it.
 live_threads some
-one tracepoints 400 some
+one auto 400 some

@@ -10,7 +10,7 @@ ask() {
 	"$PYTHON" "$LIVE_DIR/flow_ends.py" ask "$PORT" "$@" || fail "the client did not get its answers"
 }
 
-for boundary in tracepoints syscalls; do
+for boundary in "${BOUNDARIES[@]}"; do
 	server_start "$boundary" "$PYTHON" "$LIVE_DIR/flow_ends.py" serve
 	file=$WORK/$boundary.daylight
 	collect_start "$file" --pid "$SERVER" --boundary "$boundary"

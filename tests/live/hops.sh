@@ -8,7 +8,7 @@ live_begin
 
 server_start echo "$PYTHON" "$LIVE_DIR/hops_server.py" echo
 ECHO_PORT=$PORT
-for source in tracepoints syscalls; do
+for source in "${BOUNDARIES[@]}"; do
 	server_start back "$PYTHON" "$LIVE_DIR/hops_server.py" back "$WORK/$source.sock"
 	BACK=$SERVER BACK_PORT=$PORT
 	server_start front "$PYTHON" "$LIVE_DIR/hops_server.py" front "$BACK_PORT" "$ECHO_PORT" \

@@ -74,7 +74,7 @@ gcc "${flags[@]}" -shared -fPIC -s -o "$WORK/libnative.so" "$LIVE_DIR/native_lib
 	fail "native_lib.c does not compile"
 gcc "${flags[@]}" -s -o "$WORK/native_server" "$LIVE_DIR/native_server.c" -L"$WORK" -lnative \
 	-Wl,-rpath,"$WORK" || fail "native_server.c does not compile"
-for boundary in tracepoints syscalls; do
+for boundary in "${BOUNDARIES[@]}"; do
 	server_start "$boundary" "$WORK/native_server" "$SECRET"
 	watch "$boundary" 60 / --boundary "$boundary"
 	check chain "$WORK/$boundary.daylight" "$WORK/$boundary.out" "$WORK/libnative.so"

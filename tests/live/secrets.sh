@@ -6,7 +6,7 @@ set -u
 live_begin
 
 SECRET=hunter2canary
-for boundary in tracepoints syscalls; do
+for boundary in "${BOUNDARIES[@]}"; do
 	file=$WORK/$boundary.daylight
 	API_KEY=${SECRET}environment live_threads "$boundary" --note "${SECRET}argument" \
 		--note="${SECRET}joined"

@@ -15,7 +15,7 @@ if ! kill "$TRY" 2>/dev/null; then
 fi
 wait "$TRY" 2>/dev/null
 
-for boundary in tracepoints syscalls; do
+for boundary in "${BOUNDARIES[@]}"; do
 	file=$WORK/$boundary.daylight
 	server_start "uring-$boundary" "$WORK/uring_server"
 	collect_start "$file" --pid "$SERVER" --boundary "$boundary"

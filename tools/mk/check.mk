@@ -83,12 +83,8 @@ check-headers:
 # The live tests and the demo under other kernels, emulated: hours. K: which; T: live tests by name.
 .PHONY: check-kernel
 check-kernel: deps-kernel all $(LIVE_PROGRAMS)
-	$(Q)set -e; for kernel in $(or $(K),6.1 6.12); do \
-		echo "== Linux $$kernel"; \
-		PATH=$$PATH:/usr/sbin:/sbin CI=true DAYLIGHT=$(abspath $(B))/daylight \
-			tools/kernel/boot.sh $$kernel tools/kernel/tests.sh \
-			$(filter-out %-lib.sh,$(wildcard tests/live/$(or $(T),*).sh)); \
-	done
+	$(Q)CI=true DAYLIGHT=$(abspath $(B))/daylight KERNELS="$(or $(K),6.1 6.12)" tools/kernel/check.sh \
+		$(filter-out %-lib.sh,$(wildcard tests/live/$(or $(T),*).sh))
 
 # libFuzzer: the library once, with what the targets need; FUZZ_SECONDS for each target.
 .PHONY: fuzz fuzz-coverage
