@@ -243,28 +243,37 @@ __noinline int chunk_send(wire_32 process, struct connection_state *conn,
 	return 0;
 }
 
-/* Bytes that moved between two transfers, by the sequence numbers behind each. */
+/*
+ * Bytes that moved beside a transfer, by the sequence numbers behind it and behind the last one.
+ * When fewer moved than were transferred, the transfer's are none of them.
+ */
 static __always_inline wire_64 stream_missed(wire_32 *last, wire_8 *known, wire_32 now,
-					     wire_64 length, wire_64 fin)
+					     wire_64 length, wire_64 fin, bool *foreign)
 {
 	wire_64 moved = (wire_32)(now - *last);
-	bool missed = *known && moved > length + fin;
+	bool was_known = *known;
 
 	*last = now;
 	*known = 1;
-	return missed ? moved - length : 0;
+	*foreign = was_known && moved < length;
+	if (*foreign)
+		return moved;
+	return was_known && moved > length + fin ? moved - length : 0;
 }
 
 /*
  * What a socket moved by ways that no program sees (splice(2) from it; with the other source also
  * sendmmsg(2) and io_uring) leaves a hole, that the decoder meets. A socket with kernel TLS counts
- * more than its user moves. Global, so that it is verified once.
+ * more than its user moves. Returns 1 when it was not this stream that moved: at the end of a
+ * system call its descriptor can be another socket's already; and what is not of the stream (urgent
+ * bytes, the error queue) does not move it. Global, so that it is verified once.
  */
 __noinline int stream_holes(wire_64 sock, wire_64 length, wire_32 send)
 {
 	struct connection_state *c = bpf_map_lookup_elem(&connections, &sock);
 	struct sock *sk = (struct sock *)sock;
 	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+	bool foreign = false;
 	wire_64 missed;
 
 	if (!c)
@@ -273,17 +282,17 @@ __noinline int stream_holes(wire_64 sock, wire_64 length, wire_32 send)
 		c->copied_known = c->written_known = 0;
 	} else if (send) {
 		missed = stream_missed(&c->written, &c->written_known,
-				       BPF_CORE_READ(tcp, write_seq), length, 0);
+				       BPF_CORE_READ(tcp, write_seq), length, 0, &foreign);
 		__sync_fetch_and_add(&c->sent, missed);
 	} else {
 		/* The end of the stream counts as one. */
 		wire_64 fin = BPF_CORE_READ(sk, sk_shutdown) & KERNEL_RCV_SHUTDOWN;
 
 		missed = stream_missed(&c->copied, &c->copied_known, BPF_CORE_READ(tcp, copied_seq),
-				       length, fin);
+				       length, fin, &foreign);
 		__sync_fetch_and_add(&c->received, missed);
 	}
-	return 0;
+	return foreign;
 }
 
 /* The stack of a thread whose process has no runtime; nothing hangs on it, so it can be left away.
@@ -379,8 +388,11 @@ __noinline int socket_data(wire_64 sock, const struct transfer *parts)
 		COUNT(DATA, SKIP_CIPHERTEXT);
 		return 0;
 	}
-	if (in && !c->is_unix && !parts->tls)
-		stream_holes(sock, length, send);
+	if (in && !c->is_unix && !parts->tls && stream_holes(sock, length, send)) {
+		COUNT(DATA, ATTEMPTED);
+		COUNT(DATA, LOST_AMBIGUOUS);
+		return 0;
+	}
 
 	thread = bpf_map_lookup_elem(&threads, &tid);
 	if (!in && (!thread || !thread->bound)) {
