@@ -131,6 +131,7 @@ help:
 ## make check          installs what the tests need, runs every test
 ## make check-unit     unit tests alone (no root), under ASan and UBSan; T=NAME for one
 ## make check-live     live eBPF tests;  check-services: real services;  check-cli: command line
+## make check-kernel   demo and live tests under Linux 6.1 and 6.12, emulated: hours;  K=, T=, JOBS=
 ## make bench          cost and size figures;  bench-peers: the same for other tracers
 ## make bench-nginx    requests per second of an nginx that gives small files, as fast as it can
 ## make bench-size     bytes a call and a sighting, against other forms of the same records

@@ -17,7 +17,7 @@ HERE=$ROOT/tools/kernel
 WORK=$ROOT/build/kernel
 MEMORY=${GUEST_MEMORY:-2048}
 LIMIT=${GUEST_TIMEOUT:-36000}
-RUN= QEMU=
+RUN='' QEMU=''
 
 give_up() {
 	echo "boot.sh: $*" >&2
@@ -97,7 +97,7 @@ timeout --foreground "$LIMIT" qemu-system-x86_64 -accel tcg,thread=single -icoun
 	-virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap \
 	</dev/null >"$RUN/serial" 2>&1 &
 QEMU=$!
-code=
+code=''
 while IFS= read -r line; do
 	line=${line%$'\r'}
 	case $line in

@@ -10,19 +10,33 @@ LOGS=$HERE/../../build/kernel
 JOBS=${JOBS:-$((($(nproc) + 1) / 2))}
 export PATH=$PATH:/usr/sbin:/sbin
 
-guest() {
-	local kernel=$1 start=$SECONDS took line code
-	shift
-	"$HERE/boot.sh" "$kernel" "$HERE/tests.sh" "$@" 2>&1 | while IFS= read -r line; do
+# Says what comes, and keeps it.
+tell() {
+	local kernel=$1 start=$SECONDS took line
+	while IFS= read -r line; do
 		took=$((SECONDS - start))
 		printf '%s\n' "$line" >&3
 		printf '%-5s %3d:%02d  %s\n' "$kernel" $((took / 60)) $((took % 60)) "$line"
 	done 3>"$LOGS/$kernel.log"
-	code=${PIPESTATUS[0]}
+}
+
+guest() {
+	local kernel=$1 start=$SECONDS code=0 boot said
+	shift
+	exec 4> >(tell "$kernel")
+	said=$!
+	"$HERE/boot.sh" "$kernel" "$HERE/tests.sh" "$@" >&4 2>&1 &
+	boot=$!
+	trap 'kill "$boot" 2>/dev/null' TERM
+	wait "$boot" || code=$?
+	exec 4>&-
+	wait "$said"
 	printf 'guest: exit code %d after %d s\n' "$code" $((SECONDS - start)) >>"$LOGS/$kernel.log"
 	return "$code"
 }
 
+# What was started here ends here. Jobs of a script do not hear Ctrl-C.
+trap 'kill $(jobs -p) 2>/dev/null; wait; exit 130' INT TERM
 mkdir -p "$LOGS"
 running=0 failed=0
 for kernel in $KERNELS; do
