@@ -27,6 +27,16 @@ one() {
 	deep_client "$file" "${ROUTES[@]}"
 	deep_stop "$file"
 	deep_judge "$file" plain --files 100 --functions 100 --deep 4
+	# However often a function started, it was sent once.
+	"$PYTHON" - "$file.calls" <<-'PYTHON' || fail "functions of a call are there more than once"
+		import json, sys
+		with open(sys.argv[1]) as file:
+		    found = [(f["count"], c["request_id"], f["qualname"]) for c in map(json.loads, file)
+		             for f in c["functions"]
+		             if f["sources"] == ["deep"] and "/deep_code" in f["path"]]
+		print(len(found), [f for f in found if f[0] != 1][:5])
+		sys.exit(len(found) < 300 or any(f[0] != 1 for f in found))
+	PYTHON
 	places=$(grep -c '^f.*made_' "$WORK/truth-plain/all.truth")
 	[ "$places" -gt 200 ] || fail "only $places functions were made and called"
 }
