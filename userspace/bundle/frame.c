@@ -71,7 +71,7 @@ static inline uint8_t *put_delta(uint8_t *at, uint64_t value, uint64_t *previous
 
 	if (value != REC_NULL)
 		*previous = value + 1;
-	return put_varint(at, delta << 1 ^ (uint64_t)((int64_t)delta >> 63));
+	return put_varint(at, bytes_zigzag(delta));
 }
 
 static int column_put(struct column *c, uint64_t value)
