@@ -104,7 +104,7 @@ static int read_raw(struct reader *r, size_t len, enum pycode_type type, struct 
 /* Texts of the ascii types hold a byte a character. */
 static int read_ascii(struct reader *r, size_t len, struct object *out)
 {
-	if (read_raw(r, len, PYCODE_TEXT, out))
+	if (read_raw(r, len, PYCODE_TEXT, out) || !out->raw)
 		return -1;
 	for (size_t i = 0; i < len; i++)
 		if (out->raw[i] >= 0x80)

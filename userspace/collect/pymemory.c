@@ -343,7 +343,7 @@ static int check_text(struct memory *m, uint64_t object, const char *want, size_
 	cleanup_free uint8_t *text = NULL;
 	size_t len;
 
-	if (take_text(m, object, &text, &len))
+	if (take_text(m, object, &text, &len) || !text)
 		return stop(m, "gone");
 	return len < want_len || (len > want_len && !cut) || memcmp(text, want, want_len)
 		       ? stop(m, "gone")
@@ -399,7 +399,7 @@ static int member_value(struct memory *m, uint64_t code, int32_t offset,
 			int (*value)(struct memory *, uint64_t, struct pycode_value *),
 			struct pycode_value *out)
 {
-	uint64_t object;
+	uint64_t object = 0;
 
 	if (offset < 0)
 		return 0;
