@@ -412,7 +412,7 @@ const struct command cmd_collect = {
 		"disk "
 		"it can be read, and the window can be gone on with: --resume FILE. Needs root, or "
 		"CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and "
-		"CAP_DAC_READ_SEARCH; function starts take CAP_SYS_ADMIN, too.",
+		"CAP_DAC_READ_SEARCH; before Linux 6.10 function starts take CAP_SYS_ADMIN, too.",
 	.options = options,
 	.opts_size = sizeof(struct options),
 	.takes_command = true,
