@@ -1,15 +1,16 @@
 #!/bin/bash
 # The conformance matrix, servers that are Python: see conformance.sh.
-# Rows can be chosen: conformance-python.sh ROW... (gunicorn swift).
+# Rows can be chosen: conformance-python.sh ROW... (gunicorn uvicorn swift).
 set -u
 . "$(dirname "$0")/conformance-lib.sh"
 conformance_begin
 conformance_need gunicorn memcached
-"$PYTHON" -c 'import swift' 2>/dev/null || skip "python3-swift is not installed (tools/deps.sh check)"
+"$PYTHON" -c 'import swift, uvicorn' 2>/dev/null ||
+	skip "python3-swift or python3-uvicorn is not installed (tools/deps.sh check)"
 
 # shellcheck disable=SC2034 # for conformance_row
 SOCKETS=1
-ROWS=${*:-gunicorn swift}
+ROWS=${*:-gunicorn uvicorn swift}
 
 row_gunicorn() {
 	local kind
@@ -27,6 +28,15 @@ row_gunicorn() {
 		fi
 		server_stop "$SERVER"
 	done
+}
+
+row_uvicorn() {
+	conformance_port
+	conformance_run uvicorn "$PYTHON" -m uvicorn --app-dir "$SERVICES_DIR" --lifespan off \
+		--log-level error --port "$PORT" conformance_app:asgi
+	conformance_listens "$PORT"
+	conformance_row "uvicorn" "$SERVER" http1 "$PORT" -- http/1.1
+	server_stop "$SERVER"
 }
 
 # proxy-server with accounts, containers and objects behind it, in one folder. It ends its process

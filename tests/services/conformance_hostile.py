@@ -133,6 +133,14 @@ def hostile(attacks, good):
     # Half closed, in the middle of a head.
     for data in (b"", b"G", HEAD, HEAD + b"X: y\r\n", b"\r\n\r\n"):
         attacks.send(data, half=True)
+    # Behind a whole request: it is answered.
+    http = attacks.client(attacks.where)
+    http.send(b"GET /plain HTTP/1.1\r\nHost: h\r\n\r\n")
+    http.sock.shutdown(socket.SHUT_WR)
+    status = http.answer("GET")[0]
+    assert status == 200, status
+    attacks.truth.add(attacks.number, "GET", "/plain", status)
+    attacks.number += 1
     # Good calls first, then nonsense, on one connection.
     for data in [noise(chance, 3000), b"\0" * 10] + ODD[7:11]:
         http = attacks.client(attacks.where)
