@@ -4,12 +4,13 @@
     conformance_drive.py TRUTH MODE WHERE [--before FILE]
 
 WHERE is a port of the loopback or the path of a Unix socket; HTTP/2 is spoken over TLS when it is
-`tls:PORT`. TRUTH gets a JSON line for each call:
-connection (counted from 0), method, path, status; or how many connections were no calls. MODE: http1 (keep-alive connections with every
-kind of call), features (what HTTP/1 allows), proxy1, proxy2 (the PROXY protocol in front), h2
-(nghttp and curl), h2-upload (a large body, too), h2c (upgraded), h2load (many streams at once), odd (the ways of
-conformance_server.py), swift (six clients at once), hostile, hostile-patient, hostile-h2 (see conformance_hostile.py), joined (a connection that is open before: with --before, the first call is
-made, FILE.ready appears, and the rest waits for FILE).
+`tls:PORT`. TRUTH gets a JSON line for each call: connection (counted from 0), method, path, status;
+and how many connections had no call, where some have none. MODE: http1 (keep-alive connections with
+every kind of call), features (what HTTP/1 allows), proxy1, proxy2 (the PROXY protocol in front), h2
+(nghttp and curl), h2-upload (a large body, too), h2c (upgraded), h2load (many streams at once), odd
+(the ways of conformance_server.py), swift (six clients at once), hostile, hostile-patient, hostile-h2
+(see conformance_hostile.py), joined (a connection that is open before: with --before, the first call
+is made, FILE.ready appears, and the rest waits for FILE).
 """
 
 import json
