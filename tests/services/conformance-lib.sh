@@ -9,7 +9,7 @@
 #   conformance_run NAME CMD...  starts a server whose first process stays: sets SERVER
 #   conformance_row NAME ...     drives and judges: see below
 #
-# conformance_row NAME TARGETS DRIVE... -- CHECK...: for each boundary source: collects TARGETS (pids),
+# conformance_row NAME TARGETS DRIVE... -- CHECK...: for each boundary source, or for ONLY: collects TARGETS (pids),
 # runs `conformance_drive.py TRUTH DRIVE...`, judges with `conformance_check.py`, prints the row. With
 # BEFORE set the driver begins before the collector (its mode `joined`). With SOCKETS set, walks are
 # made at socket data alone: calls need no others, and where each costs a deep Python stack these
@@ -19,8 +19,6 @@
 
 SERVICES_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$SERVICES_DIR/../live/live-lib.sh"
-
-BOUNDARIES=${BOUNDARIES:-tracepoints syscalls}
 
 # Servers end their own workers when they are asked to.
 conformance_end() {
@@ -123,7 +121,8 @@ conformance_row() {
 		ARGS+=(--pid "$pid")
 	done
 	[ -z "${SOCKETS:-}" ] || ARGS+=(--syscall-phase=0 --syscall-duty=0 --samples=0)
-	for boundary in $BOUNDARIES; do
+	[ -z "${ONLY:-}" ] || local BOUNDARIES=("$ONLY")
+	for boundary in "${BOUNDARIES[@]}"; do
 		file=$WORK/${name//[^a-z0-9]/-}-$boundary.daylight
 		for left in 3 2 1 0; do
 			conformance_once "$name" "$boundary" "$file"

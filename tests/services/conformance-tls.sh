@@ -11,7 +11,8 @@ for program in nginx apache2 haproxy gnutls-serv uwsgi openssl; do
 	command -v "$program" >/dev/null || skip "$program is not installed (tools/deps.sh check)"
 done
 chmod 755 "$WORK"
-BOUNDARIES=${BOUNDARIES:-tracepoints syscalls}
+# ONLY: a boundary source, instead of all that this kernel has (live-lib.sh).
+[ -z "${ONLY:-}" ] || BOUNDARIES=("$ONLY")
 BAD=0
 
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
@@ -50,7 +51,7 @@ row() {
 		shift
 	done
 	shift
-	for boundary in $BOUNDARIES; do
+	for boundary in "${BOUNDARIES[@]}"; do
 		file=$WORK/$name-$boundary.daylight
 		collect_start "$file" --port "$PORT" --boundary "$boundary"
 		"$PYTHON" "$HERE/conformance_tls.py" drive "$PORT" "$file.truth" "${drive[@]}" \

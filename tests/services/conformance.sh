@@ -99,18 +99,18 @@ row_php() {
 	conformance_listens "$WORK/php.sock"
 	for keep in off on; do
 		# nginx keeps connections over the end of a window: another one for each.
-		for boundary in $BOUNDARIES; do
+		for boundary in "${BOUNDARIES[@]}"; do
 			conformance_port
 			nginx_start front "upstream php { server unix:$WORK/php.sock; keepalive 1; }
 				server { listen 127.0.0.1:$PORT;
 				location / { $FCGI fastcgi_keep_conn $keep;
 				fastcgi_param SCRIPT_FILENAME $WORK/app.php; fastcgi_pass php; } }"
 			if [ "$keep" = off ]; then
-				BOUNDARIES=$boundary conformance_row "php-fpm behind nginx, unix" "$php" \
+				ONLY=$boundary conformance_row "php-fpm behind nginx, unix" "$php" \
 					http1 "$PORT" -- fastcgi=single
 			else
 				# Which call comes on which connection, nginx decides.
-				BOUNDARIES=$boundary conformance_row "php-fpm, kept connections" "$php" \
+				ONLY=$boundary conformance_row "php-fpm, kept connections" "$php" \
 					http1 "$PORT" -- fastcgi=any
 			fi
 			server_stop "$NGINX"
