@@ -303,7 +303,7 @@ static const struct command_option options[] = {
 	{ "deep-duty", 0, "PERCENT", "Trace so for PERCENT of the window, too (default 1).", false,
 	  set_deep_duty },
 	{ "samples", 0, "HZ",
-	  "Look so many times a second what a CPU is doing for a call (default 199; 0: never).",
+	  "Look so many times a second what a CPU is doing for a call (default 399; 0: never).",
 	  false, set_samples },
 	{ "walk-budget", 0, "PERCENT",
 	  "Let stack walks take at most PERCENT of each CPU (default 2). What they would find "

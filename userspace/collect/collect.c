@@ -53,7 +53,7 @@ void collect_options_init(struct collect_options *o)
 	memset(o, 0, sizeof(*o));
 	o->status_fd = -1;
 	o->syscall_phase = o->syscall_share = COLLECT_AUTO;
-	o->samples = 199;
+	o->samples = 399;
 	o->walk_budget = 2;
 	o->deep = 20;
 	o->deep_duty = 1;
