@@ -131,12 +131,18 @@ struct connection_state {
 
 /* One transfer on a socket, and where the user's bytes are. */
 struct transfer {
+	struct wire_target target; /* whose it is */
 	wire_64 iov; /* array of iovecs, or 0 */
 	wire_64 count;
 	wire_64 base, len; /* the only part when iov is 0 */
 	wire_64 identity, length, sp;
 	wire_8 known, peek, send, is_unix;
 	wire_32 tls; /* flags of wire_data: plaintext of a TLS library */
+	/* TCP: */
+	wire_32 sequence; /* the socket's number behind these bytes */
+	wire_8 ktls; /* kernel TLS: it counts other bytes */
+	wire_8 ended; /* no more will be received */
+	wire_16 pad;
 };
 
 struct {
@@ -209,11 +215,25 @@ static __always_inline void ledger_add(wire_32 stage, wire_32 cause)
 
 #define COUNT(stage, cause) ledger_add(WIRE_STAGE_##stage, WIRE_##cause)
 
+/* The ring's position when the collector was woken last. */
+wire_64 woken_at;
+
+/*
+ * The collector looks at the ring by itself from time to time; it is woken when much waits, and
+ * once for that: an interrupt at each event that comes before it runs would cost more than the
+ * event.
+ */
 static __always_inline wire_64 wakeup_flag(void)
 {
-	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= config.wakeup_bytes
-		       ? BPF_RB_FORCE_WAKEUP
-		       : BPF_RB_NO_WAKEUP;
+	wire_64 at;
+
+	if (bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) < config.wakeup_bytes)
+		return BPF_RB_NO_WAKEUP;
+	at = bpf_ringbuf_query(&events, BPF_RB_PROD_POS);
+	if (at - woken_at < config.wakeup_bytes)
+		return BPF_RB_NO_WAKEUP;
+	woken_at = at;
+	return BPF_RB_FORCE_WAKEUP;
 }
 
 /* Sends a whole event and books it. Returns 0, or negative when the ring was full. */

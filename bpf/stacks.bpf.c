@@ -38,8 +38,10 @@ struct scratch {
 	struct wire_stack stack;
 	struct wire_code code;
 	wire_64 budget_start, budget_spent; /* time spent on walks in the current slice */
+	wire_64 native_paid; /* until when walks of native code at socket data are paid for */
 	struct thread_state new_thread; /* zeros: too large for a program's stack */
 	struct transfer transfer;
+	struct wire_context begins; /* goes with a chunk of data; context 0: none */
 	struct code_key code_key;
 	struct stack_key stack_key;
 	struct python_site python_site;
@@ -414,8 +416,9 @@ static __always_inline void sample_spent(struct scratch *s, struct thread_state 
 	thread->next_sample += walk_price(s, since) * config.pace_samples;
 }
 
-static __always_inline void walk_spent(struct scratch *s, struct thread_state *thread,
-				       wire_64 since)
+/* Books the time of a walk; returns its price. */
+static __always_inline wire_64 walk_spent(struct scratch *s, struct thread_state *thread,
+					  wire_64 since)
 {
 	/* Copies have a pace of their own; no walk shall wait for them. */
 	wire_64 spent = walk_price(s, since), copying = s->copying;
@@ -423,11 +426,12 @@ static __always_inline void walk_spent(struct scratch *s, struct thread_state *t
 
 	s->copying = 0;
 	if (!thread)
-		return;
+		return spent;
 	if (thread->fresh)
 		thread->fresh--;
 	thread->last_walk = bpf_ktime_get_ns();
 	thread->next_walk = cpu_time() + (wait < config.pace_max_ns ? wait : config.pace_max_ns);
+	return spent;
 }
 
 /* Books how a walk ended. */
@@ -447,17 +451,10 @@ static __always_inline void walk_book(int result)
 
 /* ---- contexts and sightings ---- */
 
-static __always_inline void context_send(wire_32 process, const struct flow_key *key,
-					 struct flow_state *f, wire_64 previous)
+static __always_inline void context_fill(struct wire_context *e, wire_32 process,
+					 const struct flow_key *key, const struct flow_state *f,
+					 wire_64 previous)
 {
-	/* In the ring itself: a chain of calls has but 512 bytes of stack. */
-	struct wire_context *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
-
-	COUNT(CONTEXT, ATTEMPTED);
-	if (!e) {
-		COUNT(CONTEXT, LOST_RING);
-		return;
-	}
 	e->head.type = WIRE_CONTEXT;
 	e->head.process = process;
 	e->head.time = bpf_ktime_get_ns();
@@ -469,6 +466,20 @@ static __always_inline void context_send(wire_32 process, const struct flow_key 
 	e->generation = f->generation;
 	e->shared = f->shared;
 	e->coroutine = f->coroutine;
+}
+
+static __always_inline void context_send(wire_32 process, const struct flow_key *key,
+					 struct flow_state *f, wire_64 previous)
+{
+	/* In the ring itself: a chain of calls has but 512 bytes of stack. */
+	struct wire_context *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+
+	COUNT(CONTEXT, ATTEMPTED);
+	if (!e) {
+		COUNT(CONTEXT, LOST_RING);
+		return;
+	}
+	context_fill(e, process, key, f, previous);
 	bpf_ringbuf_submit(e, wakeup_flag());
 	COUNT(CONTEXT, DELIVERED);
 }
@@ -535,6 +546,17 @@ static __always_inline struct flow_state *flow_find(const struct flow_key *key)
 	return NULL;
 }
 
+/* The same, for a thread that is at a connection now: mostly the one that the flow works for. */
+static __always_inline struct flow_state *flow_find_near(const struct flow_key *key, wire_64 sock,
+							 const struct connection_state *c)
+{
+	struct flow_state *f = bpf_map_lookup_elem(&flows, key);
+
+	if (f && f->sock == sock && f->connection == c->id && !c->closing)
+		return f;
+	return f ? flow_find(key) : NULL;
+}
+
 /*
  * The context of a coroutine that no connection is known of; one may still come. 0: no room. Not
  * static: the verifier looks at it once, not at each call.
@@ -576,40 +598,102 @@ static __always_inline wire_64 coroutine_take(const struct flow_key *key, wire_3
 #define BIND_SHARED 1 /* an event loop's own flow */
 #define BIND_COROUTINE 2
 
+/*
+ * The flow's next state: a new context, in which it works for the connection. f: what it is now, or
+ * NULL. Returns the context before.
+ */
+static __always_inline wire_64 flow_next(const struct flow_key *key, const struct flow_state *f,
+					 wire_32 process, wire_32 how, struct flow_state *next)
+{
+	next->context = __sync_fetch_and_add(&next_context, 1);
+	next->generation = f ? f->generation + 1 : 1;
+	next->shared = !!(how & BIND_SHARED);
+	next->coroutine = !!(how & BIND_COROUTINE);
+	if (f)
+		return f->context;
+	return how & BIND_COROUTINE ? coroutine_take(key, process) : 0;
+}
+
+/* From now on it is so. False: there is no room. */
+static __always_inline bool flow_take(const struct flow_key *key, const struct flow_state *next)
+{
+	bool known = bpf_map_lookup_elem(&flows, key) != NULL;
+
+	if (bpf_map_update_elem(&flows, key, next, 0))
+		return false;
+	thread_bound(key->thread, known ? 0 : 1);
+	return true;
+}
+
 /* From now on the flow works for the connection, in a new context. Not static: as above. */
 __noinline int flow_bind(const struct flow_key *at, wire_32 process, wire_64 connection,
 			 wire_64 sock, wire_32 how)
 {
-	struct flow_state *f, fresh = {};
+	struct flow_state next = { .connection = connection, .sock = sock };
 	struct flow_key key;
 	wire_64 previous;
 
 	if (!at)
 		return 0;
 	key = *at;
-	f = bpf_map_lookup_elem(&flows, &key);
-	if (f)
-		previous = f->context;
-	else
-		previous = how & BIND_COROUTINE ? coroutine_take(&key, process) : 0;
-	fresh.context = __sync_fetch_and_add(&next_context, 1);
-	fresh.connection = connection;
-	fresh.sock = sock;
-	fresh.generation = f ? f->generation + 1 : 1;
-	fresh.shared = !!(how & BIND_SHARED);
-	fresh.coroutine = !!(how & BIND_COROUTINE);
-	if (bpf_map_update_elem(&flows, &key, &fresh, 0)) {
+	previous = flow_next(&key, bpf_map_lookup_elem(&flows, &key), process, how, &next);
+	if (flow_take(&key, &next)) {
+		context_send(process, &key, &next, previous);
+	} else {
 		COUNT(CONTEXT, ATTEMPTED);
 		COUNT(CONTEXT, LOST_MAP);
-		return 0;
 	}
-	thread_bound(key.thread, f ? 0 : 1);
-	context_send(process, &key, &fresh, previous);
+	return 0;
+}
+
+/*
+ * The same in two steps, with data that moves in between: chunk_send() sends the context with it.
+ * f: the flow so far, or NULL. Not static: as above.
+ */
+__noinline int flow_begins(const struct flow_key *at, const struct flow_state *f, wire_32 process,
+			   wire_64 connection, wire_32 how)
+{
+	struct flow_state next = { .connection = connection };
+	wire_32 zero = 0;
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
+	struct flow_key key;
+	wire_64 previous;
+
+	if (!at || !s)
+		return 0;
+	key = *at;
+	previous = flow_next(&key, f, process, how, &next);
+	context_fill(&s->begins, process, &key, &next, previous);
+	COUNT(CONTEXT, ATTEMPTED);
+	return 0;
+}
+
+__noinline int flow_began(const struct flow_key *at, wire_64 sock)
+{
+	struct flow_state next = { .sock = sock };
+	wire_32 zero = 0;
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
+	struct flow_key key;
+
+	if (!at || !s)
+		return 0;
+	key = *at;
+	next.context = s->begins.context;
+	next.connection = s->begins.connection;
+	next.generation = s->begins.generation;
+	next.shared = s->begins.shared;
+	next.coroutine = s->begins.coroutine;
+	if (!flow_take(&key, &next)) {
+		/* It was told of, and what is seen in it will go without it. */
+		COUNT(CONTEXT, ATTEMPTED);
+		COUNT(CONTEXT, LOST_MAP);
+	}
+	s->begins.context = 0;
 	return 0;
 }
 
 /* The thread runs coroutines: what its outermost frame was bound to is shared from now on. */
-static __noinline void loop_found(struct wire_target *t, wire_64 outermost)
+static __noinline void loop_found(const struct wire_target *t, wire_64 outermost)
 {
 	wire_64 id = bpf_get_current_pid_tgid();
 	struct flow_key key = { .pid = id >> 32, .thread = id, .flow = outermost };
@@ -658,7 +742,7 @@ __noinline int sighting_send(wire_32 process, wire_64 context, wire_32 stack, wi
  * thread. The caller holds the scratch memory. Not static: the verifier looks at it once, not on
  * each way that leads here and on.
  */
-__noinline int walk_current(struct wire_target *t, struct thread_state *thread, wire_64 sp)
+__noinline int walk_current(const struct wire_target *t, struct thread_state *thread, wire_64 sp)
 {
 	wire_32 zero = 0;
 	/* Looked up again: Linux 6.1 takes no key from memory that came as an argument. */

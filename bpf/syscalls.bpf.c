@@ -87,19 +87,13 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 		COUNT(WALK, SKIP_PACED);
 		return 0;
 	}
-	t = bpf_map_lookup_elem(&targets, &pid);
-	if (!t)
-		return 0;
-	runtime = bpf_map_lookup_elem(&runtimes, &t->image);
 	COUNT(WALK, ATTEMPTED);
 	if ((wire_64)nr >= WIRE_SYSCALLS || syscall_skipped(nr)) {
 		COUNT(WALK, SKIP_POLICY);
 		return 0;
 	}
 	s = bpf_map_lookup_elem(&scratches, &zero);
-	if (runtime)
-		layout = bpf_map_lookup_elem(&layouts, &runtime->layout);
-	if (!s || (runtime && !layout)) {
+	if (!s) {
 		COUNT(WALK, LOST_MAP);
 		return 0;
 	}
@@ -107,6 +101,18 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 	now = bpf_ktime_get_ns();
 	if (!due || !budget_left(s, now, config.budget_ns / 4 * 3)) {
 		COUNT(WALK, SKIP_PACED);
+		return 0;
+	}
+	t = bpf_map_lookup_elem(&targets, &pid);
+	if (!t) {
+		COUNT(WALK, SKIP_POLICY); /* a target no more */
+		return 0;
+	}
+	runtime = bpf_map_lookup_elem(&runtimes, &t->image);
+	if (runtime)
+		layout = bpf_map_lookup_elem(&layouts, &runtime->layout);
+	if (runtime && !layout) {
+		COUNT(WALK, LOST_MAP);
 		return 0;
 	}
 	if (s->busy) {

@@ -182,6 +182,8 @@ static __always_inline void tls_data(const struct pt_regs *regs, struct tls_thre
 	wire_64 sock = 0;
 
 	__builtin_memset(parts, 0, sizeof(*parts));
+	if (!transfer_target(parts))
+		return;
 	parts->base = call->buffer;
 	parts->len = parts->length = length;
 	parts->known = call->buffer != 0;

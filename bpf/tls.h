@@ -136,6 +136,18 @@ static __always_inline struct tls_call *tls_inside(struct tls_thread *th, wire_6
 	return call;
 }
 
+/* Where the first of the user's bytes is, or 0. */
+static __always_inline wire_64 tls_first_byte(const struct transfer *parts)
+{
+	struct kernel_iovec iov = {};
+
+	if (!parts->known)
+		return 0;
+	if (parts->iov)
+		bpf_probe_read_user(&iov, sizeof(iov), (void *)parts->iov);
+	return parts->iov ? iov.base : parts->base;
+}
+
 /* RFC 8446, 5.1: type 20 to 23, then version 3.x. The connection may have been open before. */
 static __always_inline bool tls_record(wire_64 base, wire_64 length)
 {
@@ -147,29 +159,26 @@ static __always_inline bool tls_record(wire_64 base, wire_64 length)
 }
 
 /*
- * Bytes were moved on a connection of a target. 1: they are ciphertext, whose plaintext comes from
- * a library. base: where the first byte is, or 0. The stack pointer is a multiple of 8; its lowest
- * bit says that they were sent. Global, so that it is verified once.
+ * Bytes were received on a connection of a target. 1: they are ciphertext, whose plaintext comes
+ * from a library. Global, so that it is verified once.
  */
-__noinline int tls_ciphertext(wire_64 sock, wire_64 base, wire_64 length, wire_64 sp_and_send)
+__noinline int tls_ciphertext(struct connection_state *c, wire_64 sock,
+			      const struct transfer *parts)
 {
-	struct connection_state *c = bpf_map_lookup_elem(&connections, &sock);
 	struct tls_thread *th;
 	struct tls_call *call = NULL;
 
-	if (!c)
+	if (!c || !parts)
 		return 0;
-	if (sp_and_send & 1)
-		return c->tls & TLS_TIED ? 1 : 0;
 	if (!(c->tls & TLS_LOOKED)) {
 		c->tls |= TLS_LOOKED;
-		if (tls_record(base, length))
+		if (tls_record(tls_first_byte(parts), parts->length))
 			c->tls |= TLS_LOOKS;
 	}
 	th = bpf_task_storage_get(&tls_threads, bpf_get_current_task_btf(), NULL,
 				  c->tls & TLS_LOOKS ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
 	if (th)
-		call = tls_inside(th, sp_and_send);
+		call = tls_inside(th, parts->sp);
 	if (call) {
 		call->received = 1;
 		tls_tie(call->session, sock, c, 0);

@@ -136,31 +136,6 @@ enum wire_data_flag {
 	WIRE_DATA_TLS_ADJACENT = 16,
 };
 
-/* Bytes on a server-side connection. `captured` bytes follow the struct. */
-struct wire_data {
-	struct wire_head head;
-	wire_64 connection;
-	wire_64 offset;
-	wire_64 context; /* of the flow that moved them, 0: none */
-	wire_32 length;
-	wire_32 captured;
-	wire_32 thread;
-	wire_32 flags;
-};
-
-/*
- * A process moved bytes on an outbound connection. context: for whose work, as far as the thread
- * tells; 0: none. The first bytes that are sent on a new connection say which protocol it speaks.
- */
-struct wire_hop {
-	struct wire_head head;
-	wire_64 connection;
-	wire_64 context;
-	wire_32 length;
-	wire_32 send;
-	wire_8 start[WIRE_HOP_START]; /* zeros: not those bytes */
-};
-
 /*
  * A context begins: from now on this flow works for `connection` (0: outside any). The previous
  * context of the flow, if any, ended.
@@ -175,6 +150,35 @@ struct wire_context {
 	wire_32 generation;
 	wire_32 shared; /* an event loop's own flow: whose work it does cannot be told */
 	wire_32 coroutine; /* a coroutine's flow: what it works for may show when it sends */
+};
+
+/*
+ * Bytes on a server-side connection. `captured` bytes follow the struct. A context that begins with
+ * them comes with them: the ring costs more than its bytes.
+ */
+struct wire_data {
+	struct wire_head head;
+	wire_64 connection;
+	wire_64 offset;
+	wire_64 context; /* of the flow that moved them, 0: none */
+	wire_32 length;
+	wire_32 captured;
+	wire_32 thread;
+	wire_32 flags;
+	struct wire_context begins; /* context 0: none */
+};
+
+/*
+ * A process moved bytes on an outbound connection. context: for whose work, as far as the thread
+ * tells; 0: none. The first bytes that are sent on a new connection say which protocol it speaks.
+ */
+struct wire_hop {
+	struct wire_head head;
+	wire_64 connection;
+	wire_64 context;
+	wire_32 length;
+	wire_32 send;
+	wire_8 start[WIRE_HOP_START]; /* zeros: not those bytes */
 };
 
 /*
@@ -436,7 +440,7 @@ WIRE_ASSERT(wire_address, 44);
 WIRE_ASSERT(wire_listen, 64);
 WIRE_ASSERT(wire_connection, 192);
 WIRE_ASSERT(wire_state, 32);
-WIRE_ASSERT(wire_data, 56);
+WIRE_ASSERT(wire_data, 120);
 WIRE_ASSERT(wire_hop, 48);
 WIRE_ASSERT(wire_context, 64);
 WIRE_ASSERT(wire_code, 48 + WIRE_FILENAME + WIRE_QUALNAME + WIRE_NAME);

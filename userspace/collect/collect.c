@@ -132,6 +132,8 @@ static void on_event(void *ctx, const struct wire_head *e, size_t size)
 		break;
 	case WIRE_DATA:
 		calls_data(s->calls, (const struct wire_data *)e, size);
+		if (((const struct wire_data *)e)->begins.context)
+			calls_context(s->calls, &((const struct wire_data *)e)->begins);
 		break;
 	case WIRE_CONTEXT:
 		calls_context(s->calls, (const struct wire_context *)e);
