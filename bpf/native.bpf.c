@@ -278,11 +278,12 @@ __noinline int native_walk(void)
 	return id;
 }
 
-static long native_code_callback(wire_32 i, struct walk_job *job)
+/* Marks where C code began Python frames. */
+static long native_entry_callback(wire_32 i, struct walk_job *job)
 {
 	wire_32 from = i, entry;
 
-	if (code_put(i, job))
+	if (i >= job->s->walk.count)
 		return 1;
 	/* struct py_frame says where the mark stands. */
 	if (job->layout->owner_c_stack >= 0)
@@ -339,7 +340,8 @@ __noinline int native_python(void)
 	    !budget_left(s, bpf_ktime_get_ns(), config.budget_ns / 2)) {
 		COUNT(NATIVE, SKIP_PACED);
 	} else {
-		bpf_loop(WIRE_FRAMES, native_code_callback, &job, 0);
+		bpf_loop(WIRE_FRAMES, code_callback, &job, 0);
+		bpf_loop(WIRE_FRAMES, native_entry_callback, &job, 0);
 		if (job.failed)
 			COUNT(NATIVE, LOST_READ);
 		else

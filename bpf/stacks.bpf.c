@@ -270,6 +270,34 @@ static __always_inline wire_32 code_id(struct code_job *job, const struct py_fra
 	return id;
 }
 
+/*
+ * The id of a code object that this CPU met lately, else 0. This and the next are functions of
+ * their own: what they need of the stack does not add to their callers', who have 512 bytes in all.
+ */
+static __noinline wire_32 near_id(const struct scratch *s, wire_32 i, wire_32 image)
+{
+	const struct py_frame *frame = &s->frames[i & (WIRE_FRAMES - 1)];
+	wire_32 at = frame->fingerprint & (CODES_NEAR - 1);
+	struct code_near *near = bpf_map_lookup_elem(&codes_near, &at);
+
+	if (!near || near->code != frame->code || near->fingerprint != frame->fingerprint ||
+	    near->image != image)
+		return 0;
+	return near->id;
+}
+
+static __noinline int near_remember(const struct scratch *s, wire_32 i, wire_32 image)
+{
+	const struct py_frame *frame = &s->frames[i & (WIRE_FRAMES - 1)];
+	wire_32 at = frame->fingerprint & (CODES_NEAR - 1);
+	struct code_near *near = bpf_map_lookup_elem(&codes_near, &at);
+
+	if (near)
+		*near = (struct code_near){ frame->code, frame->fingerprint, image,
+					    s->stack.codes[i & (WIRE_FRAMES - 1)] };
+	return 0;
+}
+
 /* Puts the code of the walk's frame i into s->stack. Returns 1 when there is no more. */
 static __always_inline long code_put(wire_32 i, struct walk_job *job)
 {
@@ -282,28 +310,21 @@ static __always_inline long code_put(wire_32 i, struct walk_job *job)
 		.process = job->process,
 		.image = job->image,
 	};
-	const struct py_frame *frame = &s->frames[i & (WIRE_FRAMES - 1)];
-	struct code_near *near;
-	wire_32 at = frame->fingerprint & (CODES_NEAR - 1);
+	wire_32 id;
 
 	if (i >= s->walk.count)
 		return 1;
-	near = bpf_map_lookup_elem(&codes_near, &at);
-	if (!near) {
-		job->failed = 1;
-		return 1;
-	}
-	if (near->code != frame->code || near->fingerprint != frame->fingerprint ||
-	    near->image != job->image) {
-		near->id = code_id(&code, frame);
-		near->code = frame->code;
-		near->fingerprint = frame->fingerprint;
-		near->image = job->image;
-	}
-	s->stack.codes[i & (WIRE_FRAMES - 1)] = near->id;
-	if (near->id)
+	id = near_id(s, i, job->image);
+	if (id) {
+		s->stack.codes[i & (WIRE_FRAMES - 1)] = id;
 		return 0;
-	near->code = 0;
+	}
+	id = code_id(&code, &s->frames[i & (WIRE_FRAMES - 1)]);
+	s->stack.codes[i & (WIRE_FRAMES - 1)] = id;
+	if (id) {
+		near_remember(s, i, job->image);
+		return 0;
+	}
 	job->failed = 1;
 	return 1;
 }

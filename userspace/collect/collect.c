@@ -54,7 +54,7 @@ void collect_options_init(struct collect_options *o)
 	o->status_fd = -1;
 	o->syscall_phase = o->syscall_share = COLLECT_AUTO;
 	o->samples = 399;
-	o->walk_budget = 2;
+	o->walk_budget = COLLECT_WALK_BUDGET;
 	o->deep = 20;
 	o->deep_duty = 1;
 }

@@ -37,6 +37,7 @@ struct collect_label {
 
 /* Which boundary source: by the kernel's abilities, or forced (tests). */
 #define COLLECT_AUTO UINT64_MAX
+#define COLLECT_WALK_BUDGET 2 /* percent of each CPU, by default */
 
 enum collect_boundary { BOUNDARY_AUTO, BOUNDARY_TRACEPOINTS, BOUNDARY_SYSCALLS };
 

@@ -83,7 +83,12 @@ static void ignore_event(void *ctx, const struct wire_head *e, size_t size)
 /* The proof: load every program, attach and detach them. */
 static void check_programs(struct rows *r, const struct catalog *catalog)
 {
-	struct attach_options options = { .boundary = BOUNDARY_AUTO, .event = ignore_event };
+	/* With what collect sets: what is 0 makes other programs for the verifier. */
+	struct attach_options options = {
+		.boundary = BOUNDARY_AUTO,
+		.event = ignore_event,
+		.walk_budget = COLLECT_WALK_BUDGET,
+	};
 	struct err err = ERR_INIT;
 	struct attach *a = attach_open(&options, catalog, &err);
 
