@@ -1,7 +1,7 @@
 /*
  * A server in a thread of C code, for a Python program to load: its thread never runs Python.
  * flow_native_start() returns the port. Each answer comes 50 ms after its request, with the request
- * id req-native-NUMBER, counted from 1.
+ * id req-native-NUMBER, the NUMBER that it asked for (GET /native?NUMBER).
  */
 #include <netinet/in.h>
 #include <pthread.h>
@@ -14,21 +14,24 @@ static int listener;
 static void *serve(void *unused)
 {
 	char buf[4096];
-	int number = 0;
+	int number;
 
 	(void)unused;
 	for (;;) {
 		int fd = accept(listener, NULL, NULL), len;
+		ssize_t n;
 
 		if (fd < 0)
 			continue;
-		if (read(fd, buf, sizeof(buf)) > 0) {
+		n = read(fd, buf, sizeof(buf) - 1);
+		buf[n > 0 ? n : 0] = '\0';
+		if (sscanf(buf, "GET /native?%d", &number) == 1) {
 			usleep(50000);
 			len = snprintf(
 				buf, sizeof(buf),
 				"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n"
 				"X-Openstack-Request-Id: req-native-%d\r\n\r\nok",
-				++number);
+				number);
 			if (write(fd, buf, (size_t)len) < len)
 				perror("write");
 		}
