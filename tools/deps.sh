@@ -1,7 +1,8 @@
 #!/bin/bash
-# Installs the packages that Daylight needs on Debian 12: deps.sh build|check|kernel. Installs only what is
-# missing, says nothing when nothing is. apt starts no daemon while it works here: a policy-rc.d
-# stands in its way for that time, unless the machine has one of its own, which stays untouched.
+# Installs the packages that Daylight needs on Debian 12: deps.sh build|check|kernel|peers. Installs
+# only what is missing, says nothing when nothing is. apt starts no daemon while it works here: a
+# policy-rc.d stands in its way for that time, unless the machine has one of its own, which stays
+# untouched.
 set -eu
 LC_ALL=C
 export LC_ALL
@@ -16,6 +17,7 @@ CHECK="$BUILD libcmocka-dev libclang-rt-14-dev keystone uwsgi-core uwsgi-plugin-
 	mariadb-server-core mariadb-client-core rabbitmq-server python3-pymysql python3-sqlalchemy
 	python3-memcache python3-oslo.messaging wrk"
 KERNEL="qemu-system-x86 busybox-static kmod cpio xz-utils"
+PEERS="linux-perf bpftrace"
 POLICY=/usr/sbin/policy-rc.d
 POLICY_OURS=''
 
@@ -51,7 +53,8 @@ case ${1:-} in
 build) wanted=$BUILD ;;
 check) wanted=$CHECK ;;
 kernel) wanted="$CHECK $KERNEL" ;;
-*) give_up "usage: tools/deps.sh build|check|kernel" ;;
+peers) wanted="$CHECK $PEERS" ;;
+*) give_up "usage: tools/deps.sh build|check|kernel|peers" ;;
 esac
 
 command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||

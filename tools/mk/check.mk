@@ -125,19 +125,19 @@ coverage:
 	$(Q)tools/coverage.sh $(B)/coverage
 
 .PHONY: bench bench-nginx bench-peers bench-recall bench-size bench-inspect demo
-bench: all
+bench: deps-check all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/bench.py
-bench-nginx: all
+bench-nginx: deps-check all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/nginx.py
-bench-peers: all
+bench-peers: deps-peers all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/bench.py --peers
-bench-size: all $(B)/bench/dump_records
+bench-size: deps-check all $(B)/bench/dump_records
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/size.py
 $(B)/bench/%: $(B)/obj/tools/bench/%.o $(call obj,$(SRC_OFFLINE)) $(B)/obj/gen/probes_embedded.o
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_OFFLINE)
-bench-recall: all
+bench-recall: deps-check all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight $(PYTHON) tools/bench/recall.py
 bench-inspect: all
 	$(Q)DAYLIGHT=$(abspath $(B))/daylight tools/bench/inspect.sh

@@ -1,6 +1,6 @@
 # Packages, manuals, installing.
 
-.PHONY: deps deps-build deps-check deps-kernel
+.PHONY: deps deps-build deps-check deps-kernel deps-peers
 deps: deps-check
 deps-build:
 	$(Q)tools/deps.sh build
@@ -8,6 +8,8 @@ deps-check:
 	$(Q)tools/deps.sh check
 deps-kernel:
 	$(Q)tools/deps.sh kernel
+deps-peers:
+	$(Q)tools/deps.sh peers
 
 # cmd_memory.c is a part of several verbs.
 VERBS := $(filter-out memory,$(patsubst userspace/cmd_%.c,%,$(filter userspace/cmd_%,$(SRC_PROGRAM))))
