@@ -4,24 +4,45 @@
 
 #define WALK_PRICE_MAX 250000 /* ns: the deepest walk, all of it new, takes less */
 
+#define BUDGET_SAVED 10 /* slices: so much that was left over may be spent later */
+
 /* What a walk cost. One that was interrupted for longer tells nothing about its price. */
 static __always_inline wire_64 walk_price(struct scratch *s, wire_64 since)
 {
-	wire_64 spent = bpf_ktime_get_ns() - since;
+	wire_64 spent = bpf_ktime_get_ns() - since, over;
 
 	if (spent > WALK_PRICE_MAX)
 		spent = WALK_PRICE_MAX;
 	s->budget_spent += spent;
+	if (s->budget_spent > config.budget_ns) {
+		over = s->budget_spent - config.budget_ns;
+		s->budget_saved = s->budget_saved > over ? s->budget_saved - over : 0;
+		s->budget_spent = config.budget_ns;
+	}
 	return spent;
 }
 
 static __always_inline bool budget_left(struct scratch *s, wire_64 now, wire_64 limit)
 {
-	if (now - s->budget_start >= config.budget_slice_ns) {
+	wire_64 past = now - s->budget_start, most = BUDGET_SAVED * config.budget_ns;
+
+	if (past >= config.budget_slice_ns) {
+		s->budget_saved += config.budget_ns - s->budget_spent;
+		if (past >= BUDGET_SAVED * config.budget_slice_ns || s->budget_saved > most)
+			s->budget_saved = most;
 		s->budget_start = now;
 		s->budget_spent = 0;
 	}
 	return s->budget_spent < limit;
+}
+
+/*
+ * The same of walks whose stack would be lost: they may also spend what was saved. A service that
+ * is met for the first time shows all its stacks at once, and few new ones later.
+ */
+static __always_inline bool budget_left_or_saved(struct scratch *s, wire_64 now)
+{
+	return budget_left(s, now, config.budget_ns) || s->budget_saved;
 }
 
 /* CPU time of the current thread, ns; as fresh as the scheduler's last look at it. */

@@ -52,8 +52,7 @@ static __always_inline bool stream_holes(struct connection_state *c, const struc
 	return foreign;
 }
 
-#define NATIVE_PACE 400 /* a walk is paid for after so many times its cost: 0.25 % of a CPU */
-#define NATIVE_CREDIT 2000000000ULL /* ns that may be unpaid: 5 ms of walks at once */
+#define NATIVE_CREDIT 2000000000ULL /* ns that may be unpaid */
 
 /*
  * The stack of a thread whose process has no runtime; nothing hangs on it, so it can be left away.
@@ -80,7 +79,7 @@ static __always_inline wire_32 socket_native(struct scratch *s, struct thread_st
 	spent = walk_spent(s, thread, began);
 	if (s->native_paid < began)
 		s->native_paid = began;
-	s->native_paid += spent * NATIVE_PACE;
+	s->native_paid += spent * config.pace_native;
 	s->busy = 0;
 	return stack;
 }

@@ -38,6 +38,7 @@ struct scratch {
 	struct wire_stack stack;
 	struct wire_code code;
 	wire_64 budget_start, budget_spent; /* time spent on walks in the current slice */
+	wire_64 budget_saved; /* what slices before left over */
 	wire_64 native_paid; /* until when walks of native code at socket data are paid for */
 	struct thread_state new_thread; /* zeros: too large for a program's stack */
 	struct transfer transfer;
@@ -416,7 +417,7 @@ __noinline int walk_current(const struct wire_target *t, struct thread_state *th
 	s->found = stack_known(&job);
 	if (s->found)
 		return result;
-	if (!budget_left(s, bpf_ktime_get_ns(), config.budget_ns))
+	if (!budget_left_or_saved(s, bpf_ktime_get_ns()))
 		return WALK_OVER_BUDGET;
 	s->found = stack_new(&job);
 	return result;

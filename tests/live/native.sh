@@ -86,7 +86,7 @@ done
 
 # Each call has a stack of its own, of a thousand frames.
 server_start limit "$WORK/native_server" "$SECRET" --deep
-CODE_WANTED=4 HASTE=1 watch limit 8000 /
+CODE_WANTED=4 HASTE=1 watch limit 8000 / --walk-budget 100
 check limit "$WORK/limit.daylight" "$WORK/limit.out" 8000
 
 PORT=$("$PYTHON" -c 'import socket

@@ -105,6 +105,8 @@ static void configure(struct attach *a)
 	c->pace = 96; /* 1 % of the thread's time */
 	c->pace_max_ns = 5000000;
 	c->pace_samples = 150; /* two thirds of a percent */
+	c->pace_native =
+		800 / a->options.walk_budget; /* an eighth of the budget: 0.25 % of a CPU */
 	c->pace_wall_ns = 20000000;
 	c->wakeup_bytes = 256 * 1024;
 	c->snapshots = 1024;

@@ -6,6 +6,8 @@
 #include <uthash.h>
 
 #define OPEN_MAX_CALLS 8 /* unfinished calls of one flow that are told apart */
+#define ANSWERED_MAX \
+	256 /* bindings of a call, the newest, among which one that answers is looked for */
 #define COROUTINES_MAX 65536 /* contexts of coroutines that are remembered; the oldest goes */
 
 struct flow_key {
@@ -156,15 +158,23 @@ static void slot_end(struct bindings *b, struct bound *at, struct slot *slot, ui
 		     bool write)
 {
 	struct slot **link = &at->slots;
+	const struct flow_key *judged = NULL;
+	bool handed = false;
 
 	for (size_t i = 0; i < slot->count; i++) {
 		struct binding *binding = &slot->bindings[i];
+
+		/* Bindings of one flow follow each other. */
+		if (!judged || !flow_is(binding, judged)) {
+			judged = &binding->flow;
+			handed = handed_on(slot, judged);
+		}
 		struct rec_binding rec = {
 			.context = binding->context,
 			.call = slot->call,
 			.from = binding->from,
 			.until = binding->until < end ? binding->until : end,
-			.link = handed_on(slot, &binding->flow) ? LINK_AMBIGUOUS : binding->link,
+			.link = handed ? LINK_AMBIGUOUS : binding->link,
 		};
 		struct open_context *open;
 
@@ -350,8 +360,15 @@ void bindings_answered(struct bindings *b, struct bound *at, uint64_t seq, uint6
 
 	coroutine_answers(b, at, seq, headed, context, time);
 	slot = slot_of(b, at, seq, false);
-	for (size_t i = 0; slot && i < slot->count; i++)
-		slot->bindings[i].answers |= slot->bindings[i].context == context;
+	/* An answer of many parts has as many contexts, each the newest when its part is sent. */
+	for (size_t n = 1; slot && n <= slot->count && n <= ANSWERED_MAX; n++) {
+		struct binding *binding = &slot->bindings[slot->count - n];
+
+		if (binding->context != context)
+			continue;
+		binding->answers = true;
+		break;
+	}
 }
 
 /* Did another flow work for the call before? */
