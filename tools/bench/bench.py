@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What collecting costs: bench.py [--peers] [--pairs N] [--calls N]. Takes some 40 minutes.
+"""What collecting costs: bench.py [--peers] [--pairs N] [--calls N]. Takes some 45 minutes.
 
 Loads: token validations and issues of a real keystone, 4 at a time: steady, once the first calls of
 each route are done, and deep; a process that is no target and does no socket I/O; and a Python
@@ -104,9 +104,11 @@ def measure_pairs(tool, load, pairs):
 
 def measure_exchange(twins, make, loads, pairs):
     """Ratios of service CPU by name of load. `make` makes the tool for a service; `loads` are
-    names and numbers of calls."""
+    names and numbers of calls, by turns in this order and the other: what happens once in a window,
+    as a moment of the duty cycle does in each half minute, shall not always meet the same load."""
     result = {what: [] for what, _ in loads}
-    for _ in range(pairs):
+    for number in range(pairs):
+        loads = loads[::-1] if number else loads
         spent = {what: [] for what in result}
         for traced, service in enumerate(twins.both):
             tool = make(service)
@@ -143,11 +145,11 @@ def measure_interpreter(tool, folder, pairs):
 
 def measure_costs(folder, twins, options):
     """Lines of (what, ratio, limit)."""
-    loads = [("validation", options.calls), ("issue", options.calls // 2)]
+    loads = [("validation", options.calls), ("issue", options.calls)]
     ratios = measure_exchange(twins, lambda service: steady(folder, service), loads, options.pairs)
     for what, ratio in ratios.items():
         yield "service CPU per %s, steady" % what, ratio, LIMIT_STEADY
-    loads = [(what, count // 3) for what, count in loads]
+    loads = [(what, count // 5) for what, count in loads]
 
     def deep(service):
         return daylight(folder, service, *ALL_DEEP)
@@ -258,8 +260,8 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", action="store_true", help="other tracers beside Daylight")
     parser.add_argument("--pairs", type=int, default=20)
-    parser.add_argument("--calls", type=int, default=240,
-                        help="validations in one load; half as many issues")
+    parser.add_argument("--calls", type=int, default=300,
+                        help="in one load: both loads of a steady window take half a minute")
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("bench: needs root: run 'sudo make bench'")
