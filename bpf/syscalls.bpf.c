@@ -99,7 +99,7 @@ int BPF_PROG(syscall_entered, struct pt_regs *regs, long nr)
 	}
 	/* A quarter of the budget is left to the walks that cannot be left away. */
 	now = bpf_ktime_get_ns();
-	if (!due || !budget_left(s, now, config.budget_ns / 2)) {
+	if (!due || !budget_left(s, now, config.budget_ns / 4 * 3)) {
 		COUNT(WALK, SKIP_PACED);
 		return 0;
 	}
