@@ -36,8 +36,7 @@ int clock_ticked(void *ctx)
 	now = bpf_ktime_get_ns();
 	s = bpf_map_lookup_elem(&scratches, &zero);
 	/* The interrupted program may be one of ours. */
-	if (!s || s->busy || !sample_due(thread) ||
-	    !budget_left(s, now, config.budget_ns)) {
+	if (!s || s->busy || !sample_due(thread) || !budget_left(s, now, config.budget_ns)) {
 		COUNT(SAMPLE, SKIP_PACED);
 		return 0;
 	}

@@ -397,8 +397,8 @@ struct wire_config {
 	wire_64 pace; /* distance of a thread's walks at system calls, in multiples of their cost */
 	wire_64 pace_max_ns; /* longest distance */
 	wire_64 pace_samples; /* as pace, of its samples of the CPU clock: a bound on their share */
-	wire_64 pace_native; /* what a walk of native code at socket data cost is paid for after so many
-				times as long */
+	wire_64 pace_native; /* what a walk of native code at socket data cost is paid for after so
+				many times as long */
 	wire_64 pace_wall_ns; /* after so long, CPU time or not */
 	wire_64 wakeup_bytes; /* wake the collector when so many bytes wait */
 	wire_32 snapshots; /* per CPU and slice: of stacks of native code alone */

@@ -33,7 +33,9 @@ COLLECT=
 COLLECT_UNDER=() # a command that runs the collector
 CODE=
 LIVE_SLOW=${LIVE_SLOW:-1}
+# shellcheck disable=SC2034 # for the caller
 BOUNDARIES=(syscalls)
+# shellcheck disable=SC2034
 ! printf '%s\n' 6.3 "$(uname -r)" | sort -CV || BOUNDARIES=(tracepoints syscalls)
 
 fail() {

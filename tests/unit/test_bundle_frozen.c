@@ -79,11 +79,11 @@ static void numbers(void)
 }
 
 #define VALUE(symbol, name) line("enum %s %zu %s\n", at, value++, name);
-#define ENUM(UP, low)                   \
-	{                               \
-		const char *at = #low;  \
-		size_t value = 0;       \
-		REC_ENUM_##UP(VALUE)    \
+#define ENUM(UP, low)                  \
+	{                              \
+		const char *at = #low; \
+		size_t value = 0;      \
+		REC_ENUM_##UP(VALUE)   \
 	}
 
 /* ---- records ---- */
@@ -253,7 +253,8 @@ static void strings_unit(const uint8_t *head, const uint8_t *frame, size_t size,
 
 static void frames(void **state)
 {
-	static const uint8_t header[] = "\x51\x2a\x4d\x18\x24\0\0\0DAYLIGHT\x01\0\0\0\0\0\0\0\0\0\0";
+	static const uint8_t header[] =
+		"\x51\x2a\x4d\x18\x24\0\0\0DAYLIGHT\x01\0\0\0\0\0\0\0\0\0\0";
 	static const uint8_t chain[] = "\x54\x2a\x4d\x18\x28\0\0\0\x01\0\0\0\0\0\0";
 	uint8_t h[BUNDLE_HASH] = { 0 };
 	EVP_MD_CTX *hash = EVP_MD_CTX_new();

@@ -193,8 +193,7 @@ static inline uint64_t fixture_call(struct fixture *f, uint64_t connection, uint
 		   .request_id = pub(f, "req-1"),
 		   .request_ids = list(pub(f, "X-Openstack-Request-Id"), pub(f, "req-1"),
 				       pub(f, "X-Openstack-Request-Id"), pub(f, "req-client")),
-		   .ids_answered = 1,
-		   .host = priv(f, "keystone.example:5000"), .lost = 0);
+		   .ids_answered = 1, .host = priv(f, "keystone.example:5000"), .lost = 0);
 }
 
 /*

@@ -32,8 +32,8 @@ void clock_read(struct clock_triple *out)
 	out->boottime = clock_ns(CLOCK_BOOTTIME);
 	out->realtime = clock_ns(CLOCK_REALTIME);
 	out->synced = adjtimex(&tx) != TIME_ERROR && !(tx.status & STA_UNSYNC);
-	out->max_error = out->synced && tx.maxerror >= 0 ? (uint64_t)tx.maxerror * 1000
-							 : UINT64_MAX;
+	out->max_error =
+		out->synced && tx.maxerror >= 0 ? (uint64_t)tx.maxerror * 1000 : UINT64_MAX;
 }
 
 void clock_format(uint64_t realtime_ns, char out[CLOCK_TEXT])

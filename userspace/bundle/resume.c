@@ -167,10 +167,9 @@ static enum rec_kind resume_refers(const struct rec_field *f)
 		const char *name;
 		enum rec_kind kind;
 	} others[] = {
-		{ "parent", REC_PROCESS_KIND },
-		{ "exe", REC_MODULE_KIND },
-		{ "by", REC_MODULE_KIND },
-		{ "frames", REC_FUNCTION_KIND }, { "base", REC_STACK_KIND },
+		{ "parent", REC_PROCESS_KIND }, { "exe", REC_MODULE_KIND },
+		{ "by", REC_MODULE_KIND },	{ "frames", REC_FUNCTION_KIND },
+		{ "base", REC_STACK_KIND },
 	};
 
 	if (f->type != REC_TYPE_U && f->type != REC_TYPE_L)

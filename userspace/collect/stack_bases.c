@@ -59,8 +59,8 @@ static uint32_t slot_of(const struct stack_bases *b, uint32_t parent, uint64_t f
 	return at;
 }
 
-uint32_t stack_bases_add(struct stack_bases *b, const uint64_t *frames, uint32_t count,
-			 uint64_t id, uint64_t *base)
+uint32_t stack_bases_add(struct stack_bases *b, const uint64_t *frames, uint32_t count, uint64_t id,
+			 uint64_t *base)
 {
 	uint32_t node = 0, kept = 0;
 

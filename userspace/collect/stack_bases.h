@@ -23,7 +23,7 @@ void stack_bases_forget(struct stack_bases *b);
  * Takes in a stack (frames innermost first) under its id. Returns how many of its outermost frames
  * are also those of *base, a stack taken in earlier; 0: none, *base is not set. b may be NULL.
  */
-uint32_t stack_bases_add(struct stack_bases *b, const uint64_t *frames, uint32_t count,
-			 uint64_t id, uint64_t *base);
+uint32_t stack_bases_add(struct stack_bases *b, const uint64_t *frames, uint32_t count, uint64_t id,
+			 uint64_t *base);
 
 #endif

@@ -25,7 +25,8 @@ static json_t *call_request_ids(struct inspect_source *s, const struct rec_list 
 {
 	json_t *out = json_object();
 
-	for (uint64_t i = from < list->count ? 2 * from : list->count; i + 1 < list->count; i += 2) {
+	for (uint64_t i = from < list->count ? 2 * from : list->count; i + 1 < list->count;
+	     i += 2) {
 		json_t *name = inspect_string(s, list->items[i]);
 		const char *key = json_string_value(name);
 

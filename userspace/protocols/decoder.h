@@ -6,9 +6,9 @@
  * cut before it can be told, is not decoded, with the reason (decoder_stats).
  *
  * Each decoder owns its framing. Bytes inside a known body are never a call. A candidate that
- * cannot be decided is counted `suspect`, and from there on the connection is not decoded, unless it
- * is certain where the next one begins (HTTP/2). No BPF, no I/O, no clock of its own; every byte is
- * hostile.
+ * cannot be decided is counted `suspect`, and from there on the connection is not decoded, unless
+ * it is certain where the next one begins (HTTP/2). No BPF, no I/O, no clock of its own; every byte
+ * is hostile.
  *
  * Plaintext of a TLS connection is fed in the same way: chunks with offsets of their own.
  */
