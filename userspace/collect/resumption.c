@@ -146,7 +146,7 @@ static void take_option(struct resumption *r, const char *text, bool *own_probes
 	else if (sscanf(text, "samples=%llu/s", &n) == 1)
 		o->samples = n;
 	else if (sscanf(text, "walk-budget=%llu%%", &n) == 1)
-		o->walk_budget = n;
+		o->walk_budget = n && n <= 100 ? n : COLLECT_WALK_BUDGET; /* it may be altered */
 	else if (sscanf(text, "deep-duty=%llu%%", &n) == 1)
 		o->deep_duty = n;
 	else if (sscanf(text, "syscall-phase=%llums", &n) == 1)
