@@ -96,13 +96,19 @@ def whole(bundle):
             if s["partial"] is False and s["frames"] and s["frames"][0]["line"] is None]
 
 
-def check_chain(bundle, runs, library):
+def own_functions(runs):
+    """Names of the server's own functions by their offsets, as it said them."""
     own = {}
     with open(runs, encoding="utf-8") as file:
         for line in file:
             words = line.split()
             if words[:1] == ["function"]:
                 own[int(words[2], 16)] = words[1]
+    return own
+
+
+def check_chain(bundle, runs, library):
+    own = own_functions(runs)
     check_calls(bundle, 60)
     server = [f["path"] for f in lines(bundle + ".functions") if f["offset"] in own]
     if not server:
@@ -229,12 +235,7 @@ def check_limit(bundle, runs, count):
     resolved = losses["native-stacks-resolved"]
     if not resolved["lost"].get("unwind") or not resolved["delivered"]:
         fail("native-stacks-resolved: %s" % resolved)
-    own = {}
-    with open(runs, encoding="utf-8") as file:
-        for line in file:
-            words = line.split()
-            if words[:1] == ["function"]:
-                own[int(words[2], 16)] = words[1]
+    own = own_functions(runs)
     for f in lines(bundle + ".functions"):
         if "native_server" in f["path"] and f["offset"] not in own and f["name"] != "_start":
             # _start is stripped of its name.
